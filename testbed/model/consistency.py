@@ -1,0 +1,268 @@
+"""What contradicts itself in a topology whose every key is right on its own.
+
+Paths of the mistakes are those of the YAML; positions are `model.loader`'s.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import combinations
+
+from testbed.errors import OutOfTimeOrRoom, UsageError
+from testbed.model.addressing import plan_addresses, pod_prefix, pods_per_node
+from testbed.model.allocation import Taken, allocate_all, conflicts
+from testbed.model.fields import Mistake, Path
+from testbed.model.node_affinity import matches
+from testbed.model.objects import Node, Pod, Service, name_of
+from testbed.model.origin import (
+    Origin,
+    PodGroup,
+    nodes_of,
+    origins,
+    pod_groups,
+    services_of,
+)
+from testbed.model.topology import Topology
+from testbed.spelling import nearest
+
+
+def inconsistencies(topology: Topology) -> list[Mistake]:
+    """Every contradiction, in the order of the checks below."""
+    found, mistakes = origins(topology)
+    groups = pod_groups(found)
+    mistakes.extend(_overlaps(topology))
+    mistakes.extend(_names_alike(topology, found))
+    mistakes.extend(_links_to_nowhere(topology))
+    mistakes.extend(_pods_on_no_node(topology, nodes_of(found), groups))
+    mistakes.extend(_too_many_pods(topology, nodes_of(found), groups))
+    mistakes.extend(_unknown_probe_ports(groups))
+    mistakes.extend(_services_of_nothing(topology, found, groups))
+    mistakes.extend(_address_conflicts(topology, found))
+    return mistakes
+
+
+def _overlaps(topology: Topology) -> Iterator[Mistake]:
+    network = topology.network
+    networks = (
+        ("podCIDR", network.pod_cidr),
+        ("serviceCIDR", network.service_cidr),
+        ("nodeCIDR", network.node_cidr),
+    )
+    for (first, one), (second, other) in combinations(networks, 2):
+        if one.overlaps(other):
+            message = f"{second} {other} overlaps {first} {one}"
+            yield Mistake(("network", second), message, "use networks that share no address")
+
+
+def _names_alike(topology: Topology, found: list[Origin]) -> Iterator[Mistake]:
+    """Nodes, hosts and the default namespace's pods share one name space: WHERE of `exec`."""
+    for host in topology.hosts:
+        if host in topology.nodes:
+            message = f"host {host} has a node's name"
+            yield Mistake(("hosts", host), message, "rename one of them", at_key=True)
+    machines = {**dict.fromkeys(topology.nodes, "node"), **dict.fromkeys(topology.hosts, "host")}
+    for name, kind in machines.items():
+        workload, _, ordinal = name.rpartition("-")
+        spec = topology.workloads.get(workload)
+        if spec is None or spec.namespace != "default" or not ordinal.isascii():
+            continue
+        if ordinal.isdecimal() and str(int(ordinal)) == ordinal and int(ordinal) < spec.replicas:
+            message = f"{kind} {name} has the name of a pod of workload {workload}"
+            yield Mistake((f"{kind}s", name), message, "rename one of them", at_key=True)
+    seen: dict[tuple[str, str], Path] = {}
+    for origin in found:
+        item = origin.object
+        if isinstance(item, Node) and origin.path[0] == "manifests":
+            yield Mistake(origin.path, "a node belongs under nodes:", "move it there")
+            continue
+        first = seen.setdefault((item.kind, name_of(item)), origin.path)
+        if first != origin.path:
+            message = f"a second {item.kind} is named {name_of(item)}"
+            yield Mistake(origin.path, message, "rename one of them", at_key=True)
+        elif isinstance(item, Pod) and name_of(item).removeprefix("default/") in machines:
+            message = f"pod {item.meta.name} has a {machines[item.meta.name]}'s name"
+            yield Mistake(origin.path, message, "rename one of them")
+
+
+def _links_to_nowhere(topology: Topology) -> Iterator[Mistake]:
+    """A name that is no machine is a switch, and a switch joins at least two links."""
+    machines = {*topology.nodes, *topology.hosts}
+    ends = Counter(end for link in topology.links for end in set(link.endpoints))
+    pairs: set[frozenset[str]] = set()
+    for index, link in enumerate(topology.links):
+        path = ("links", index, "endpoints")
+        pair = frozenset(link.endpoints)
+        if len(pair) == 1:
+            yield Mistake(path, f"a link from {link.endpoints[0]} to itself")
+        elif pair in pairs:
+            yield Mistake(path, f"a second link joins {' and '.join(link.endpoints)}")
+        pairs.add(pair)
+        for side, end in enumerate(link.endpoints):
+            if end in machines or ends[end] > 1:
+                continue
+            meant = nearest(end, machines)
+            hint = f"did you mean {meant}?" if meant else "a switch needs a second link"
+            message = f"leads nowhere: {end} is no node or host, and no other link ends there"
+            yield Mistake((*path, side), message, hint)
+
+
+def _candidates(group: PodGroup, nodes: list[Node]) -> frozenset[str]:
+    """Names of the nodes that the scheduler may take for these pods."""
+    if group.spec.node_name:
+        return frozenset(node.meta.name for node in nodes if node.meta.name == group.spec.node_name)
+    return frozenset(
+        node.meta.name for node in nodes if not node.unschedulable and matches(group.spec, node)
+    )
+
+
+def _pods_on_no_node(
+    topology: Topology, nodes: list[Node], groups: list[PodGroup]
+) -> Iterator[Mistake]:
+    for group in groups:
+        if not group.replicas or _candidates(group, nodes):
+            continue
+        path = group.origin.pod_path
+        name = group.spec.node_name
+        if group.origin.path[0] == "workloads":
+            name = topology.workloads[str(group.origin.path[1])].node
+        if name and name not in topology.nodes:
+            key = "node" if group.origin.path[0] == "workloads" else "nodeName"
+            meant = nearest(name, topology.nodes)
+            hint = f"did you mean {meant}?" if meant else f"nodes are {_some(topology.nodes)}"
+            yield Mistake((*path, key), f"there is no node {name}", hint)
+        elif all(node.unschedulable for node in nodes):
+            yield Mistake(path, "its pods fit on no node: all are unschedulable")
+        else:
+            key = "nodeSelector" if group.spec.node_selector else "affinity"
+            message = "its pods fit on no node: none that is schedulable has these labels"
+            yield Mistake((*path, key), message, "label a node under nodes:")
+
+
+def _some(names: Iterable[str]) -> str:
+    words = list(names)
+    return ", ".join(words[:8]) + (", …" if len(words) > 8 else "")
+
+
+def _too_many_pods(
+    topology: Topology, nodes: list[Node], groups: list[PodGroup]
+) -> Iterator[Mistake]:
+    try:
+        plan_addresses(topology)
+        prefix = pod_prefix(topology.network.pod_cidr, len(topology.nodes))
+    except UsageError as error:
+        key = "nodeCIDR" if "nodeCIDR" in error.message else "podCIDR"
+        yield Mistake(("network", key), error.message, "use a larger network")
+        return
+    room = pods_per_node(prefix)
+    placed = [(group, _candidates(group, nodes)) for group in groups]
+    reported: set[Path] = set()
+    for fitting in sorted({names for _, names in placed if names}, key=len):
+        # Whoever can only go to these nodes needs an address there.
+        inside = [group for group, names in placed if names and names <= fitting]
+        pods = sum(group.replicas for group in inside)
+        if pods <= room * len(fitting):
+            continue
+        most = max(inside, key=lambda group: group.replicas)
+        path = (*most.origin.spec_path, "replicas")
+        if path not in reported:
+            reported.add(path)
+            where = _some(sorted(fitting))
+            message = f"{pods} pods on {where}, whose pod ranges hold {room * len(fitting)}"
+            yield Mistake(path, message, "use more nodes, a larger podCIDR or fewer replicas")
+
+
+def _unknown_probe_ports(groups: list[PodGroup]) -> Iterator[Mistake]:
+    for group in groups:
+        for index, container in enumerate(group.spec.containers):
+            names = {port.name for port in container.ports if port.name}
+            for key, probe in (
+                ("readinessProbe", container.readiness_probe),
+                ("livenessProbe", container.liveness_probe),
+            ):
+                if probe is None or isinstance(probe.action.port, int):
+                    continue
+                if probe.action.port not in names:
+                    inner = ("containers", index) if group.origin.path[0] == "manifests" else ()
+                    message = f"the container has no port named {probe.action.port}"
+                    yield Mistake((*group.origin.pod_path, *inner, key), message, "use its number")
+
+
+def _services_of_nothing(
+    topology: Topology, found: list[Origin], groups: list[PodGroup]
+) -> Iterator[Mistake]:
+    for origin, service in services_of(found):
+        if not service.selector:
+            continue
+        selected = [group for group in groups if _selects(service, group)]
+        if origin.path[0] == "services" and not selected:
+            yield _nothing_selected(topology, origin, service)
+        for index, port in enumerate(service.ports):
+            target = port.target_port
+            if not selected or isinstance(target, int) or _has_port(selected, target):
+                continue
+            short = (
+                origin.path[0] == "services" and not topology.services[str(origin.path[1])].ports
+            )
+            inner: Path = () if short else ("ports", index)
+            message = f"no container of its pods has a port named {target}"
+            yield Mistake((*origin.spec_path, *inner, "targetPort"), message, "use its number")
+
+
+def _selects(service: Service, group: PodGroup) -> bool:
+    return service.meta.namespace == group.namespace and all(
+        group.labels.get(key) == value for key, value in service.selector.items()
+    )
+
+
+def _has_port(groups: list[PodGroup], name: str) -> bool:
+    return any(
+        port.name == name
+        for group in groups
+        for container in group.spec.containers
+        for port in container.ports
+    )
+
+
+def _nothing_selected(topology: Topology, origin: Origin, service: Service) -> Mistake:
+    name, namespace = service.meta.name, service.meta.namespace
+    if topology.services[name].selector is not None:
+        message = f"no pod in namespace {namespace} has these labels"
+        return Mistake((*origin.path, "selector"), message, "use labels of a workload")
+    if name in topology.workloads:
+        message = f"workload {name} is in namespace {topology.workloads[name].namespace}"
+        hint = f"not in {namespace}: a service selects pods of its own namespace"
+        return Mistake(origin.path, message, hint, at_key=True)
+    meant = nearest(name, topology.workloads)
+    hint = f"did you mean {meant}? else write a selector" if meant else "write a selector"
+    return Mistake(origin.path, f"there is no workload {name}", hint, at_key=True)
+
+
+def _address_conflicts(topology: Topology, found: list[Origin]) -> Iterator[Mistake]:
+    cidr = topology.network.service_cidr
+    taken = Taken({}, {})
+    wrong = False
+    for origin, service in services_of(found):
+        for mistake in conflicts(service, taken, cidr):
+            wrong = True
+            yield _in_short(mistake, origin, topology)
+        taken.add(service)
+    if wrong:
+        return
+    try:
+        allocate_all([service for _, service in services_of(found)], cidr)
+    except OutOfTimeOrRoom as error:
+        yield Mistake(("network", "serviceCIDR"), error.message, error.hint)
+
+
+def _in_short(mistake: Mistake, origin: Origin, topology: Topology) -> Mistake:
+    """The mistake at the key that the shorthand has: `nodePort` may stand without `ports`."""
+    short = origin.path[0] == "services" and not topology.services[str(origin.path[1])].ports
+    path = mistake.path[2:] if short and mistake.path[0] == "ports" else mistake.path
+    return Mistake((*origin.spec_path, *path), mistake.message, mistake.hint)
+
+
+def pods_and_services(topology: Topology) -> tuple[int, int]:
+    """How many pods and services a topology has, DNS included."""
+    found, _ = origins(topology)
+    return sum(group.replicas for group in pod_groups(found)), len(services_of(found))

@@ -1,0 +1,194 @@
+"""Kubernetes' JSON -> objects: Node, Service and EndpointSlice; pods are `pod_read`'s.
+
+Every function reads on after a mistake; the mistakes collect in `Fields.mistakes`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from typing import Any
+
+from testbed.model.fields import PORTS, Fields, words
+from testbed.model.metadata_read import meta
+from testbed.model.objects import (
+    Endpoint,
+    EndpointPort,
+    EndpointSlice,
+    LoadBalancerIngress,
+    Node,
+    Service,
+    ServicePort,
+    TargetRef,
+)
+from testbed.model.pod_read import condition, deployment, pod
+
+PROTOCOLS = ("TCP", "UDP", "SCTP")
+SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
+POLICIES = ("Cluster", "Local")
+
+_TOP = ("apiVersion", "kind", "metadata", "spec", "status", "testbed")
+_SERVICE_KEYS = words(
+    "type selector clusterIP externalName externalIPs ports sessionAffinity sessionAffinityConfig "
+    "internalTrafficPolicy externalTrafficPolicy loadBalancerSourceRanges healthCheckNodePort "
+    "publishNotReadyAddresses"
+)
+_SERVICE_IGNORED = words(
+    "clusterIPs ipFamilies ipFamilyPolicy allocateLoadBalancerNodePorts loadBalancerClass "
+    "loadBalancerIP"
+)
+_SERVICE_UNBUILT = ("trafficDistribution",)
+_SLICE_KEYS = words("apiVersion kind metadata addressType endpoints ports testbed")
+_ENDPOINT_KEYS = words("addresses conditions hostname nodeName zone targetRef")
+
+
+def node(fields: Fields, _namespace: str) -> Node:
+    fields.only(_TOP, ())
+    spec, status = fields.child("spec"), fields.child("status")
+    spec.only(("podCIDR", "podCIDRs", "unschedulable"), ("taints", "providerID"))
+    addresses = {
+        entry.text("type"): entry.text("address") for entry in status.children("addresses")
+    }
+    return Node(
+        meta=meta(fields, ""),
+        internal_ip=addresses.get("InternalIP", ""),
+        pod_cidr=spec.text("podCIDR"),
+        unschedulable=spec.boolean("unschedulable"),
+        ready=condition(status, "Ready"),
+    )
+
+
+def service(fields: Fields, namespace: str) -> Service:
+    fields.only(_TOP, ())
+    spec = fields.child("spec")
+    spec.only(_SERVICE_KEYS, _SERVICE_IGNORED, _SERVICE_UNBUILT)
+    kind = spec.choice("type", SERVICE_TYPES, "ClusterIP")
+    affinity = spec.child("sessionAffinityConfig").child("clientIP")
+    ingress = fields.child("status").child("loadBalancer").children("ingress")
+    cluster_ip = spec.text("clusterIP")
+    if cluster_ip not in {"", "None"}:
+        _check_address(spec, "clusterIP", cluster_ip)
+    external_name = spec.text("externalName", required=kind == "ExternalName")
+    return Service(
+        meta=meta(fields, namespace),
+        ports=_service_ports(spec, kind),
+        selector=spec.labels("selector"),
+        type=kind,
+        cluster_ip=cluster_ip,
+        external_name=external_name,
+        external_ips=spec.texts("externalIPs"),
+        session_affinity=spec.choice("sessionAffinity", ("None", "ClientIP"), "None"),
+        session_affinity_timeout_s=affinity.integer("timeoutSeconds", 10800, (1, 86400)),
+        internal_traffic_policy=spec.choice("internalTrafficPolicy", POLICIES, "Cluster"),
+        external_traffic_policy=spec.choice("externalTrafficPolicy", POLICIES, "Cluster"),
+        load_balancer_source_ranges=spec.texts("loadBalancerSourceRanges"),
+        load_balancer_ingress=tuple(_ingress(entry) for entry in ingress),
+        health_check_node_port=spec.integer("healthCheckNodePort", 0, PORTS),
+        publish_not_ready_addresses=spec.boolean("publishNotReadyAddresses"),
+    )
+
+
+def _service_ports(spec: Fields, kind: str) -> tuple[ServicePort, ...]:
+    entries = spec.children("ports")
+    none_given = not spec.values.get("ports")
+    if none_given and kind != "ExternalName" and spec.text("clusterIP") != "None":
+        spec.wrong("ports" if spec.has("ports") else None, "a service needs at least one port")
+    ports = tuple(_service_port(entry) for entry in entries)
+    names: set[str] = set()
+    numbers: set[tuple[int, str]] = set()
+    for entry, port in zip(entries, ports, strict=True):
+        if len(ports) > 1 and not port.name:
+            entry.wrong(None, "name is missing", "with several ports each needs a name")
+        elif port.name and port.name in names:
+            entry.wrong("name", f"a second port is named {port.name!r}")
+        if port.port and (port.port, port.protocol) in numbers:
+            entry.wrong("port", f"a second port {port.port}/{port.protocol}")
+        names.add(port.name)
+        numbers.add((port.port, port.protocol))
+    return ports
+
+
+def _service_port(entry: Fields) -> ServicePort:
+    entry.only(("name", "protocol", "port", "targetPort", "nodePort"), ("appProtocol",))
+    if not entry.has("port"):
+        entry.missing("port")
+    return ServicePort(
+        port=entry.integer("port", 0, PORTS),
+        name=entry.text("name"),
+        protocol=entry.choice("protocol", PROTOCOLS, "TCP"),
+        target_port=entry.port("targetPort"),
+        node_port=entry.integer("nodePort", 0, (0, PORTS[1])),
+    )
+
+
+def _ingress(entry: Fields) -> LoadBalancerIngress:
+    return LoadBalancerIngress(
+        ip=entry.text("ip"),
+        hostname=entry.text("hostname"),
+        ip_mode=entry.choice("ipMode", ("VIP", "Proxy"), "VIP"),
+    )
+
+
+def endpoint_slice(fields: Fields, namespace: str) -> EndpointSlice:
+    fields.only(_SLICE_KEYS, ())
+    return EndpointSlice(
+        meta=meta(fields, namespace),
+        endpoints=tuple(_endpoint(entry) for entry in fields.children("endpoints")),
+        ports=tuple(_endpoint_port(entry) for entry in fields.children("ports")),
+        address_type=fields.choice("addressType", ("IPv4", "IPv6", "FQDN"), "IPv4"),
+    )
+
+
+def _endpoint(entry: Fields) -> Endpoint:
+    entry.only(_ENDPOINT_KEYS, ("hints", "deprecatedTopology"))
+    addresses = entry.texts("addresses")
+    if not addresses:
+        entry.missing("addresses")
+    conditions = entry.child("conditions")
+    ready = conditions.boolean("ready", True)
+    return Endpoint(
+        addresses=addresses,
+        ready=ready,
+        serving=conditions.boolean("serving", ready),
+        terminating=conditions.boolean("terminating"),
+        node_name=entry.text("nodeName"),
+        zone=entry.text("zone"),
+        hostname=entry.text("hostname"),
+        target=_target(entry),
+    )
+
+
+def _target(entry: Fields) -> TargetRef | None:
+    if not entry.has("targetRef"):
+        return None
+    target = entry.child("targetRef")
+    return TargetRef(
+        target.text("namespace"), target.text("name", required=True), target.text("uid")
+    )
+
+
+def _endpoint_port(entry: Fields) -> EndpointPort:
+    entry.only(("name", "protocol", "port"), ("appProtocol",))
+    if not entry.has("port"):
+        entry.missing("port")
+    return EndpointPort(
+        port=entry.integer("port", 0, PORTS),
+        name=entry.text("name"),
+        protocol=entry.choice("protocol", PROTOCOLS, "TCP"),
+    )
+
+
+def _check_address(fields: Fields, key: str, text: str) -> None:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        fields.wrong(key, f"{text[:60]!r} is no address", "write it like 10.96.0.20, or None")
+
+
+READERS: dict[str, Callable[[Fields, str], Any]] = {
+    "Node": node,
+    "Pod": pod,
+    "Deployment": deployment,
+    "Service": service,
+    "EndpointSlice": endpoint_slice,
+}

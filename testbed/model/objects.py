@@ -1,0 +1,324 @@
+"""Kubernetes objects as frozen values: what the store holds and every planner reads.
+
+Field names are Kubernetes' own in snake_case; times are seconds of CLOCK_MONOTONIC (`_s`).
+`model.manifest` turns them into and out of Kubernetes' JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Protocol, TypeVar
+
+Labels = Mapping[str, str]
+
+ZONE_LABEL = "topology.kubernetes.io/zone"
+HOSTNAME_LABEL = "kubernetes.io/hostname"
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+SERVICE_PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
+HEADLESS_LABEL = "service.kubernetes.io/headless"
+ORDINAL_NAMES_ANNOTATION = "testbed/pod-names"
+"""On a Deployment: `ordinal` names its pods `web-0`, `web-1`, … (the topology's shorthand)."""
+SERVER_ANNOTATION = "testbed/server"
+"""On a pod: `process` (one server process, the default) or `shared` (one for many pods)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerReference:
+    """The controller that made an object."""
+
+    kind: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectMeta:
+    """Identity of an object; `uid` and `resource_version` are the store's to give."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: int = 0
+    labels: Labels = field(default_factory=dict)
+    annotations: Labels = field(default_factory=dict)
+    creation_s: float = 0.0
+    deletion_s: float | None = None
+    """When its graceful deletion was asked for; None: it is not terminating."""
+    deletion_grace_period_s: float | None = None
+    owner: OwnerReference | None = None
+
+
+class Object(Protocol):
+    """Anything the store holds."""
+
+    kind: ClassVar[str]
+
+    @property
+    def meta(self) -> ObjectMeta: ...
+
+
+AnyObject = TypeVar("AnyObject", bound=Object)
+
+
+def with_meta(item: AnyObject, **changes: Any) -> AnyObject:
+    """The same object with fields of its metadata changed."""
+    return replace(item, meta=replace(item.meta, **changes))  # type: ignore[type-var]
+
+
+def name_of(item: Object) -> str:
+    """`namespace/name`, or the name of an object that has no namespace."""
+    return f"{item.meta.namespace}/{item.meta.name}" if item.meta.namespace else item.meta.name
+
+
+# Node
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A machine of the cluster."""
+
+    kind: ClassVar[str] = "Node"
+    meta: ObjectMeta
+    internal_ip: str = ""
+    pod_cidr: str = ""
+    unschedulable: bool = False
+    ready: bool = False
+
+
+# Pod
+
+
+@dataclass(frozen=True, slots=True)
+class HTTPGetAction:
+    path: str = "/"
+    port: int | str = 80
+
+
+@dataclass(frozen=True, slots=True)
+class TCPSocketAction:
+    port: int | str = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A readiness or liveness probe with Kubernetes' defaults."""
+
+    action: HTTPGetAction | TCPSocketAction
+    initial_delay_s: float = 0.0
+    period_s: float = 10.0
+    timeout_s: float = 1.0
+    success_threshold: int = 1
+    failure_threshold: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPort:
+    container_port: int
+    name: str = ""
+    protocol: str = "TCP"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    name: str
+    image: str
+    ports: tuple[ContainerPort, ...] = ()
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    readiness_probe: Probe | None = None
+    liveness_probe: Probe | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSelectorRequirement:
+    key: str
+    operator: str
+    """In, NotIn, Exists, DoesNotExist, Gt or Lt."""
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSelectorTerm:
+    """All its requirements hold; `match_fields` knows `metadata.name`."""
+
+    match_expressions: tuple[NodeSelectorRequirement, ...] = ()
+    match_fields: tuple[NodeSelectorRequirement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PreferredSchedulingTerm:
+    weight: int
+    preference: NodeSelectorTerm
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAffinity:
+    """`required`: one of the terms holds (empty: no restriction)."""
+
+    required: tuple[NodeSelectorTerm, ...] = ()
+    preferred: tuple[PreferredSchedulingTerm, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PodSpec:
+    containers: tuple[Container, ...]
+    node_name: str = ""
+    node_selector: Labels = field(default_factory=dict)
+    node_affinity: NodeAffinity | None = None
+    restart_policy: str = "Always"
+    termination_grace_period_s: float = 30.0
+    dns_policy: str = "ClusterFirst"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStatus:
+    name: str
+    ready: bool = False
+    restart_count: int = 0
+    state: str = "waiting"
+    """waiting, running or terminated."""
+    reason: str = ""
+    exit_code: int | None = None
+    started_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PodStatus:
+    phase: str = "Pending"
+    pod_ip: str = ""
+    ready: bool = False
+    """The Ready condition."""
+    ready_changed_s: float | None = None
+    scheduled: bool = False
+    reason: str = ""
+    """Why it is where it is: Unschedulable, Evicted, CrashLoopBackOff, …"""
+    message: str = ""
+    containers: tuple[ContainerStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    kind: ClassVar[str] = "Pod"
+    meta: ObjectMeta
+    spec: PodSpec
+    status: PodStatus = PodStatus()
+
+
+# Deployment
+
+
+@dataclass(frozen=True, slots=True)
+class PodTemplate:
+    labels: Labels
+    spec: PodSpec
+    annotations: Labels = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """`selector` is its matchLabels."""
+
+    kind: ClassVar[str] = "Deployment"
+    meta: ObjectMeta
+    replicas: int
+    selector: Labels
+    template: PodTemplate
+
+
+# Service and EndpointSlice
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    port: int
+    name: str = ""
+    protocol: str = "TCP"
+    target_port: int | str = 0
+    """A number, or the name of a container port; 0 means: as `port`."""
+    node_port: int = 0
+    """0: none (yet)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBalancerIngress:
+    ip: str = ""
+    hostname: str = ""
+    ip_mode: str = "VIP"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """`cluster_ip` is "" until allocated and "None" for a headless service."""
+
+    kind: ClassVar[str] = "Service"
+    meta: ObjectMeta
+    ports: tuple[ServicePort, ...] = ()
+    selector: Labels = field(default_factory=dict)
+    type: str = "ClusterIP"
+    cluster_ip: str = ""
+    external_name: str = ""
+    external_ips: tuple[str, ...] = ()
+    session_affinity: str = "None"
+    session_affinity_timeout_s: int = 10800
+    internal_traffic_policy: str = "Cluster"
+    external_traffic_policy: str = "Cluster"
+    load_balancer_source_ranges: tuple[str, ...] = ()
+    load_balancer_ingress: tuple[LoadBalancerIngress, ...] = ()
+    health_check_node_port: int = 0
+    publish_not_ready_addresses: bool = False
+
+    @property
+    def headless(self) -> bool:
+        return self.cluster_ip == "None"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRef:
+    """The pod behind an endpoint."""
+
+    namespace: str
+    name: str
+    uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One pod of a slice; conditions follow Kubernetes (`ready` implies serving and not terminating)."""
+
+    addresses: tuple[str, ...]
+    ready: bool = True
+    serving: bool = True
+    terminating: bool = False
+    node_name: str = ""
+    zone: str = ""
+    hostname: str = ""
+    target: TargetRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointPort:
+    port: int
+    name: str = ""
+    protocol: str = "TCP"
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSlice:
+    """Endpoints of the service that label `kubernetes.io/service-name` names."""
+
+    kind: ClassVar[str] = "EndpointSlice"
+    meta: ObjectMeta
+    endpoints: tuple[Endpoint, ...] = ()
+    ports: tuple[EndpointPort, ...] = ()
+    address_type: str = "IPv4"
+
+    @property
+    def service(self) -> tuple[str, str]:
+        """(namespace, name) of its service; the name is "" where the label is missing."""
+        return self.meta.namespace, self.meta.labels.get(SERVICE_NAME_LABEL, "")
+
+
+KINDS: dict[str, type] = {
+    kind.kind: kind for kind in (Node, Pod, Deployment, Service, EndpointSlice)
+}

@@ -1,0 +1,106 @@
+"""Each object of a topology with the place in the topology that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from testbed.model.addressing import NodeAddress, dns_ip
+from testbed.model.fields import Mistake, Path
+from testbed.model.manifest import ManifestError, from_manifest
+from testbed.model.objects import Deployment, Node, Object, Pod, PodSpec, Service
+from testbed.model.shorthand import deployment, dns_objects, node, service, with_probe_period
+from testbed.model.topology import Topology
+
+T = TypeVar("T", bound=Object)
+_NOWHERE = NodeAddress("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """An object, and where it stands in the topology."""
+
+    path: Path
+    object: Object
+
+    @property
+    def spec_path(self) -> Path:
+        """Where its spec's keys are: shorthand has no `spec` of its own."""
+        return (*self.path, "spec") if self.path[0] == "manifests" else self.path
+
+    @property
+    def pod_path(self) -> Path:
+        """Where its pods' keys are."""
+        if self.path[0] == "manifests" and isinstance(self.object, Deployment):
+            return (*self.path, "spec", "template", "spec")
+        return self.spec_path
+
+
+def origins(topology: Topology) -> tuple[list[Origin], list[Mistake]]:
+    """All objects that could be made, and why the others could not. Nodes have no address yet."""
+    found: list[Origin] = []
+    mistakes: list[Mistake] = []
+    for path, make in _makers(topology):
+        try:
+            found.append(Origin(path, make()))
+        except ManifestError as error:
+            mistakes.extend(mistake.below(path) for mistake in error.mistakes)
+    return found, mistakes
+
+
+def _makers(topology: Topology) -> Iterator[tuple[Path, Callable[[], Object]]]:
+    period_s = topology.timing.probe_period_s
+    for name, node_spec in topology.nodes.items():
+        yield ("nodes", name), partial(node, name, node_spec, _NOWHERE)
+    for item in dns_objects(topology.dns, dns_ip(topology.network.service_cidr)):
+        yield ("dns",), partial(_itself, item)
+    for name, workload in topology.workloads.items():
+        yield ("workloads", name), partial(deployment, name, workload, period_s)
+    for name, spec in topology.services.items():
+        yield ("services", name), partial(service, name, spec, topology.workloads.get(name))
+    for index, manifest in enumerate(topology.manifests):
+        if isinstance(manifest, dict):
+            completed = with_probe_period(manifest, period_s)
+            yield ("manifests", index), partial(from_manifest, completed)
+
+
+def _itself(item: Object) -> Object:
+    return item
+
+
+def nodes_of(found: list[Origin]) -> list[Node]:
+    """The nodes among them."""
+    return [origin.object for origin in found if isinstance(origin.object, Node)]
+
+
+def services_of(found: list[Origin]) -> list[tuple[Origin, Service]]:
+    """The services among them."""
+    return [(origin, origin.object) for origin in found if isinstance(origin.object, Service)]
+
+
+@dataclass(frozen=True, slots=True)
+class PodGroup:
+    """Pods that are alike: those of one Deployment, or one Pod."""
+
+    origin: Origin
+    spec: PodSpec
+    labels: dict[str, str]
+    namespace: str
+    replicas: int
+
+
+def pod_groups(found: list[Origin]) -> list[PodGroup]:
+    """All pods to be, by what makes them."""
+    groups: list[PodGroup] = []
+    for origin in found:
+        item = origin.object
+        if isinstance(item, Deployment):
+            template = item.template
+            labels, namespace = dict(template.labels), item.meta.namespace
+            groups.append(PodGroup(origin, template.spec, labels, namespace, item.replicas))
+        elif isinstance(item, Pod):
+            labels, namespace = dict(item.meta.labels), item.meta.namespace
+            groups.append(PodGroup(origin, item.spec, labels, namespace, 1))
+    return groups

@@ -1,0 +1,149 @@
+"""The topology's scalar types: how people write them, what they become, what is said when wrong.
+
+Each type is an `Annotated` whose validator raises ValueError with what would be right.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from ipaddress import IPv4Network, ip_network
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from testbed.model.fields import kind_of
+from testbed.model.metadata_read import NAME_HINT, is_label_name
+from testbed.units import duration_s
+
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:bit|bps)", re.IGNORECASE)
+_SCALE = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+LONGEST_S = 1e7
+"""No duration of a topology is longer (some four months)."""
+
+
+def _duration(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"must be a duration like 10s, 250ms or 1m30s, not {kind_of(value)}")
+    if isinstance(value, str) and len(value) > 40:
+        raise ValueError("is not a duration; write it like 10s, 250ms or 1m30s")
+    seconds = duration_s(value)
+    if not math.isfinite(seconds) or seconds > LONGEST_S:
+        raise ValueError("is too long a duration")
+    return seconds
+
+
+def _network(value: Any) -> IPv4Network:
+    if isinstance(value, IPv4Network):
+        return value
+    if not isinstance(value, str) or "/" not in value:
+        raise ValueError(f"must be a network like 10.244.0.0/16, not {kind_of(value)}")
+    try:
+        network = ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"{value[:60]!r} is no network; write it like 10.244.0.0/16") from None
+    if not isinstance(network, IPv4Network):
+        raise ValueError("IPv6 is not built yet; write an IPv4 network like 10.244.0.0/16")
+    if str(network) != value:
+        raise ValueError(f"{value!r} names a host, not a network; write {network}")
+    if network.prefixlen < 8:
+        raise ValueError(f"{value} is too large; the largest is a /8")
+    if network.is_loopback or network.is_link_local or network.is_multicast or network.is_reserved:
+        raise ValueError(f"{value} is reserved; use a private one like 10.244.0.0/16")
+    return network
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"a name must be a text, not {kind_of(value)}; put it in quotes")
+    if not is_label_name(value):
+        raise ValueError(f"{value[:80]!r} is no name; {NAME_HINT}")
+    return value
+
+
+def _rate(value: Any) -> float:
+    if isinstance(value, float) and math.isfinite(value) and value > 0:
+        return value  # a resolved topology, read back
+    found = _RATE.fullmatch(value.strip()) if isinstance(value, str) and len(value) < 40 else None
+    if found is None or not float(found[1]):
+        raise ValueError(f"must be a rate like 1gbit or 100mbit, not {kind_of(value)}")
+    return float(found[1]) * _SCALE[found[2].lower()]
+
+
+def _fraction(value: Any) -> float:
+    percent = isinstance(value, str) and len(value) < 40 and value.strip().endswith("%")
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        fraction = float(value.strip()[:-1]) / 100 if percent else float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"must be a share like 0.1%, not {kind_of(value)}") from None
+    if not 0 <= fraction <= 1:
+        raise ValueError("must be from 0% to 100%")
+    return fraction
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be a text, not {kind_of(value)}; put it in quotes")
+    return value
+
+
+def _target_port(value: Any) -> int | str:
+    if isinstance(value, str) and re.fullmatch(r"(?=.*[a-z])[a-z0-9-]{1,15}", value):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535:
+        return value
+    raise ValueError(f"must be a port from 1 to 65535 or a port's name, not {kind_of(value)}")
+
+
+def _manifest(value: Any) -> Any:
+    if not isinstance(value, str | dict):
+        raise ValueError(f"must be a file name or a Kubernetes object, not {kind_of(value)}")
+    return value
+
+
+def _nothing_is_empty(value: Any) -> Any:
+    return {} if value is None else value
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_duration),
+    WithJsonSchema(
+        {
+            "type": ["string", "number"],
+            "description": "10s, 250ms, 1m30s; a bare number is seconds",
+            "examples": ["1s", "250ms"],
+        }
+    ),
+]
+Network4 = Annotated[
+    IPv4Network,
+    BeforeValidator(_network),
+    WithJsonSchema({"type": "string", "format": "ipv4network", "examples": ["10.244.0.0/16"]}),
+]
+Name = Annotated[str, BeforeValidator(_name)]
+Text = Annotated[str, BeforeValidator(_text)]
+Rate = Annotated[
+    float,
+    BeforeValidator(_rate),
+    WithJsonSchema({"type": ["string", "number"], "examples": ["1gbit", "100mbit"]}),
+]
+Fraction = Annotated[
+    float,
+    BeforeValidator(_fraction),
+    WithJsonSchema({"type": ["string", "number"], "examples": ["0.1%"]}),
+]
+Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+Count = Annotated[int, Field(ge=0, le=100_000, strict=True)]
+TargetPort = Annotated[
+    int | str,
+    BeforeValidator(_target_port),
+    WithJsonSchema({"type": ["integer", "string"], "examples": [8080, "http"]}),
+]
+Manifest = Annotated[
+    Any, BeforeValidator(_manifest), WithJsonSchema({"type": ["string", "object"]})
+]
+EmptyIfNothing = BeforeValidator(_nothing_is_empty)
+"""`n1:` without a value means `n1: {}`."""

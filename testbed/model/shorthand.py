@@ -1,0 +1,238 @@
+"""A topology's shorthand as the Kubernetes objects it stands for: what `testbed render` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from testbed.errors import UsageError
+from testbed.model.addressing import NodeAddress, dns_ip, plan_addresses
+from testbed.model.allocation import allocate_all
+from testbed.model.fields import Fields, Mistake
+from testbed.model.manifest import ManifestError, from_manifest
+from testbed.model.objects import (
+    HOSTNAME_LABEL,
+    ORDINAL_NAMES_ANNOTATION,
+    SERVER_ANNOTATION,
+    ZONE_LABEL,
+    Container,
+    ContainerPort,
+    Deployment,
+    Labels,
+    Node,
+    NodeAffinity,
+    Object,
+    ObjectMeta,
+    PodSpec,
+    PodTemplate,
+    Probe,
+    Service,
+    ServicePort,
+)
+from testbed.model.pod_read import node_affinity, probe
+from testbed.model.topology import DNS, NodeSpec, PortSpec, ServiceSpec, Topology, Workload
+
+DNS_NAMESPACE = "kube-system"
+DNS_IMAGE = "testbed/dns"
+DNS_LABELS = {"k8s-app": "kube-dns"}
+DNS_PORT = 53
+PORT_NAME = "main"
+"""Name of the one port of a workload's container."""
+HEALTH_PATH = "/healthz"
+"""What a probe without an action asks for; the echo server answers it."""
+
+
+def expand(topology: Topology) -> tuple[Object, ...]:
+    """All objects of a topology: nodes, DNS, workloads, services, then manifests, in their order.
+
+    Cluster addresses and node ports that the topology leaves open stay open (`model.allocation`).
+    Raises UsageError for manifests that are still file names (the loader reads those) and
+    ManifestError for those that are no objects.
+    """
+    addresses = plan_addresses(topology)
+    return (
+        *(node(name, spec, addresses.nodes[name]) for name, spec in topology.nodes.items()),
+        *dns_objects(topology.dns, dns_ip(topology.network.service_cidr)),
+        *(
+            deployment(name, workload, topology.timing.probe_period_s)
+            for name, workload in topology.workloads.items()
+        ),
+        *(
+            service(name, spec, topology.workloads.get(name))
+            for name, spec in topology.services.items()
+        ),
+        *_manifests(topology),
+    )
+
+
+def expand_allocated(topology: Topology) -> tuple[Object, ...]:
+    """As `expand`, every service with its cluster address and node ports."""
+    items = expand(topology)
+    services = [item for item in items if isinstance(item, Service)]
+    allocated = iter(allocate_all(services, topology.network.service_cidr))
+    return tuple(next(allocated) if isinstance(item, Service) else item for item in items)
+
+
+def node(name: str, spec: NodeSpec, address: NodeAddress) -> Node:
+    """The Node object, not ready yet."""
+    zone = {ZONE_LABEL: spec.zone} if spec.zone else {}
+    return Node(
+        meta=ObjectMeta(name, labels={HOSTNAME_LABEL: name, **zone, **spec.labels}),
+        internal_ip=address.ip,
+        pod_cidr=address.pod_cidr,
+        unschedulable=spec.unschedulable,
+    )
+
+
+def dns_objects(dns: DNS, cluster_ip: str) -> Iterator[Object]:
+    """CoreDNS' Deployment and the service kube-dns; nothing where `replicas` is 0."""
+    if not dns.replicas:
+        return
+    ports = (ContainerPort(DNS_PORT, "dns", "UDP"), ContainerPort(DNS_PORT, "dns-tcp", "TCP"))
+    container = Container("coredns", DNS_IMAGE, ports)
+    yield Deployment(
+        meta=_deployment_meta("coredns", DNS_NAMESPACE, DNS_LABELS),
+        replicas=dns.replicas,
+        selector=DNS_LABELS,
+        # A DNS pod uses the node's resolver, not itself.
+        template=PodTemplate(DNS_LABELS, PodSpec((container,), dns_policy="Default")),
+    )
+    yield Service(
+        meta=ObjectMeta("kube-dns", DNS_NAMESPACE, labels=DNS_LABELS),
+        ports=(
+            ServicePort(DNS_PORT, "dns", "UDP", DNS_PORT),
+            ServicePort(DNS_PORT, "dns-tcp", "TCP", DNS_PORT),
+        ),
+        selector=DNS_LABELS,
+        cluster_ip=cluster_ip,
+    )
+
+
+def deployment(name: str, workload: Workload, probe_period_s: float) -> Deployment:
+    """The Deployment that a workload is short for."""
+    selector = {"app": name}
+    server = {} if workload.server == "process" else {SERVER_ANNOTATION: workload.server}
+    return Deployment(
+        meta=_deployment_meta(name, workload.namespace, selector),
+        replicas=workload.replicas,
+        selector=selector,
+        template=PodTemplate(
+            {**workload.labels, **selector}, _pod_spec(name, workload, probe_period_s), server
+        ),
+    )
+
+
+def _deployment_meta(name: str, namespace: str, labels: Labels) -> ObjectMeta:
+    return ObjectMeta(
+        name, namespace, labels=labels, annotations={ORDINAL_NAMES_ANNOTATION: "ordinal"}
+    )
+
+
+def _pod_spec(name: str, workload: Workload, probe_period_s: float) -> PodSpec:
+    container = Container(
+        name=name,
+        image=workload.image,
+        ports=(ContainerPort(workload.port, PORT_NAME, workload.protocol),),
+        readiness_probe=workload_probe(workload, "readinessProbe", probe_period_s),
+        liveness_probe=workload_probe(workload, "livenessProbe", probe_period_s),
+    )
+    # By its label and not by nodeName, as the scheduler is part of what is emulated.
+    pinned = {HOSTNAME_LABEL: workload.node} if workload.node else {}
+    return PodSpec(
+        containers=(container,),
+        node_selector={**workload.node_selector, **pinned},
+        node_affinity=workload_affinity(workload),
+        termination_grace_period_s=workload.termination_grace_period_s,
+    )
+
+
+def workload_probe(workload: Workload, key: str, probe_period_s: float) -> Probe | None:
+    """The workload's probe at `key`, completed. Raises ManifestError, paths from the workload."""
+    written = workload.readiness_probe if key == "readinessProbe" else workload.liveness_probe
+    if written is None:
+        return None
+    completed = dict(written)
+    completed.setdefault("periodSeconds", probe_period_s)
+    if "httpGet" not in completed and "tcpSocket" not in completed:
+        completed["httpGet"] = {"path": HEALTH_PATH, "port": workload.port}
+    mistakes: list[Mistake] = []
+    found = probe(Fields({key: completed}, (), mistakes), key)
+    if mistakes:
+        raise ManifestError(tuple(mistakes))
+    return found
+
+
+def workload_affinity(workload: Workload) -> NodeAffinity | None:
+    """The workload's node affinity. Raises ManifestError, paths from the workload."""
+    if not workload.affinity:
+        return None
+    mistakes: list[Mistake] = []
+    affinity = Fields(workload.affinity, ("affinity",), mistakes)
+    affinity.only(("nodeAffinity",), (), ("podAffinity", "podAntiAffinity"))
+    found = node_affinity(affinity.child("nodeAffinity"))
+    if mistakes:
+        raise ManifestError(tuple(mistakes))
+    return found
+
+
+def service(name: str, spec: ServiceSpec, workload: Workload | None) -> Service:
+    """The Service object; ports and selector default to those of the workload of that name."""
+    own = workload if spec.selector is None else None
+    selector = spec.selector
+    if selector is None:
+        selector = {} if spec.kind == "ExternalName" else {"app": name}
+    return Service(
+        meta=ObjectMeta(name, spec.namespace),
+        ports=tuple(_service_port(port, spec, own) for port in spec.all_ports),
+        selector=selector,
+        type=spec.kind,
+        cluster_ip=spec.cluster_ip,
+        external_name=spec.external_name,
+        external_ips=spec.external_ips,
+        session_affinity=spec.session_affinity,
+        session_affinity_timeout_s=spec.session_affinity_config.client_ip.timeout_seconds,
+        internal_traffic_policy=spec.internal_traffic_policy,
+        external_traffic_policy=spec.external_traffic_policy,
+        publish_not_ready_addresses=spec.publish_not_ready_addresses,
+    )
+
+
+def _service_port(port: PortSpec, spec: ServiceSpec, workload: Workload | None) -> ServicePort:
+    protocol = port.protocol
+    if not spec.ports and spec.protocol is None and workload is not None:
+        protocol = workload.protocol
+    target: int | str = port.target_port or (workload.port if workload else port.port)
+    return ServicePort(port.port, port.name, protocol, target, port.node_port or 0)
+
+
+def _manifests(topology: Topology) -> Iterator[Object]:
+    for manifest in topology.manifests:
+        if isinstance(manifest, str):
+            raise UsageError(f"manifest {manifest} has not been read", "load the topology's file")
+        yield from_manifest(with_probe_period(manifest, topology.timing.probe_period_s))
+
+
+def with_probe_period(manifest: Mapping[str, Any], period_s: float) -> Mapping[str, Any]:
+    """The manifest with `periodSeconds` in every probe that does not say its own."""
+    spec = manifest.get("spec")
+    if not isinstance(spec, Mapping):
+        return manifest
+    if isinstance(spec.get("template"), Mapping):
+        template = with_probe_period(spec["template"], period_s)
+        return {**manifest, "spec": {**spec, "template": template}}
+    containers = spec.get("containers")
+    if not isinstance(containers, list):
+        return manifest
+    completed = [_with_period(container, period_s) for container in containers]
+    return {**manifest, "spec": {**spec, "containers": completed}}
+
+
+def _with_period(container: Any, period_s: float) -> Any:
+    if not isinstance(container, Mapping):
+        return container
+    probes = {
+        key: {"periodSeconds": period_s, **written}
+        for key in ("readinessProbe", "livenessProbe")
+        if isinstance(written := container.get(key), Mapping)
+    }
+    return {**container, **probes}

@@ -1,0 +1,284 @@
+"""A topology: the YAML that a researcher writes, as frozen values.
+
+Keys that Kubernetes has keep its names. What one key alone can say wrong is found here; what
+contradicts another key is found by `model.consistency`; positions in the file are `model.loader`'s.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from testbed.model.scalars import (
+    Count,
+    Duration,
+    EmptyIfNothing,
+    Fraction,
+    Manifest,
+    Name,
+    Network4,
+    Port,
+    Rate,
+    TargetPort,
+    Text,
+)
+from testbed.model.strict import Strict
+from testbed.model.timing import Timing
+
+Protocol = Literal["TCP", "UDP", "SCTP"]
+Policy = Literal["Cluster", "Local"]
+Scheduler = Literal["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "mh"]
+
+ECHO_IMAGE = "testbed/echo"
+"""The built-in server; it stands in for every image that `images:` does not map."""
+
+
+class Network(Strict):
+    """The cluster's networks."""
+
+    pod_cidr: Network4 = Field(
+        IPv4Network("10.244.0.0/16"), alias="podCIDR", description="addresses of pods"
+    )
+    service_cidr: Network4 = Field(
+        IPv4Network("10.96.0.0/16"), alias="serviceCIDR", description="addresses of services"
+    )
+    node_cidr: Network4 = Field(
+        IPv4Network("172.18.0.0/16"),
+        alias="nodeCIDR",
+        description="addresses of nodes (from .2) and outside hosts (the upper half)",
+    )
+    cni: Literal["host-gw", "vxlan", "bgp"] = Field(
+        "host-gw", description="how pods of different nodes reach each other"
+    )
+    mtu: Annotated[int, Field(ge=576, le=65535, strict=True)] = Field(
+        1500, description="of every link, in bytes"
+    )
+
+    @model_validator(mode="after")
+    def _large_enough(self) -> Network:
+        for key, network, longest in (
+            ("podCIDR", self.pod_cidr, 29),
+            ("serviceCIDR", self.service_cidr, 27),
+            ("nodeCIDR", self.node_cidr, 29),
+        ):
+            if network.prefixlen > longest:
+                raise ValueError(f"{key} {network} is too small; the smallest is a /{longest}")
+        return self
+
+
+class IPTables(Strict):
+    """The iptables proxy."""
+
+    variant: Literal["auto", "nft", "legacy"] = Field(
+        "auto", description="auto: nft as root, legacy in a user namespace"
+    )
+
+
+class IPVS(Strict):
+    """The IPVS proxy."""
+
+    scheduler: Scheduler = Field("rr", description="how IPVS picks a backend")
+
+
+class Proxy(Strict):
+    """What makes service addresses work on every node."""
+
+    mode: Literal["iptables", "nftables", "ipvs", "userspace", "external"] = Field(
+        "iptables", description="the kind of rules"
+    )
+    iptables: IPTables = Field(IPTables(), description="of mode iptables")
+    ipvs: IPVS = Field(IPVS(), description="of mode ipvs")
+    min_sync_period_s: Duration = Field(
+        1.0,
+        alias="minSyncPeriod",
+        description="least time from the end of one sync to the start of the next",
+    )
+    sync_period_s: Duration = Field(
+        30.0, alias="syncPeriod", description="retry of a failed sync, and the periodic full one"
+    )
+    profile: Literal["kube-proxy-1.36", "documented"] = Field(
+        "kube-proxy-1.36", description="whose behaviour, where kube-proxy and its documents differ"
+    )
+
+
+class DNS(Strict):
+    """The cluster's DNS service."""
+
+    domain: Annotated[
+        Text, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")
+    ] = Field("cluster.local", description="the cluster's domain", max_length=200)
+    replicas: Count = Field(2, description="how many DNS pods; 0: a cluster without DNS")
+
+
+class NodeSpec(Strict):
+    """A node of the cluster."""
+
+    zone: Text = Field("", description="its topology.kubernetes.io/zone")
+    labels: dict[Text, Text] = Field({}, description="further labels")
+    unschedulable: bool = Field(False, description="cordoned: gets no new pods", strict=True)
+
+
+class HostSpec(Strict):
+    """A machine outside the cluster, on the same switch as the nodes."""
+
+
+class Link(Strict):
+    """A link of the underlay. Names that are neither nodes nor hosts are switches."""
+
+    endpoints: tuple[Name, Name] = Field(description="what it joins")
+    delay_s: Duration = Field(0.0, alias="delay", description="one way")
+    rate_bps: Rate | None = Field(None, alias="rate", description="none: not limited")
+    loss: Fraction = Field(0.0, description="share of packets lost")
+
+
+class Workload(Strict):
+    """Pods that are alike: a Deployment named as the key, its pods NAME-0, NAME-1, …"""
+
+    replicas: Count = Field(1, description="how many pods")
+    port: Port = Field(8080, description="what its server listens on")
+    protocol: Protocol = Field("TCP", description="of the port")
+    image: Text = Field(ECHO_IMAGE, description="what runs in it", min_length=1)
+    labels: dict[Text, Text] = Field({}, description="of its pods, besides app: NAME")
+    node: Text = Field("", description="the one node its pods run on")
+    node_selector: dict[Text, Text] = Field({}, description="labels its nodes must have")
+    affinity: dict[str, Any] = Field({}, description="Kubernetes' affinity: nodeAffinity")
+    readiness_probe: dict[str, Any] | None = Field(
+        None, description="Kubernetes' probe; without an action: GET /healthz on the port"
+    )
+    liveness_probe: dict[str, Any] | None = Field(
+        None, description="Kubernetes' probe; without an action: GET /healthz on the port"
+    )
+    termination_grace_period_s: Duration = Field(
+        30.0,
+        alias="terminationGracePeriodSeconds",
+        description="from SIGTERM to SIGKILL",
+    )
+    server: Literal["process", "shared"] = Field(
+        "process", description="a server process for each pod, or one for all (scale labs)"
+    )
+    namespace: Name = Field("default", description="its namespace")
+
+
+class PortSpec(Strict):
+    """One port of a service."""
+
+    name: Text = Field("", description="needed where a service has several")
+    port: Port = Field(description="what clients dial")
+    target_port: TargetPort | None = Field(
+        None, description="the pods' port or its name (the workload's port)"
+    )
+    protocol: Protocol = Field("TCP", description="of the port")
+    node_port: Port | None = Field(None, description="on every node's address (allocated)")
+
+
+class ClientIP(Strict):
+    """Affinity by client address."""
+
+    timeout_seconds: Annotated[int, Field(ge=1, le=86400, strict=True)] = Field(
+        10800, description="how long a client keeps its backend"
+    )
+
+
+class AffinityConfig(Strict):
+    """Kubernetes' sessionAffinityConfig."""
+
+    client_ip: ClientIP = Field(ClientIP(), alias="clientIP", description="of ClientIP affinity")
+
+
+class ServiceSpec(Strict):
+    """A service, named as the key."""
+
+    port: Port | None = Field(None, description="what clients dial")
+    target_port: TargetPort | None = Field(
+        None, description="the pods' port or its name (the workload's port)"
+    )
+    protocol: Protocol | None = Field(None, description="of the port (the workload's)")
+    node_port: Port | None = Field(None, description="on every node's address (allocated)")
+    ports: tuple[PortSpec, ...] = Field((), description="instead of port, where there are several")
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] | None = Field(
+        None, description="ClusterIP, unless nodePort or externalName say otherwise"
+    )
+    selector: dict[Text, Text] | None = Field(
+        None, description="labels of its pods (those of the workload of that name)"
+    )
+    cluster_ip: Text = Field("", alias="clusterIP", description="an address, or None: headless")
+    external_name: Text = Field("", description="of type ExternalName")
+    external_ips: tuple[Text, ...] = Field((), alias="externalIPs", description="more addresses")
+    session_affinity: Literal["None", "ClientIP"] = Field("None", description="ClientIP: sticky")
+    session_affinity_config: AffinityConfig = Field(AffinityConfig(), description="its timeout")
+    internal_traffic_policy: Policy = Field("Cluster", description="which backends pods reach")
+    external_traffic_policy: Policy = Field("Cluster", description="which backends others reach")
+    publish_not_ready_addresses: bool = Field(
+        False, description="also pods that are not ready", strict=True
+    )
+    namespace: Name = Field("default", description="its namespace")
+
+    @model_validator(mode="after")
+    def _one_way_to_say_ports(self) -> ServiceSpec:
+        if self.ports and (self.port or self.target_port or self.node_port or self.protocol):
+            raise ValueError("port and ports exclude each other; put everything under ports")
+        if not self.ports and self.port is None and not self.external_name:
+            raise ValueError("port is missing")
+        names = [port.name for port in self.ports]
+        if len(names) > 1 and ("" in names or len(set(names)) < len(names)):
+            raise ValueError("with several ports each needs a name of its own")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """Its type, inferred where it is not said."""
+        if self.type:
+            return self.type
+        if self.external_name:
+            return "ExternalName"
+        has_node_port = self.node_port or any(port.node_port for port in self.ports)
+        return "NodePort" if has_node_port else "ClusterIP"
+
+    @property
+    def all_ports(self) -> tuple[PortSpec, ...]:
+        """`ports`, or the one port in short."""
+        if self.ports or self.port is None:
+            return self.ports
+        single = {
+            "port": self.port,
+            "targetPort": self.target_port,
+            "protocol": self.protocol or "TCP",
+            "nodePort": self.node_port,
+        }
+        return (PortSpec.model_validate({key: value for key, value in single.items() if value}),)
+
+
+class Topology(Strict):
+    """A lab as its file describes it."""
+
+    name: Name = Field(description="the lab's name")
+    kernel: Literal["auto", "host", "uml"] = Field(
+        "auto", description="the kernel that carries the lab"
+    )
+    network: Annotated[Network, EmptyIfNothing] = Field(Network(), description="its networks")
+    proxy: Annotated[Proxy, EmptyIfNothing] = Field(Proxy(), description="service rules")
+    dns: Annotated[DNS, EmptyIfNothing] = Field(DNS(), description="names")
+    timing: Annotated[Timing, EmptyIfNothing] = Field(
+        Timing(), description="Kubernetes' own delays"
+    )
+    nodes: dict[Name, Annotated[NodeSpec, EmptyIfNothing]] = Field(
+        description="machines of the cluster", min_length=1
+    )
+    hosts: Annotated[dict[Name, Annotated[HostSpec, EmptyIfNothing]], EmptyIfNothing] = Field(
+        {}, description="machines outside the cluster"
+    )
+    links: tuple[Link, ...] = Field((), description="the underlay; without: one switch joins all")
+    workloads: Annotated[dict[Name, Annotated[Workload, EmptyIfNothing]], EmptyIfNothing] = Field(
+        {}, description="pods, in short"
+    )
+    services: Annotated[dict[Name, ServiceSpec], EmptyIfNothing] = Field(
+        {}, description="services, in short"
+    )
+    manifests: tuple[Manifest, ...] = Field(
+        (), description="Kubernetes objects: file names beside the topology, or in line"
+    )
+    images: Annotated[dict[Text, Text], EmptyIfNothing] = Field(
+        {}, description="which program an image is: pattern of its name -> command line"
+    )

@@ -1,0 +1,221 @@
+"""API objects in memory: resourceVersion, transactions, snapshots, watch by callback.
+
+A snapshot is an immutable view that costs nothing to take: a kind's table is copied the first time
+that a transaction writes to it. A transaction that fails goes back to the snapshot it began with.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, TypeVar, cast
+
+from testbed.errors import NotFound, TestbedError
+from testbed.model.objects import EndpointSlice, Object, name_of, with_meta
+
+Key = tuple[str, str]
+"""(namespace, name)."""
+
+T = TypeVar("T", bound=Object)
+
+
+class Conflict(TestbedError):
+    """A write was based on an older version of the object: read it again and decide again."""
+
+
+class AlreadyExists(TestbedError):
+    """An object of that kind and name is there already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Add an object that must not exist."""
+
+    object: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Replace an object. Raises Conflict where `meta.resource_version` is set and stale."""
+
+    object: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove an object at once (graceful deletion of a pod is an Update that sets `deletion_s`).
+
+    With `uid`, only that very object is removed: gone or replaced counts as done.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str = ""
+
+
+Write = Create | Update | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One write as a watcher sees it: `previous` is None when added, `object` the last state."""
+
+    type: str
+    """ADDED, MODIFIED or DELETED."""
+    object: Object
+    previous: Object | None
+    resource_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole state at one resourceVersion. Snapshots share objects: compare with `is`."""
+
+    resource_version: int
+    tables: Mapping[str, Mapping[Key, Object]]
+
+    def get(self, kind: type[T], namespace: str, name: str) -> T | None:
+        """The object, or None. Objects without a namespace have namespace ""."""
+        return cast("T | None", self.tables.get(kind.kind, {}).get((namespace, name)))
+
+    def list(self, kind: type[T], namespace: str | None = None) -> Iterator[T]:
+        """All objects of a kind (of one namespace), in order of their creation."""
+        for key, item in self.tables.get(kind.kind, {}).items():
+            if namespace is None or key[0] == namespace:
+                yield cast(T, item)
+
+    def slices_by_service(self) -> dict[Key, tuple[EndpointSlice, ...]]:
+        """EndpointSlices of each service, by the service's (namespace, name)."""
+        found: dict[Key, tuple[EndpointSlice, ...]] = {}
+        for item in self.list(EndpointSlice):
+            found[item.service] = (*found.get(item.service, ()), item)
+        return found
+
+
+Watcher = Callable[[tuple[Change, ...]], None]
+
+
+class Store:
+    """The one place that cluster state is written. Not thread-safe: one thread owns it.
+
+    `now_s` stamps creation times; `identity` seeds the uids, so that equal histories
+    give equal uids.
+    """
+
+    def __init__(self, now_s: Callable[[], float], identity: str = "testbed") -> None:
+        self._now_s = now_s
+        self._identity = uuid.uuid5(uuid.NAMESPACE_DNS, identity)
+        self._tables: dict[str, dict[Key, Object]] = {}
+        self._shared: set[str] = set()
+        self._version = 0
+        self._watchers: dict[int, Watcher] = {}
+        self._next_watcher = 0
+
+    @property
+    def resource_version(self) -> int:
+        return self._version
+
+    def snapshot(self) -> Snapshot:
+        """The state as it is now; later writes do not show in it."""
+        self._shared.update(self._tables)
+        return Snapshot(self._version, MappingProxyType(dict(self._tables)))
+
+    def get(self, kind: type[T], namespace: str, name: str) -> T:
+        """The object as it is now. Raises NotFound."""
+        item = self._tables.get(kind.kind, {}).get((namespace, name))
+        if item is None:
+            where = f"{namespace}/{name}" if namespace else name
+            raise NotFound(f"no {kind.kind} {where}")
+        return cast(T, item)
+
+    def list(self, kind: type[T], namespace: str | None = None) -> tuple[T, ...]:
+        """All objects of a kind as they are now."""
+        return tuple(
+            cast(T, item)
+            for key, item in self._tables.get(kind.kind, {}).items()
+            if namespace is None or key[0] == namespace
+        )
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Call `watcher` with each transaction's changes once it is done; returns the cancel."""
+        handle = self._next_watcher
+        self._next_watcher += 1
+        self._watchers[handle] = watcher
+        return lambda: self._watchers.pop(handle, None) and None
+
+    def apply(self, writes: Iterable[Write]) -> tuple[Change, ...]:
+        """Write all or nothing, each write one resourceVersion; returns what changed.
+
+        An Update that changes nothing is no write. Raises Conflict, AlreadyExists or NotFound, and
+        then nothing has changed.
+        """
+        before = self.snapshot()
+        changes: list[Change] = []
+        try:
+            for write in writes:
+                change = self._apply_one(write)
+                if change is not None:
+                    changes.append(change)
+        except TestbedError:
+            self._tables = cast("dict[str, dict[Key, Object]]", dict(before.tables))
+            self._shared = set(self._tables)
+            self._version = before.resource_version
+            raise
+        done = tuple(changes)
+        if done:
+            for watcher in tuple(self._watchers.values()):
+                watcher(done)
+        return done
+
+    def _writable(self, kind: str) -> dict[Key, Object]:
+        table = self._tables.setdefault(kind, {})
+        if kind in self._shared:
+            table = self._tables[kind] = dict(table)
+            self._shared.discard(kind)
+        return table
+
+    def _apply_one(self, write: Write) -> Change | None:
+        if isinstance(write, Delete):
+            return self._delete(write)
+        item = write.object
+        kind, key = item.kind, (item.meta.namespace, item.meta.name)
+        current = self._tables.get(kind, {}).get(key)
+        stamps: dict[str, Any]
+        if isinstance(write, Create):
+            if current is not None:
+                raise AlreadyExists(f"{kind} {name_of(item)} exists already")
+            version = self._version + 1
+            uid = item.meta.uid or str(uuid.uuid5(self._identity, f"{kind}/{key}/{version}"))
+            stamps = {"uid": uid, "creation_s": self._now_s()}
+        else:
+            if current is None:
+                raise NotFound(f"no {kind} {name_of(item)} to update")
+            based_on = item.meta.resource_version
+            if based_on and based_on != current.meta.resource_version:
+                raise Conflict(
+                    f"{kind} {name_of(item)} is at version {current.meta.resource_version}, "
+                    f"the write was based on {based_on}"
+                )
+            stamps = {"uid": current.meta.uid, "creation_s": current.meta.creation_s}
+            unchanged = with_meta(item, resource_version=current.meta.resource_version, **stamps)
+            if unchanged == current:
+                return None
+        self._version += 1
+        stored = with_meta(item, resource_version=self._version, **stamps)
+        self._writable(kind)[key] = stored
+        kind_of_change = "ADDED" if current is None else "MODIFIED"
+        return Change(kind_of_change, stored, current, self._version)
+
+    def _delete(self, write: Delete) -> Change | None:
+        key = (write.namespace, write.name)
+        current = self._tables.get(write.kind, {}).get(key)
+        if current is None or (write.uid and current.meta.uid != write.uid):
+            if write.uid:
+                return None
+            raise NotFound(f"no {write.kind} {'/'.join(filter(None, key))} to delete")
+        self._version += 1
+        del self._writable(write.kind)[key]
+        return Change("DELETED", current, current, self._version)

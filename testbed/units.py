@@ -1,0 +1,36 @@
+"""Durations, rates and sizes as people write them, and the numbers they stand for."""
+
+from __future__ import annotations
+
+import re
+
+_DURATION_S = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)")
+
+
+def duration_s(text: str | float) -> float:
+    """Seconds of a duration such as `1s`, `250ms`, `1m30s`; a bare number is seconds.
+
+    Raises ValueError, with what would be right, for anything else.
+    """
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        if text < 0:
+            raise ValueError(f"{text!r} is negative; a duration is like 10s, 250ms or 1m30s")
+        return float(text)
+    stripped = str(text).strip()
+    if re.fullmatch(r"\d+(\.\d+)?", stripped):
+        return float(stripped)
+    if not re.fullmatch(rf"(?:{_PART.pattern})+", stripped):
+        raise ValueError(f"{text!r} is not a duration; write it like 10s, 250ms or 1m30s")
+    return sum(float(value) * _DURATION_S[unit] for value, unit in _PART.findall(stripped))
+
+
+def pretty_s(seconds: float) -> str:
+    """A duration for people: `850 µs`, `12.3 ms`, `4.56 s`, `2 min 5 s`."""
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 1:
+        return f"{seconds * 1e3:.3g} ms"
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    return f"{int(seconds // 60)} min {seconds % 60:.0f} s"
