@@ -1,0 +1,1 @@
+"""The one doorway to the kernel: namespaces, netlink, running commands, finding features."""

@@ -1,0 +1,271 @@
+"""What this host can run, found by trying each thing in a throw-away sandbox.
+
+A feature is tried by a shell line in namespaces of its own: nothing of the host is touched, and the
+line can be pasted (`unshare -Urnmpf --mount-proc --kill-child sh -c '...'`) by whoever doubts it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from testbed.errors import MissingFeature
+from testbed.kernel.search_path import with_admin_folders
+
+
+class Feature(StrEnum):
+    """Something that a lab may need of its host."""
+
+    USER_NAMESPACES = "user-namespaces"
+    NETWORK_NAMESPACES = "network-namespaces"
+    VETH = "veth"
+    BRIDGE = "bridge"
+    IPTABLES_NFT = "iptables-nft"
+    IPTABLES_LEGACY = "iptables-legacy"
+    CONNTRACK = "conntrack"
+    NFTABLES = "nftables"
+    IPVS = "ipvs"
+    IPSET = "ipset"
+    NETEM = "netem"
+    DUMMY = "dummy"
+    VXLAN = "vxlan"
+    GUEST_KERNEL = "guest-kernel"
+    DOCKER = "docker"
+    MININET = "mininet"
+    CNI_PLUGINS = "cni-plugins"
+    KUBECTL = "kubectl"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How a feature is found. `line` is a shell line that succeeds where it works."""
+
+    needed_for: str
+    line: str
+    tool: str = ""
+    """The program without which `line` cannot work; "" where the feature is the kernel's alone."""
+    package: str = ""
+    """The Debian and Ubuntu package that holds the tool."""
+    sandboxed: bool = True
+    """False: the line only asks a program who it is, and runs as it stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureStatus:
+    """What a trial found. Where it worked, `remedy` and `detail` (what was said) are ""."""
+
+    feature: Feature
+    available: bool
+    needed_for: str
+    remedy: str = ""
+    detail: str = ""
+
+
+_SERVICE_RULES = (
+    "-m comment --comment x -m statistic --mode random --probability 0.5 -p tcp -m tcp"
+    " -j DNAT --to-destination 10.0.0.1:80"
+)
+_MASQUERADE = (
+    "-m mark ! --mark 0x4000/0x4000 -m addrtype --dst-type LOCAL -j MASQUERADE --random-fully"
+)
+
+
+def _iptables(variant: str) -> Trial:
+    tool = f"iptables-{variant}"
+    line = f"{tool} -t nat -A OUTPUT {_SERVICE_RULES} && {tool} -t nat -A POSTROUTING {_MASQUERADE}"
+    return Trial(f"proxy.mode iptables, variant {variant}", line, tool, "iptables")
+
+
+def _link(kind: str, needed_for: str) -> Trial:
+    return Trial(needed_for, f"ip link add t0 type {kind}", "ip", "iproute2")
+
+
+TRIALS: Mapping[Feature, Trial] = {
+    Feature.USER_NAMESPACES: Trial(
+        "labs of an ordinary user",
+        "unshare --user --map-root-user --net ip link set lo up",
+        "unshare",
+        "util-linux",
+        sandboxed=False,
+    ),
+    Feature.NETWORK_NAMESPACES: Trial("every lab", "ip link set lo up", "ip", "iproute2"),
+    Feature.VETH: _link("veth peer name t1", "every lab: pods and nodes hang on it"),
+    Feature.BRIDGE: _link("bridge", "every lab: the switch between nodes"),
+    Feature.IPTABLES_NFT: _iptables("nft"),
+    Feature.IPTABLES_LEGACY: _iptables("legacy"),
+    Feature.CONNTRACK: Trial(
+        "stale UDP entries, the kernel's own picks", "conntrack -L", "conntrack", "conntrack"
+    ),
+    Feature.NFTABLES: Trial(
+        "proxy.mode nftables",
+        "nft 'add table ip t; add chain ip t c { type nat hook prerouting priority -100; };"
+        " add rule ip t c fib daddr type local meta l4proto tcp dnat ip addr . port to"
+        " numgen random mod 2 map { 0 : 10.0.0.1 . 80, 1 : 10.0.0.2 . 80 }'",
+        "nft",
+        "nftables",
+    ),
+    Feature.IPVS: Trial("proxy.mode ipvs", "ipvsadm -A -t 10.0.0.1:80 -s rr", "ipvsadm", "ipvsadm"),
+    Feature.IPSET: Trial("proxy.mode ipvs", "ipset create t hash:ip,port", "ipset", "ipset"),
+    Feature.NETEM: Trial(
+        "links with delay or loss", "tc qdisc add dev lo root netem delay 1ms", "tc", "iproute2"
+    ),
+    Feature.DUMMY: _link("dummy", "proxy.mode ipvs"),
+    Feature.VXLAN: _link("vxlan id 1 dstport 4789 dev lo", "network.cni vxlan"),
+    Feature.GUEST_KERNEL: Trial(
+        "kernel: uml, for what this kernel lacks",
+        "linux.uml --version",
+        "linux.uml",
+        "user-mode-linux",
+        sandboxed=False,
+    ),
+    Feature.DOCKER: Trial(
+        "containers as pods", "dockerd --version", "dockerd", "docker.io", sandboxed=False
+    ),
+    Feature.MININET: Trial(
+        "Mininet hosts as pods, make bench", "mn --version", "mn", "mininet", sandboxed=False
+    ),
+    Feature.CNI_PLUGINS: Trial(
+        "network.cni by plug-in",
+        "CNI_COMMAND=VERSION PATH=/opt/cni/bin:/usr/lib/cni ptp",
+        package="containernetworking-plugins",
+        sandboxed=False,
+    ),
+    Feature.KUBECTL: Trial(
+        "testbed kubectl",
+        "kubectl version --client",
+        "kubectl",
+        "kubernetes-client",
+        sandboxed=False,
+    ),
+}
+
+_TRIAL_TIMEOUT_S = 5.0
+_AT_ONCE = 4
+_SANDBOX = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+_PRIVATE_RUN = "mount -t tmpfs tmpfs /run && "  # legacy's lock file lies there
+
+
+def needed_by_up() -> tuple[tuple[Feature, ...], ...]:
+    """What `testbed up` needs of every host: of each group, one."""
+    always: tuple[tuple[Feature, ...], ...] = (
+        (Feature.NETWORK_NAMESPACES,),
+        (Feature.VETH,),
+        (Feature.BRIDGE,),
+        (Feature.IPTABLES_NFT, Feature.IPTABLES_LEGACY),
+        (Feature.CONNTRACK,),
+    )
+    return always if os.geteuid() == 0 else ((Feature.USER_NAMESPACES,), *always)
+
+
+def probe(features: Iterable[Feature] = tuple(Feature)) -> list[FeatureStatus]:
+    """Try features; a status for each, in order. All of them take about a second."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(lambda feature: attempt(feature, TRIALS[feature]), features))
+
+
+def require(*features: Feature) -> None:
+    """Raises MissingFeature, with the remedy, for the first of these that does not work here."""
+    for status in probe(features):
+        if not status.available:
+            raise MissingFeature(
+                f"{status.feature} does not work here: {status.detail}", status.remedy
+            )
+
+
+def _path() -> str:
+    """What a trial's tools are looked up in."""
+    return with_admin_folders(os.environ.get("PATH", os.defpath))
+
+
+def attempt(feature: Feature, trial: Trial) -> FeatureStatus:
+    """Carry one trial out."""
+    wanted = [(_SANDBOX[0], "util-linux")] if trial.sandboxed else []
+    for tool, package in [*wanted, (trial.tool, trial.package)]:
+        if tool and shutil.which(tool, path=_path()) is None:
+            missing = f"{tool} is not installed"
+            return FeatureStatus(feature, False, trial.needed_for, _install(package), missing)
+    detail = _failure(trial)
+    if detail is None:
+        return FeatureStatus(feature, True, trial.needed_for)
+    return FeatureStatus(feature, False, trial.needed_for, _remedy(feature, trial), detail)
+
+
+def _failure(trial: Trial) -> str | None:
+    """None where the line succeeds, else what it said."""
+    argv = ["sh", "-c", trial.line]
+    if trial.sandboxed:
+        own_user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+        argv = [*_SANDBOX, *own_user, "sh", "-c", _PRIVATE_RUN + trial.line]
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TRIAL_TIMEOUT_S,
+            env={**os.environ, "PATH": _path(), "LC_ALL": "C"},
+            check=False,
+        )
+    except FileNotFoundError as error:
+        return f"{error.filename} is not installed"
+    except subprocess.TimeoutExpired:
+        return f"no answer in {_TRIAL_TIMEOUT_S:g} s"
+    if done.returncode == 0:
+        return None
+    said = (done.stderr or done.stdout).strip().splitlines()
+    return said[0] if said else f"exit code {done.returncode}"
+
+
+def _install(package: str) -> str:
+    return f"apt-get install --no-install-recommends {package}"
+
+
+def _remedy(feature: Feature, trial: Trial) -> str:
+    """What to do where the tool is there and the trial failed."""
+    if feature is Feature.USER_NAMESPACES:
+        return user_namespace_remedy()
+    if not trial.sandboxed:
+        return _install(trial.package)
+    if os.geteuid() != 0 and _failure(TRIALS[Feature.USER_NAMESPACES]) is not None:
+        return user_namespace_remedy()
+    return "boot a kernel that has it; those of Debian and Ubuntu do"
+
+
+_REFUSALS = (
+    (
+        "kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+        "AppArmor keeps ordinary users from them: "
+        "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0, or run as root",
+    ),
+    (
+        "kernel/unprivileged_userns_clone",
+        "0",
+        "sudo sysctl kernel.unprivileged_userns_clone=1, or run as root",
+    ),
+    (
+        "user/max_user_namespaces",
+        "0",
+        "sudo sysctl user.max_user_namespaces=10000, or run as root",
+    ),
+)
+"""(setting, refusing value, remedy): Ubuntu 24.04, Debian 10, hardened hosts."""
+
+
+def user_namespace_remedy(settings: Path = Path("/proc/sys")) -> str:
+    """Which setting keeps ordinary users from having user namespaces, and how to change it."""
+    for name, refusing, remedy in _REFUSALS:
+        try:
+            value = (settings / name).read_text().strip()
+        except OSError:
+            continue  # this kernel does not have the setting
+        if value == refusing:
+            return remedy
+    return "run as root: this kernel or a container around it refuses user namespaces"

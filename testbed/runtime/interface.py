@@ -1,0 +1,45 @@
+"""What a kubelet asks of a runtime (Kubernetes' CRI, reduced to what the testbed needs)."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import Protocol
+
+from testbed.model.objects import Container, Pod
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """A container as the runtime knows it now; times are CLOCK_MONOTONIC."""
+
+    running: bool
+    pid: int
+    started_ns: int
+    finished_ns: int | None = None
+    exit_code: int | None = None
+    """As a shell says it: 137 after SIGKILL. None while running."""
+
+
+class PodRuntime(Protocol):
+    """One node's pods. All methods are called from the supervisor's event loop."""
+
+    async def create_sandbox(self, pod: Pod) -> str:
+        """Make and wire the pod's network namespace; returns its address. Raises OutOfTimeOrRoom
+        (addresses used up) or another TestbedError; the kubelet says so in the pod's status and retries.
+        """
+
+    async def start_container(self, pod: Pod, container: Container) -> ContainerState:
+        """Start the program that the image stands for; returns when it serves (or has ended)."""
+
+    def containers(self, pod_uid: str) -> dict[str, ContainerState]:
+        """State now of each container that was started, by name: what the 1 s relist reads."""
+
+    def signal(self, pod_uid: str, container: str, signum: int) -> None:
+        """Send a signal to the container's process; no error when it has ended."""
+
+    async def remove_sandbox(self, pod_uid: str) -> None:
+        """Kill what still runs, take the namespace and the address back. Idempotent."""
+
+    def node_socket(self, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+        """A new non-blocking socket in the *node's* namespace (where kubelet's probes come from)."""
