@@ -1,0 +1,1 @@
+"""Pod addresses and what a pod's link looks like. Pure: `runtime` makes it so."""

@@ -1,0 +1,40 @@
+"""A pod's link to its node: a routed veth pair with permanent neighbours, as Calico wires its pods.
+
+No bridge: every packet of a pod is routed by its node, so that it meets the node's rules, and nothing
+depends on the ARP table that all namespaces share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+GATEWAY = IPv4Address("169.254.1.1")
+"""Every pod's default gateway: no interface has it, the permanent neighbour stands in for ARP."""
+NODE_MAC = "ee:ee:ee:ee:ee:ee"
+"""MAC address of the node's end of every pod link, as in Calico."""
+POD_INTERFACE = "eth0"
+
+
+@dataclass(frozen=True, slots=True)
+class PodLink:
+    """What has to be wired for one pod.
+
+    `node_index` is the ifindex of the node's end, chosen by the node so that its routes can name it.
+    """
+
+    address: IPv4Address
+    mac: str
+    node_interface: str
+    node_index: int
+    mtu: int
+
+
+def pod_mac(address: IPv4Address) -> str:
+    """A locally administered MAC address that is a function of the pod's address."""
+    return "02:00:" + ":".join(f"{byte:02x}" for byte in address.packed)
+
+
+def pod_link(address: IPv4Address, node_index: int, mtu: int) -> PodLink:
+    """The link of the pod that has `address`."""
+    return PodLink(address, pod_mac(address), f"pod{node_index}", node_index, mtu)
