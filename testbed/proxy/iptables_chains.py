@@ -1,0 +1,290 @@
+"""The iptables rules of one service port, in kube-proxy's chains and words.
+
+Rules are spelt as `iptables-save` prints them, so that what is planned compares with what a kernel
+holds; only probabilities keep kube-proxy's ten decimals. Source: `syncProxyRules` in
+kubernetes/pkg/proxy/iptables/proxier.go, 1.36.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from testbed.proxy.endpoints import ServiceEndpoint
+from testbed.proxy.names import (
+    CLUSTER_POLICY,
+    EXTERNAL,
+    FIREWALL,
+    LOCAL_POLICY,
+    endpoint_chain,
+    service_suffix,
+)
+from testbed.proxy.table import ServicePortEntry
+
+MARK_MASQ = "KUBE-MARK-MASQ"
+SERVICES = "KUBE-SERVICES"
+NODE_PORTS = "KUBE-NODEPORTS"
+EXTERNAL_SERVICES = "KUBE-EXTERNAL-SERVICES"
+PROXY_FIREWALL = "KUBE-PROXY-FIREWALL"
+
+REJECT = "REJECT --reject-with icmp-port-unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the rules of every service port depend on beside the port itself."""
+
+    cluster_cidr: str
+    masquerade_all: bool
+    comments: bool
+    """kube-proxy leaves them out of endpoint chains in large clusters."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortRules:
+    """The rules of one service port.
+
+    `chains` are its own chains of table nat, those jumped to first; the rest are its lines in the
+    shared chains: services and node_ports of table nat, rejects, external_rejects and firewall of
+    table filter.
+    """
+
+    entry: ServicePortEntry
+    chains: dict[str, tuple[str, ...]]
+    services: tuple[str, ...]
+    node_ports: tuple[str, ...]
+    rejects: tuple[str, ...]
+    external_rejects: tuple[str, ...]
+    firewall: tuple[str, ...]
+
+
+def port_rules(entry: ServicePortEntry, around: Surroundings) -> PortRules:
+    """All rules of a service port."""
+    name = entry.name
+    suffix = service_suffix(name, entry.protocol)
+    external = entry.externally_accessible and entry.has_endpoints
+    chains: dict[str, tuple[str, ...]] = {}
+    for endpoint in _used_endpoints(entry):
+        chain, rules = _endpoint_chain(entry, name, endpoint, around)
+        chains[chain] = rules
+    if entry.cluster_endpoints:
+        chains[CLUSTER_POLICY + suffix] = _policy_chain(
+            entry, name, CLUSTER_POLICY + suffix, entry.cluster_endpoints, around
+        )
+    if entry.local_endpoints:
+        chains[LOCAL_POLICY + suffix] = _policy_chain(
+            entry, name, LOCAL_POLICY + suffix, entry.local_endpoints, around
+        )
+    if external:
+        chains[EXTERNAL + suffix] = _external_chain(entry, name, suffix, around)
+        if entry.load_balancer_ips and entry.load_balancer_source_ranges:
+            chains[FIREWALL + suffix] = _firewall_chain(entry, name, suffix)
+    rejects, external_rejects = _filter_rules(entry, name)
+    return PortRules(
+        entry=entry,
+        chains=chains,
+        services=_services(entry, name, suffix),
+        node_ports=_node_ports(entry, name, suffix) if external else (),
+        rejects=rejects,
+        external_rejects=external_rejects,
+        firewall=_firewall(entry, name, suffix) if external else (),
+    )
+
+
+def _used_endpoints(entry: ServicePortEntry) -> tuple[ServiceEndpoint, ...]:
+    if not entry.local_endpoints or entry.local_endpoints == entry.cluster_endpoints:
+        return entry.cluster_endpoints or entry.local_endpoints
+    return tuple(sorted({*entry.cluster_endpoints, *entry.local_endpoints}))
+
+
+def _internal_endpoints(entry: ServicePortEntry) -> tuple[ServiceEndpoint, ...]:
+    return entry.local_endpoints if entry.internal_local else entry.cluster_endpoints
+
+
+# Table nat: the chains of one service port
+
+
+def _endpoint_chain(
+    entry: ServicePortEntry, name: str, endpoint: ServiceEndpoint, around: Surroundings
+) -> tuple[str, tuple[str, ...]]:
+    protocol = entry.protocol
+    chain = endpoint_chain(name, protocol, endpoint.text)
+    comment = f' -m comment --comment "{name}"' if around.comments else ""
+    remember = (
+        f" -m recent --set --name {chain} --mask 255.255.255.255 --rsource"
+        if entry.affinity_s
+        else ""
+    )
+    return chain, (
+        # Hairpin: a pod that dials its own service must see a foreign source.
+        f"-A {chain} -s {endpoint.ip}/32{comment} -j {MARK_MASQ}",
+        f"-A {chain} -p {protocol}{comment}{remember} -m {protocol} -j DNAT"
+        f" --to-destination {endpoint.text}",
+    )
+
+
+def _policy_chain(
+    entry: ServicePortEntry,
+    name: str,
+    chain: str,
+    endpoints: tuple[ServiceEndpoint, ...],
+    around: Surroundings,
+) -> tuple[str, ...]:
+    protocol = entry.protocol
+    rules: list[str] = []
+    internal = chain.startswith(LOCAL_POLICY if entry.internal_local else CLUSTER_POLICY)
+    if internal and (around.masquerade_all or around.cluster_cidr):
+        source = "" if around.masquerade_all else f" ! -s {around.cluster_cidr}"
+        rules.append(
+            f"-A {chain}{source} -d {entry.cluster_ip}/32 -p {protocol} -m comment --comment"
+            f' "{name} cluster IP" -m {protocol} --dport {entry.port} -j {MARK_MASQ}'
+        )
+    targets = [endpoint_chain(name, protocol, endpoint.text) for endpoint in endpoints]
+    if entry.affinity_s:
+        comment = f' -m comment --comment "{name}"' if around.comments else ""
+        rules += [
+            f"-A {chain}{comment} -m recent --rcheck --seconds {entry.affinity_s} --reap"
+            f" --name {target} --mask 255.255.255.255 --rsource -j {target}"
+            for target in targets
+        ]
+    left = len(targets)
+    for endpoint, target in zip(endpoints, targets, strict=True):
+        comment = f' -m comment --comment "{name} -> {endpoint.text}"' if around.comments else ""
+        rules.append(f"-A {chain}{comment}{_one_in(left)} -j {target}")
+        left -= 1
+    return tuple(rules)
+
+
+@cache
+def _one_in(choices: int) -> str:
+    """The match that takes one of so many packets; the last choice takes all that is left."""
+    if choices == 1:
+        return ""
+    return f" -m statistic --mode random --probability {1 / choices:0.10f}"
+
+
+def _external_chain(
+    entry: ServicePortEntry, name: str, suffix: str, around: Surroundings
+) -> tuple[str, ...]:
+    chain = EXTERNAL + suffix
+    cluster = CLUSTER_POLICY + suffix
+    if not entry.external_local:
+        return (
+            f'-A {chain} -m comment --comment "masquerade traffic for {name} external destinations"'
+            f" -j {MARK_MASQ}",
+            f"-A {chain} -j {cluster}",
+        )
+    rules: list[str] = []
+    if entry.cluster_endpoints:
+        if around.cluster_cidr:
+            # A pod is not "external": it takes the short way, and its address is kept.
+            rules.append(
+                f"-A {chain} -s {around.cluster_cidr} -m comment --comment"
+                f' "pod traffic for {name} external destinations" -j {cluster}'
+            )
+        rules += [
+            f'-A {chain} -m comment --comment "masquerade LOCAL traffic for {name} external'
+            f' destinations" -m addrtype --src-type LOCAL -j {MARK_MASQ}',
+            f'-A {chain} -m comment --comment "route LOCAL traffic for {name} external'
+            f' destinations" -m addrtype --src-type LOCAL -j {cluster}',
+        ]
+    if entry.local_endpoints:
+        rules.append(f"-A {chain} -j {LOCAL_POLICY}{suffix}")
+    return tuple(rules)
+
+
+def _firewall_chain(entry: ServicePortEntry, name: str, suffix: str) -> tuple[str, ...]:
+    """Who may use the load balancer's address; who falls through is dropped by KUBE-PROXY-FIREWALL."""
+    return tuple(
+        f'-A {FIREWALL}{suffix}{_from(source)} -m comment --comment "{name} loadbalancer IP"'
+        f" -j {EXTERNAL}{suffix}"
+        for source in entry.load_balancer_source_ranges
+    )
+
+
+def _from(source: str) -> str:
+    return "" if source.endswith("/0") else f" -s {source}"
+
+
+# Table nat: lines in the shared chains
+
+
+def _services(entry: ServicePortEntry, name: str, suffix: str) -> tuple[str, ...]:
+    protocol, port = entry.protocol, entry.port
+    rules: list[str] = []
+    if _internal_endpoints(entry):
+        prefix = LOCAL_POLICY if entry.internal_local else CLUSTER_POLICY
+        rules.append(
+            f"-A {SERVICES} -d {entry.cluster_ip}/32 -p {protocol} -m comment --comment"
+            f' "{name} cluster IP" -m {protocol} --dport {port} -j {prefix}{suffix}'
+        )
+    if not entry.has_endpoints:
+        return tuple(rules)
+    for ip in entry.external_ips:
+        rules.append(
+            f'-A {SERVICES} -d {ip}/32 -p {protocol} -m comment --comment "{name} external IP"'
+            f" -m {protocol} --dport {port} -j {EXTERNAL}{suffix}"
+        )
+    prefix = FIREWALL if entry.load_balancer_source_ranges else EXTERNAL
+    for ip in entry.load_balancer_ips:
+        rules.append(
+            f'-A {SERVICES} -d {ip}/32 -p {protocol} -m comment --comment "{name} loadbalancer IP"'
+            f" -m {protocol} --dport {port} -j {prefix}{suffix}"
+        )
+    return tuple(rules)
+
+
+def _node_ports(entry: ServicePortEntry, name: str, suffix: str) -> tuple[str, ...]:
+    if not entry.node_port:
+        return ()
+    return (
+        f'-A {NODE_PORTS} -p {entry.protocol} -m comment --comment "{name}" -m {entry.protocol}'
+        f" --dport {entry.node_port} -j {EXTERNAL}{suffix}",
+    )
+
+
+# Table filter
+
+
+def _filter_rules(entry: ServicePortEntry, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What nobody can answer: (to the cluster IP, to external addresses)."""
+    inside: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
+    if not entry.has_endpoints:
+        inside, outside = _refusals(entry, f"{name} has no endpoints", REJECT)
+    elif entry.uses_local_endpoints and not entry.local_endpoints:
+        inside, outside = _refusals(entry, f"{name} has no local endpoints", "DROP")
+        if not entry.internal_local:
+            inside = ()
+        if not entry.external_local:
+            outside = ()
+    return inside, outside
+
+
+def _refusals(
+    entry: ServicePortEntry, comment: str, target: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    protocol, port = entry.protocol, entry.port
+    said = f'-p {protocol} -m comment --comment "{comment}"'
+    inside = f"-A {SERVICES} -d {entry.cluster_ip}/32 {said} -m {protocol} --dport {port}"
+    outside = [
+        f"-A {EXTERNAL_SERVICES} -d {ip}/32 {said} -m {protocol} --dport {port} -j {target}"
+        for ip in (*entry.external_ips, *entry.load_balancer_ips)
+    ]
+    if entry.node_port:
+        outside.append(
+            f"-A {EXTERNAL_SERVICES} {said} -m addrtype --dst-type LOCAL -m {protocol}"
+            f" --dport {entry.node_port} -j {target}"
+        )
+    return (f"{inside} -j {target}",), tuple(outside)
+
+
+def _firewall(entry: ServicePortEntry, name: str, suffix: str) -> tuple[str, ...]:
+    if not entry.load_balancer_source_ranges:
+        return ()
+    return tuple(
+        f"-A {PROXY_FIREWALL} -d {ip}/32 -p {entry.protocol} -m comment --comment"
+        f' "{name} traffic not accepted by {FIREWALL}{suffix}" -m {entry.protocol}'
+        f" --dport {entry.port} -j DROP"
+        for ip in entry.load_balancer_ips
+    )

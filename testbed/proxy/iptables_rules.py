@@ -1,0 +1,249 @@
+"""One iptables rule, understood: its matches and its target. Whatever it does not know, it refuses.
+
+It knows exactly what the proxy writes, in the spelling of iptables-save and of kube-proxy.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from testbed.errors import TestbedError
+
+
+class UnknownRuleError(TestbedError):
+    """A rule says something that the tracer does not understand, so it cannot tell what happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """The first packet of a connection, and what the rules have done to it so far."""
+
+    protocol: str
+    """tcp, udp or sctp."""
+    src: str
+    dst: str
+    dport: int
+    mark: int = 0
+    translated: bool = False
+    """Its destination was rewritten (conntrack state DNAT)."""
+    masqueraded: bool = False
+    remembered: tuple[str, ...] = ()
+    """Lists of the `recent` match that the packet's source was put into on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a match may ask beside the packet."""
+
+    local_ips: frozenset[str]
+    recent: frozenset[str] = frozenset()
+    """Lists of the `recent` match that hold the packet's source already, none of them too old."""
+
+    def is_local(self, ip: str) -> bool:
+        return ip in self.local_ips or ip.startswith("127.")
+
+
+Match = Callable[[Packet, Surroundings], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a rule does: its name (a chain's, too) and its one argument."""
+
+    name: str
+    argument: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`probability` is the share of the packets that match otherwise; `remember` a list to enter."""
+
+    text: str
+    matches: tuple[Match, ...]
+    probability: float
+    remember: str
+    target: Target
+
+    def applies(self, packet: Packet, around: Surroundings) -> float:
+        """The probability that the packet matches."""
+        if all(match(packet, around) for match in self.matches):
+            return self.probability
+        return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    name: str
+    value: str
+    negated: bool
+
+
+_MODULES = frozenset(
+    {"comment", "tcp", "udp", "sctp", "conntrack", "mark", "statistic", "recent", "addrtype"}
+)
+_FLAGS = frozenset({"--set", "--rcheck", "--reap", "--rsource", "--random-fully"})
+_SAYS_NOTHING = frozenset({"--comment", "--seconds", "--reap", "--rsource", "--random-fully"})
+_NEGATABLE = frozenset({"-s", "-d", "--mark", "--ctstate"})
+_FIXED_VALUES = {
+    "--mode": "random",
+    "--mask": "255.255.255.255",
+    "--reject-with": "icmp-port-unreachable",
+}
+_TARGET_ARGUMENT = {"DNAT": "--to-destination", "MARK": "--set-xmark"}
+TERMINAL = frozenset({"ACCEPT", "DROP", "REJECT", "DNAT", "MASQUERADE"})
+
+
+def parse_rule(text: str) -> Rule:
+    """A rule of the form `-A CHAIN …`. Raises UnknownRuleError."""
+    options = _options(text)
+    target = _target(text, options)
+    named = {option.name: option.value for option in options}
+    matches: list[Match] = []
+    for option in options:
+        match = _match(text, option, named)
+        if match is not None:
+            matches.append(_not(match) if option.negated else match)
+    return Rule(
+        text=text,
+        matches=tuple(matches),
+        probability=float(named.get("--probability", "1")),
+        remember=named["--name"] if "--set" in named else "",
+        target=target,
+    )
+
+
+def _options(text: str) -> list[_Option]:
+    words = iter(shlex.split(text)[2:])
+    options: list[_Option] = []
+    for word in words:
+        negated = word == "!"
+        name = next(words, "") if negated else word
+        if not name.startswith("-") or (negated and name not in _NEGATABLE):
+            raise UnknownRuleError(f"{name!r} is not understood in {text!r}")
+        options.append(_Option(name, "" if name in _FLAGS else next(words, ""), negated))
+    return options
+
+
+def _target(text: str, options: list[_Option]) -> Target:
+    named = {option.name: option.value for option in options}
+    name = named.get("-j", "")
+    if not name:
+        raise UnknownRuleError(f"no target in {text!r}")
+    if "--xor-mark" in named:
+        return Target(name, f"{named['--xor-mark']}/0x0")
+    if "--or-mark" in named:
+        return Target(name, f"{named['--or-mark']}/{named['--or-mark']}")
+    argument = _TARGET_ARGUMENT.get(name)
+    if argument is None:
+        return Target(name)
+    if argument not in named:
+        raise UnknownRuleError(f"{name} without {argument} in {text!r}")
+    return Target(name, named[argument])
+
+
+def _not(match: Match) -> Match:
+    return lambda packet, around: not match(packet, around)
+
+
+def _match(text: str, option: _Option, named: dict[str, str]) -> Match | None:
+    """The test that an option stands for; None where it tests nothing by itself."""
+    name, value = option.name, option.value
+    if name in _MATCHES:
+        return _MATCHES[name](value)
+    if name == "--name":
+        return _recent(text, value, named)
+    if name in _FIXED_VALUES:
+        understood = value == _FIXED_VALUES[name]
+    elif name == "-m":
+        understood = value in _MODULES
+    else:
+        understood = name in _SAYS_NOTHING or name in _ELSEWHERE
+    if not understood:
+        raise UnknownRuleError(f"{name} {value} is not understood in {text!r}")
+    return None
+
+
+_ELSEWHERE = frozenset(
+    {
+        "-j",
+        "--probability",
+        "--set",
+        "--rcheck",
+        "--to-destination",
+        "--set-xmark",
+        "--xor-mark",
+        "--or-mark",
+    }
+)
+"""Options that become the rule's probability, its list or its target."""
+
+
+def _recent(text: str, name: str, named: dict[str, str]) -> Match | None:
+    if "--set" in named:
+        return None
+    if "--rcheck" not in named:
+        raise UnknownRuleError(f"neither --set nor --rcheck with --name in {text!r}")
+    return lambda packet, around: name in around.recent
+
+
+def _source(value: str) -> Match:
+    network = IPv4Network(value)
+    return lambda packet, around: IPv4Address(packet.src) in network
+
+
+def _destination(value: str) -> Match:
+    network = IPv4Network(value)
+    return lambda packet, around: IPv4Address(packet.dst) in network
+
+
+def _protocol(value: str) -> Match:
+    return lambda packet, around: packet.protocol == value
+
+
+def _dport(value: str) -> Match:
+    port = int(value)
+    return lambda packet, around: packet.dport == port
+
+
+def _mark(value: str) -> Match:
+    wanted, _, mask = value.partition("/")
+    bits, masked = int(wanted, 16), int(mask or "0xffffffff", 16)
+    return lambda packet, around: packet.mark & masked == bits
+
+
+def _ctstate(value: str) -> Match:
+    states = set(value.split(","))
+    unknown = states - {"NEW", "INVALID", "RELATED", "ESTABLISHED", "DNAT"}
+    if unknown:
+        raise UnknownRuleError(f"connection states {', '.join(sorted(unknown))} are not understood")
+    return lambda packet, around: "NEW" in states or ("DNAT" in states and packet.translated)
+
+
+def _dst_type(value: str) -> Match:
+    _only_local(value)
+    return lambda packet, around: around.is_local(packet.dst)
+
+
+def _src_type(value: str) -> Match:
+    _only_local(value)
+    return lambda packet, around: around.is_local(packet.src)
+
+
+def _only_local(value: str) -> None:
+    if value != "LOCAL":
+        raise UnknownRuleError(f"address type {value} is not understood")
+
+
+_MATCHES: dict[str, Callable[[str], Match]] = {
+    "-s": _source,
+    "-d": _destination,
+    "-p": _protocol,
+    "--dport": _dport,
+    "--mark": _mark,
+    "--ctstate": _ctstate,
+    "--dst-type": _dst_type,
+    "--src-type": _src_type,
+}

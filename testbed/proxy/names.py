@@ -1,0 +1,44 @@
+"""Chain names of kube-proxy's iptables mode: a function of what they name, equal on every node.
+
+Source: `portProtoHash` and `servicePortEndpointChainName` in
+kubernetes/pkg/proxy/iptables/proxier.go.
+"""
+
+from __future__ import annotations
+
+from base64 import b32encode
+from functools import lru_cache
+from hashlib import sha256
+
+CLUSTER_POLICY = "KUBE-SVC-"
+LOCAL_POLICY = "KUBE-SVL-"
+EXTERNAL = "KUBE-EXT-"
+FIREWALL = "KUBE-FW-"
+ENDPOINT = "KUBE-SEP-"
+
+# A lab of ten nodes asks for the same names ten times: one digest each is enough.
+_REMEMBERED = 1 << 17
+
+
+def service_port_name(namespace: str, name: str, port_name: str) -> str:
+    """`namespace/name:port`, or `namespace/name` where the port has no name."""
+    return f"{namespace}/{name}:{port_name}" if port_name else f"{namespace}/{name}"
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def service_suffix(service_port: str, protocol: str) -> str:
+    """The 16 characters after KUBE-SVC-, KUBE-SVL-, KUBE-EXT- and KUBE-FW-; `protocol` in lower
+    case.
+    """
+    return _suffix(service_port + protocol)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def endpoint_chain(service_port: str, protocol: str, endpoint: str) -> str:
+    """KUBE-SEP-… of one endpoint, `ip:port`, of one service port."""
+    return ENDPOINT + _suffix(service_port + protocol + endpoint)
+
+
+def _suffix(text: str) -> str:
+    # 16 characters of base32 spell 10 bytes, so the rest of the digest needs no encoding.
+    return b32encode(sha256(text.encode()).digest()[:10]).decode()

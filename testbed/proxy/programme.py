@@ -1,0 +1,48 @@
+"""What a node's proxy wants next, from what it has: the decisions of a sync, without its doing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from testbed.command import Command
+from testbed.proxy.ruleset import Backend, Observed, Ruleset
+from testbed.proxy.table import ForwardingTable, ProxyConfig, forwarding_table
+from testbed.store import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """A table and the rules that spell it."""
+
+    table: ForwardingTable
+    rules: Ruleset
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """One planned sync: the commands that bring about the next programme."""
+
+    next: Programme
+    commands: tuple[Command, ...]
+    full: bool
+    """It does not build on what an earlier sync left."""
+    changed_chains: int
+
+
+def next_programme(
+    snapshot: Snapshot, config: ProxyConfig, node: str, backend: Backend, before: Programme | None
+) -> Programme:
+    """The programme for a snapshot; `before` only saves work."""
+    table = forwarding_table(snapshot, config, node, before.table if before else None)
+    return Programme(table, backend.plan(table, before.rules if before else None))
+
+
+def starting_point(seen: Observed, want: Ruleset, backend: Backend) -> Ruleset | None:
+    """What to compute a difference from, given what the kernel holds.
+
+    None where all of it may be replaced: nothing is anybody else's, and nothing is there or so much
+    differs that replacing is cheaper.
+    """
+    if seen.foreign:
+        return seen.own
+    return None if seen.empty or backend.rewrites(seen.own, want) else seen.own

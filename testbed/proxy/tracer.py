@@ -1,0 +1,187 @@
+"""What a node's rules do to a new connection, found by reading them: every outcome, with its
+probability.
+
+The path is netfilter's. A packet from a wire takes PREROUTING, then INPUT or FORWARD and
+POSTROUTING; one of the node's own takes OUTPUT and POSTROUTING. Rules that it cannot read raise
+UnknownRuleError, so an outcome is never a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from testbed.proxy.iptables_restore import BUILT_IN
+from testbed.proxy.iptables_rules import (
+    TERMINAL,
+    Packet,
+    Rule,
+    Surroundings,
+    UnknownRuleError,
+    parse_rule,
+)
+
+Verdict = Literal["accepted", "rejected", "dropped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One way it may end. `packet` is as it leaves the rules, `rules` are those it matched, in
+    order.
+    """
+
+    probability: float
+    verdict: Verdict
+    packet: Packet
+    rules: tuple[str, ...]
+
+    @property
+    def destination(self) -> str:
+        """`ip:port` that the packet goes to."""
+        return f"{self.packet.dst}:{self.packet.dport}"
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    probability: float
+    packet: Packet
+    rules: tuple[str, ...]
+    verdict: str = ""
+    """Empty while it goes on; RETURN; or the terminal target's name."""
+
+
+_ENDS: dict[str, Verdict] = {"DROP": "dropped", "REJECT": "rejected"}
+
+
+class Tracer:
+    """Reads the rules of one node: table -> chain -> rules, as planned or as saved from its kernel."""
+
+    def __init__(
+        self, tables: Mapping[str, Mapping[str, Iterable[str]]], local_ips: Iterable[str]
+    ) -> None:
+        """Parses every rule. Raises UnknownRuleError."""
+        self._local_ips = frozenset(local_ips)
+        self._tables = {
+            table: {
+                name: tuple(parse_rule(rule) for rule in rules) for name, rules in chains.items()
+            }
+            for table, chains in tables.items()
+        }
+        self._check_jumps()
+
+    def from_wire(self, packet: Packet, recent: Iterable[str] = ()) -> tuple[Outcome, ...]:
+        """A packet that reaches the node from a pod of its own, another node or outside."""
+        around = Surroundings(self._local_ips, frozenset(recent))
+        states = self._hook("PREROUTING", ("mangle", "nat"), [_State(1.0, packet, ())], around)
+        inwards = [state for state in states if around.is_local(state.packet.dst)]
+        onwards = [state for state in states if not around.is_local(state.packet.dst)]
+        inwards = self._hook("INPUT", ("mangle", "filter", "nat"), inwards, around)
+        onwards = self._hook("FORWARD", ("mangle", "filter"), onwards, around)
+        onwards = self._hook("POSTROUTING", ("mangle", "nat"), onwards, around)
+        return tuple(_outcome(state) for state in inwards + onwards)
+
+    def from_node(self, packet: Packet, recent: Iterable[str] = ()) -> tuple[Outcome, ...]:
+        """A packet that a process of the node itself sends."""
+        around = Surroundings(self._local_ips, frozenset(recent))
+        states = self._hook(
+            "OUTPUT", ("mangle", "nat", "filter"), [_State(1.0, packet, ())], around
+        )
+        states = self._hook("POSTROUTING", ("mangle", "nat"), states, around)
+        inwards = [state for state in states if around.is_local(state.packet.dst)]
+        onwards = [state for state in states if not around.is_local(state.packet.dst)]
+        # Over the loopback a packet comes in again, its addresses settled: table nat has seen it.
+        inwards = self._hook("INPUT", ("mangle", "filter"), inwards, around)
+        return tuple(_outcome(state) for state in inwards + onwards)
+
+    def _check_jumps(self) -> None:
+        for table, chains in self._tables.items():
+            for rules in chains.values():
+                for rule in rules:
+                    name = rule.target.name
+                    if name not in chains and name not in TERMINAL | {"MARK", "RETURN"}:
+                        raise UnknownRuleError(
+                            f"no chain {name} in table {table} for {rule.text!r}"
+                        )
+
+    def _hook(
+        self, chain: str, tables: Iterable[str], states: list[_State], around: Surroundings
+    ) -> list[_State]:
+        """All states after a hook's tables; those that are dropped or rejected take no further
+        part.
+        """
+        for table in tables:
+            chains = self._tables.get(table, {})
+            if chain not in chains or chain not in BUILT_IN[table]:
+                continue
+            after: list[_State] = []
+            for state in states:
+                if state.verdict in _ENDS:
+                    after.append(state)
+                else:
+                    after += self._walk(chains, chain, state, around)
+            # A table's ACCEPT, DNAT or MASQUERADE ends that table only.
+            states = [one if one.verdict in _ENDS else replace(one, verdict="") for one in after]
+        return states
+
+    def _walk(
+        self,
+        chains: Mapping[str, tuple[Rule, ...]],
+        chain: str,
+        start: _State,
+        around: Surroundings,
+    ) -> list[_State]:
+        """Where a packet is after a chain; a state without verdict fell off its end."""
+        live, done = [start], []
+        for rule in chains[chain]:
+            going: list[_State] = []
+            for state in live:
+                share = rule.applies(state.packet, around)
+                if share < 1.0:
+                    going.append(replace(state, probability=state.probability * (1.0 - share)))
+                if share > 0.0:
+                    hit = replace(
+                        state,
+                        probability=state.probability * share,
+                        rules=(*state.rules, rule.text),
+                    )
+                    after = self._apply(chains, rule, hit, around)
+                    going += [one for one in after if not one.verdict]
+                    done += [one for one in after if one.verdict]
+            live = going
+        returned = [replace(one, verdict="") for one in done if one.verdict == "RETURN"]
+        return live + returned + [one for one in done if one.verdict != "RETURN"]
+
+    def _apply(
+        self,
+        chains: Mapping[str, tuple[Rule, ...]],
+        rule: Rule,
+        state: _State,
+        around: Surroundings,
+    ) -> list[_State]:
+        target, packet = rule.target, state.packet
+        if rule.remember:
+            packet = replace(packet, remembered=(*packet.remembered, rule.remember))
+        if target.name in chains:
+            return self._walk(chains, target.name, replace(state, packet=packet), around)
+        if target.name == "MARK":
+            return [
+                replace(state, packet=replace(packet, mark=_marked(packet.mark, target.argument)))
+            ]
+        if target.name == "DNAT":
+            ip, _, port = target.argument.partition(":")
+            packet = replace(packet, dst=ip, dport=int(port), translated=True)
+        elif target.name == "MASQUERADE":
+            packet = replace(packet, masqueraded=True)
+        return [replace(state, packet=packet, verdict=target.name)]
+
+
+def _marked(mark: int, argument: str) -> int:
+    """MARK --set-xmark value/mask: zero the bits of the mask, then exclusive-or the value."""
+    value, _, mask = argument.partition("/")
+    return (mark & ~int(mask, 16)) ^ int(value, 16)
+
+
+def _outcome(state: _State) -> Outcome:
+    verdict = _ENDS.get(state.verdict, "accepted")
+    return Outcome(state.probability, verdict, state.packet, state.rules)
