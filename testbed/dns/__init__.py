@@ -1,0 +1,4 @@
+"""Names and their answers: the wire format, what a cluster's names mean, and who asks and answers.
+
+Pure except for `server` and `client`. Queries take the path of all service traffic: nothing here knows rules.
+"""

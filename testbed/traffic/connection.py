@@ -1,0 +1,337 @@
+"""A client's connection, from the name's resolution to the close, driven by the generator's loop.
+
+A request is sent as soon as `connect` returns: on a veth the handshake is over by then, in the
+caller's own softirq, and waiting to be told so would cost a turn of the loop.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import struct
+from typing import TYPE_CHECKING, Protocol
+
+from testbed.clock import now_ns
+from testbed.dns.wire import WireError
+from testbed.traffic.exchange import Answer
+from testbed.traffic.lookup import Lookup
+from testbed.traffic.samples import OUTCOME_NUMBERS
+
+if TYPE_CHECKING:
+    from testbed.traffic.generator import Load
+
+_CLOSED = OUTCOME_NUMBERS["closed"]
+_TIMEOUT = OUTCOME_NUMBERS["timeout"]
+_DNS_ERROR = OUTCOME_NUMBERS["dns_error"]
+_CLIENT_ERROR = OUTCOME_NUMBERS["client_error"]
+_OUTCOME_OF_ERRNO = {
+    errno.ECONNREFUSED: OUTCOME_NUMBERS["refused"],
+    errno.ECONNRESET: OUTCOME_NUMBERS["reset"],
+    errno.EPIPE: OUTCOME_NUMBERS["reset"],
+    errno.ETIMEDOUT: OUTCOME_NUMBERS["timeout"],
+    errno.EHOSTUNREACH: OUTCOME_NUMBERS["unreachable"],
+    errno.ENETUNREACH: OUTCOME_NUMBERS["unreachable"],
+    errno.EHOSTDOWN: OUTCOME_NUMBERS["unreachable"],
+}
+"""All others (no ports, no descriptors, no memory, not permitted) are the client's own trouble."""
+
+_DNS_PORT = 53
+_READ = 64 * 1024
+_MAX_KNOWN = 4096
+_IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h; Python 3.11 has no name for it
+_LINGER_RESET = struct.pack("ii", 1, 0)
+_STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+_DATAGRAM = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
+_READABLE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+_CONNECTING = _READABLE | select.EPOLLOUT
+_ENDING = select.EPOLLERR | select.EPOLLHUP | select.EPOLLRDHUP
+
+
+class Expiring(Protocol):
+    """Who waits for something until `deadline_ns`, and no longer."""
+
+    deadline_ns: int
+
+    def expire(self) -> None: ...
+
+
+class Connection:
+    """Starts its first request when made. `deadline_ns` is its request's; 0: it is idle, or over.
+
+    The sockets are `socket.SocketType`, `socket.socket` without its Python half (1 µs for each).
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_connected_ns",
+        "_connecting",
+        "_fd",
+        "_first_ns",
+        "_left",
+        "_load",
+        "_resolved_ns",
+        "_resolving",
+        "_scheduled_ns",
+        "_serial",
+        "_sock",
+        "_source",
+        "_source_port",
+        "_start_ns",
+        "_target",
+        "deadline_ns",
+    )
+
+    def __init__(self, load: Load, serial: int, scheduled_ns: int) -> None:
+        self._load = load
+        self._serial = serial
+        self._sock: socket.SocketType | None = None
+        self._left = load.spec.reuse
+        self._source = self._source_port = self._target = 0
+        self._connecting = False
+        self._resolving: _Resolving | None = None
+        self._begin(scheduled_ns)
+        if load.address is not None:
+            self._connect(load.address)
+        else:
+            self._resolving = _Resolving(load, self)
+            self._resolving.begin()
+
+    def _begin(self, scheduled_ns: int) -> None:
+        load = self._load
+        self._scheduled_ns = scheduled_ns
+        self._start_ns = now = now_ns()
+        self._resolved_ns = self._connected_ns = self._first_ns = 0
+        self._buffer = b""
+        self._left -= 1
+        self.deadline_ns = deadline = now + load.timeout_ns
+        load.deadlines.append((deadline, self))
+        load.in_flight.add(self)
+
+    def resolved(self, address: str | None) -> None:
+        """The name's address, or None: it has none."""
+        self._resolving = None
+        if address is None:
+            self.end(_DNS_ERROR)
+            return
+        self._resolved_ns = now_ns()
+        self._connect(address)
+
+    def _connect(self, address: str) -> None:
+        load = self._load
+        self._target = load.samples.name(f"{address}:{load.port}")
+        try:
+            self._sock = sock = socket.SocketType(
+                socket.AF_INET, _DATAGRAM if load.datagrams else _STREAM
+            )
+            self._fd = fd = sock.fileno()
+            if load.spec.source_addresses:
+                self._bind(sock)
+            if load.reset:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
+            trouble = sock.connect_ex((address, load.port))
+            if trouble not in (0, errno.EINPROGRESS):
+                self._fail(trouble)
+                return
+            name, self._source_port = sock.getsockname()
+            self._source = load.samples.name(name)
+            load.handlers[fd] = self.handle
+            connected_ns = now_ns()
+            try:
+                sock.send(load.exchange.request if self._left else load.exchange.last)
+                self._connected_ns = connected_ns
+            except BlockingIOError:
+                self._connecting = True
+            load.epoll.register(fd, _CONNECTING if self._connecting else _READABLE)
+        except OSError as error:
+            self._fail(error.errno)
+
+    def _bind(self, sock: socket.SocketType) -> None:
+        """Take the next source address; its port is chosen by connect, from the whole range."""
+        addresses = self._load.spec.source_addresses
+        sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+        sock.bind((addresses[self._serial % len(addresses)], 0))
+
+    def send_again(self, scheduled_ns: int) -> None:
+        """Another request on a kept connection."""
+        self._begin(scheduled_ns)
+        self._send()
+
+    def _send(self) -> None:
+        exchange = self._load.exchange
+        try:
+            self._sock.send(exchange.request if self._left else exchange.last)  # type: ignore[union-attr]
+        except OSError as error:
+            self._fail(error.errno)
+
+    def handle(self, events: int) -> None:
+        """What epoll saw: an answer, the handshake's end, or the peer's end."""
+        if self._connecting:
+            self._handshake_over(events)
+        elif self.deadline_ns:
+            self._receive(bool(events & _ENDING))
+        else:  # idle: there is nothing to hear but the end
+            self._load.idle.remove(self)
+            self._close()
+
+    def _handshake_over(self, events: int) -> None:
+        trouble = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # type: ignore[union-attr]
+        if trouble:
+            self._fail(trouble)
+        elif events & select.EPOLLOUT:
+            self._connecting = False
+            self._connected_ns = now_ns()
+            self._send()
+
+    def _receive(self, ending: bool) -> None:
+        load, sock = self._load, self._sock
+        while True:
+            try:
+                data = sock.recv(_READ)  # type: ignore[union-attr]
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._fail(error.errno)
+                return
+            now = now_ns()
+            if not self._first_ns and data:
+                self._first_ns = now
+            self._buffer = buffer = self._buffer + data if self._buffer else data
+            # The same bytes mean the same: an answer that was seen before is not parsed again.
+            answer = load.known.get(buffer)
+            if answer is None:
+                answer = load.exchange.parse(buffer, eof=not data)
+                if answer is not None and data and len(load.known) < _MAX_KNOWN:
+                    load.known[buffer] = answer
+            if answer is not None:
+                self._answered(now, answer, ending)
+                return
+            if not data:
+                self.end(_CLOSED)
+                return
+
+    def _answered(self, now: int, answer: Answer, ending: bool) -> None:
+        load = self._load
+        backend = load.samples.name(answer.backend)
+        self._record(now, OUTCOME_NUMBERS[answer.outcome], backend, answer.status, answer.size)
+        if self._left and answer.keep and not ending:
+            load.idle.append(self)
+        else:
+            self._close()
+
+    def _fail(self, number: int | None) -> None:
+        self.end(_OUTCOME_OF_ERRNO.get(number or 0, _CLIENT_ERROR))
+
+    def expire(self) -> None:
+        """The request's time is up."""
+        self.end(_TIMEOUT if self._resolving is None else _DNS_ERROR)
+
+    def end(self, outcome: int) -> None:
+        """The request ends without an answer, and the connection with it."""
+        if self._resolving is not None:
+            self._resolving.close()
+        self._record(now_ns(), outcome, 0, 0, 0)
+        self._close()
+
+    def _record(self, now: int, outcome: int, backend: int, status: int, size: int) -> None:
+        load = self._load
+        load.samples.add(
+            self._scheduled_ns,
+            self._start_ns,
+            self._resolved_ns,
+            self._connected_ns,
+            self._first_ns,
+            now,
+            self._serial,
+            size,
+            self._source,
+            self._source_port,
+            self._target,
+            backend,
+            status,
+            outcome,
+        )
+        self.deadline_ns = 0
+        load.in_flight.discard(self)
+        load.vacant += 1
+
+    def _close(self) -> None:
+        self._load.open -= 1
+        if self._sock is not None:
+            self._load.handlers.pop(self._fd, None)
+            self._sock.close()
+
+
+class _Resolving:
+    """A look-up on a connection's behalf, from a socket of its own. `deadline_ns` as there."""
+
+    __slots__ = ("_connection", "_load", "_lookup", "_sock", "deadline_ns")
+
+    def __init__(self, load: Load, connection: Connection) -> None:
+        self._load = load
+        self._connection = connection
+        self._sock: socket.socket | None = None
+        self.deadline_ns = 0
+
+    def begin(self) -> None:
+        """Send the first questions."""
+        load = self._load
+        try:
+            ident = int.from_bytes(os.urandom(2), "big")
+            self._lookup = Lookup(load.host, load.resolv_conf, ident)
+            self._sock = socket.socket(socket.AF_INET, _DATAGRAM)
+        except WireError:
+            self._connection.resolved(None)
+            return
+        except OSError:
+            self._connection.end(_CLIENT_ERROR)
+            return
+        load.handlers[self._sock.fileno()] = self.handle
+        load.epoll.register(self._sock.fileno(), select.EPOLLIN)
+        self._ask()
+
+    def _ask(self) -> None:
+        load = self._load
+        self.deadline_ns = now_ns() + int(load.resolv_conf.timeout_s * 1e9)
+        load.dns_deadlines.append((self.deadline_ns, self))
+        try:
+            self._sock.connect((self._lookup.server, _DNS_PORT))  # type: ignore[union-attr]
+            for packet in self._lookup.packets:
+                self._sock.send(packet)  # type: ignore[union-attr]
+        except OSError:  # no route, or an ICMP error for the first one: a libc does not wait then
+            self.expire()
+
+    def handle(self, _: int) -> None:
+        """An answer, or an ICMP error."""
+        try:
+            data = self._sock.recv(_READ)  # type: ignore[union-attr]
+        except BlockingIOError:
+            return
+        except OSError:
+            self.expire()
+            return
+        if self._lookup.receive(data):
+            self._go_on()
+
+    def expire(self) -> None:
+        """The server did not answer in time, or refused to."""
+        self._lookup.give_up_waiting()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        lookup = self._lookup
+        if lookup.address is None and not lookup.failed:
+            self._ask()
+            return
+        self.close()
+        if self._load.spec.resolve == "once":
+            self._load.address = lookup.address
+        self._connection.resolved(lookup.address)
+
+    def close(self) -> None:
+        """Ask no more."""
+        self.deadline_ns = 0
+        if self._sock is not None:
+            self._load.handlers.pop(self._sock.fileno(), None)
+            self._sock.close()

@@ -1,0 +1,216 @@
+"""Where every connection went: samples joined with what kernel and servers noted of them.
+
+The kernel's entry (conntrack) is found by the connection's addresses, the server's accept by the
+addresses that the server saw, which masquerading has changed. Ports come round again: among equal
+addresses an entry, or an accept, belongs to the latest connection that had begun by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from testbed.traffic.accept_log import UDP
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ACCOUNTS = ("accepted", "backlog", "refused", "unanswered", "censored")
+"""What becomes of a connection that the kernel has sent to a backend."""
+
+_IDENTITY = ("stream", "client", "connection")
+_TUPLE = ("src_ip", "src_port", "target")
+
+
+def join(samples: pd.DataFrame, entries: pd.DataFrame, pods: Mapping[str, str]) -> pd.DataFrame:
+    """The samples with `picked_backend` and `picked_ns`, on every request of a connection.
+
+    `entries` as `conntrack.read_entries` gives them, `pods` from address to name (an address
+    without a name stands for itself). `samples` has `client_node`: its kernel picked; where that is
+    empty (an outside client), the first one that saw the connection. An answer from a pod that the
+    kernel did not pick turns `ok` into `wrong_backend`.
+    """
+    import pandas as pd
+
+    samples = samples.drop(columns=["picked_backend", "picked_ns"], errors="ignore")
+    relevant, connections = _relevant(samples, entries), _first_requests(samples)
+    matched = _matched(connections, relevant)
+    picks = matched[matched["final"]][["picked_ip", "picked_ns"]]
+    found = connections.join(pd.concat([picks, _flows_on(connections, picks, relevant)]))
+    found["picked_backend"] = _names(found["picked_ip"], pods)
+    keys = _identity(samples)
+    joined = samples.merge(
+        found[[*keys, "picked_backend", "picked_ns", "picked_ip"]], on=keys, how="left"
+    )
+    joined.index = samples.index
+    wrong = (
+        (joined["outcome"] == "ok")
+        & joined["backend"].notna()
+        & joined["picked_ip"].isin(list(pods))
+        & (joined["backend"] != joined["picked_backend"].map(_bare, na_action="ignore"))
+    )
+    joined["outcome"] = joined["outcome"].mask(wrong.fillna(False), "wrong_backend")
+    return joined.drop(columns="picked_ip")
+
+
+def ledger(
+    samples: pd.DataFrame,
+    entries: pd.DataFrame,
+    accepted: Mapping[str, pd.DataFrame],
+    pods: Mapping[str, str],
+) -> pd.DataFrame:
+    """A row per client node and backend: client_node, backend, kernel, `ACCOUNTS`, residual.
+
+    `kernel` counts the entries of these clients to these targets, `accepted` those in the backend's
+    accept log (`accepted`: rows of `read_accept_log` by pod name, `web-0` or `web-0@uid`). Of the
+    rest, a connection whose handshake was completed ended in the `backlog`; one without is
+    `unanswered`, as is an entry that another one of the same connection replaced: the first SYN met
+    what was left of an older connection, and only the next one counted. `residual` is what nobody
+    accounts for; right is 0.
+    """
+    import pandas as pd
+
+    kernel, connections = _relevant(samples, entries), _first_requests(samples)
+    picks = _matched(connections, kernel).join(connections[["outcome", "connected_ns"]])
+    picks["backend"] = _names(picks["picked_ip"], pods)
+    picks["account"] = _accounts(picks, accepted)
+    kernel = kernel.assign(backend=_names(kernel["picked_ip"], pods))
+    keys = ["client_node", "backend"]
+    table = kernel.groupby(keys).size().rename("kernel").to_frame()
+    accounts = picks.groupby([*keys, "account"]).size().unstack(fill_value=0)
+    table = table.join(accounts.reindex(columns=list(ACCOUNTS), fill_value=0)).fillna(0)
+    table = table.astype("int64").reset_index()
+    table["residual"] = table["kernel"] - table[list(ACCOUNTS)].sum(axis=1)
+    return pd.DataFrame(table[[*keys, "kernel", *ACCOUNTS, "residual"]])
+
+
+def _identity(samples: pd.DataFrame) -> list[str]:
+    return [name for name in _IDENTITY if name in samples.columns]
+
+
+def _first_requests(samples: pd.DataFrame) -> pd.DataFrame:
+    """A row per connection, numbered from 0, in the order in which they began.
+
+    `begin_ns` is before the first packet of the connection left.
+    """
+    first = samples.sort_values("start_ns", kind="stable").drop_duplicates(_identity(samples))
+    begin = first["resolved_ns"].fillna(first["start_ns"]).astype("int64")
+    return (
+        first.assign(begin_ns=begin).sort_values("begin_ns", kind="stable").reset_index(drop=True)
+    )
+
+
+def _relevant(samples: pd.DataFrame, entries: pd.DataFrame) -> pd.DataFrame:
+    """New entries of these clients to these targets, on the node that picked; by time.
+
+    Columns: t_ns, client_node, protocol, the connection's tuple, picked_ip, seen_ip and seen_port
+    (the client as the backend sees it).
+    """
+    new = entries[entries["event"] == "new"]
+    table = new.rename(
+        columns={
+            "reply_src_ip": "picked_ip",
+            "reply_dst_ip": "seen_ip",
+            "reply_dst_port": "seen_port",
+        }
+    )
+    table = table.assign(target=table["dst_ip"] + ":" + table["dst_port"].astype(str))
+    streams = (
+        samples[["src_ip", "target", "client_node"]]
+        .drop_duplicates()
+        .dropna(subset=["src_ip", "target"])
+    )
+    table = table.merge(streams, on=["src_ip", "target"])
+    outside = table["client_node"].fillna("") == ""
+    table = table[outside | (table["node"] == table["client_node"])]
+    columns = ["t_ns", "client_node", "protocol", *_TUPLE, "picked_ip", "seen_ip", "seen_port"]
+    return table[columns].sort_values("t_ns", kind="stable")
+
+
+def _matched(connections: pd.DataFrame, relevant: pd.DataFrame) -> pd.DataFrame:
+    """Each entry that belongs to a connection, by the connection's number; by time.
+
+    `final`: no later one belongs to it, this is the pick.
+    """
+    import pandas as pd
+
+    found = pd.merge_asof(
+        _comparable(relevant),
+        _dialled(connections),
+        left_on="t_ns",
+        right_on="begin_ns",
+        by=list(_TUPLE),
+    ).dropna(subset=["number"])
+    found = found.assign(final=~found.duplicated("number", keep="last"))
+    found = found.rename(columns={"t_ns": "picked_ns"})
+    return found.astype({"number": "int64", "picked_ns": "Int64"}).set_index("number")
+
+
+def _flows_on(
+    connections: pd.DataFrame, picks: pd.DataFrame, relevant: pd.DataFrame
+) -> pd.DataFrame:
+    """Picks of the UDP sockets that got a port whose flow the kernel still knew: it picks none anew."""
+    import pandas as pd
+
+    without = _dialled(connections[~connections.index.isin(picks.index)])
+    flows = _comparable(relevant[relevant["protocol"] == UDP]).rename(columns={"t_ns": "picked_ns"})
+    found = pd.merge_asof(
+        without, flows, left_on="begin_ns", right_on="picked_ns", by=list(_TUPLE)
+    ).dropna(subset=["picked_ip"])
+    found = found.astype({"picked_ns": "Int64"}).set_index("number")
+    return found[["picked_ip", "picked_ns"]]
+
+
+def _dialled(connections: pd.DataFrame) -> pd.DataFrame:
+    """begin_ns, tuple and number of the connections that came as far as having addresses."""
+    known = connections[connections["src_ip"].notna()]
+    return _comparable(known[["begin_ns", *_TUPLE]]).assign(number=known.index)
+
+
+def _comparable(table: pd.DataFrame) -> pd.DataFrame:
+    """One type for each column of the join, whoever made the table."""
+    types = {"src_ip": "object", "target": "object", "src_port": "int64"}
+    return table.astype({name: kind for name, kind in types.items() if name in table.columns})
+
+
+def _accounts(picks: pd.DataFrame, accepted: Mapping[str, pd.DataFrame]) -> pd.Series[str]:
+    """What became of each picked connection, by its number; missing where nobody knows."""
+    taken = _accepted_numbers(picks, accepted)
+    outcome, connected = picks["outcome"], picks["connected_ns"].notna()
+    lost = outcome.isin(["timeout", "reset", "closed", "unreachable", "client_error"])
+    account = outcome.where(outcome.isin(["refused", "censored"]))
+    account = account.mask(lost & connected, "backlog").mask(lost & ~connected, "unanswered")
+    return account.mask(picks.index.isin(taken), "accepted").mask(~picks["final"], "unanswered")
+
+
+def _accepted_numbers(picks: pd.DataFrame, accepted: Mapping[str, pd.DataFrame]) -> set[int]:
+    """Numbers of the connections that the picked backend's server took."""
+    import pandas as pd
+
+    rows = [table.assign(backend=_bare(pod)) for pod, table in accepted.items() if len(table)]
+    if not rows or picks.empty:
+        return set()
+    seen = ["backend", "seen_ip", "seen_port"]
+    log = pd.concat(rows).rename(columns={"src_ip": "seen_ip", "src_port": "seen_port"})
+    types = {"backend": "object", "seen_ip": "object", "seen_port": "int64", "t_ns": "int64"}
+    began = picks[picks["final"]].reset_index()
+    began = began.assign(backend=began["backend"].map(_bare))
+    began = began[["begin_ns", "number", *seen]].sort_values("begin_ns")
+    matched = pd.merge_asof(
+        log.astype(types).sort_values("t_ns"),
+        began.astype({name: types[name] for name in seen} | {"begin_ns": "int64"}),
+        left_on="t_ns",
+        right_on="begin_ns",
+        by=seen,
+    )
+    return set(matched["number"].dropna().astype("int64"))
+
+
+def _bare(pod: str) -> str:
+    """A pod as it calls itself: without its namespace, and without the uid that tells it from
+    another of its name (`web-0@1b2c…`)."""
+    return pod.rpartition("/")[2].partition("@")[0]
+
+
+def _names(addresses: pd.Series[str], pods: Mapping[str, str]) -> pd.Series[str]:
+    return addresses.map(pods).fillna(addresses).astype("string")

@@ -1,0 +1,82 @@
+"""A name on its way to an address, as a libc goes it: a state machine without sockets.
+
+Each question is an A and an AAAA query from one socket (glibc, Go); the search list decides what is
+asked next. The caller sends `packets`, hands in what comes back, and says when a wait is over.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+from testbed.dns.search import ResolvConf, candidates
+from testbed.dns.wire import AAAA, A, WireError, decode_response, encode_query
+
+_NOERROR, _NXDOMAIN = 0, 3
+
+
+class Lookup:
+    """After each call `address` is set, or `failed`, or `packets` are to be sent to `server`.
+
+    `ident` is the number of the first query, a random one. Raises WireError for a name that no
+    query can carry.
+    """
+
+    def __init__(self, name: str, conf: ResolvConf, ident: int) -> None:
+        self.address: str | None = None
+        self.failed = False
+        self.server = conf.nameservers[0]
+        self.packets: tuple[bytes, ...] = ()
+        self._ident = ident
+        self._names = list(candidates(name, conf))
+        self._tries = list(product(range(conf.attempts), conf.nameservers))
+        self._try = 0
+        self._waiting: dict[int, int] = {}
+        self._found: str | None = None
+        self._ask()
+
+    def receive(self, data: bytes) -> bool:
+        """Take a packet; True: something has changed, look at the fields."""
+        try:
+            response = decode_response(data)
+        except WireError:
+            return False
+        if self._waiting.pop(response.ident, None) is None:
+            return False
+        if response.rcode not in (_NOERROR, _NXDOMAIN):
+            self.give_up_waiting()
+            return True
+        addresses = (record.data for record in response.answers if record.type == A)
+        self._found = self._found or next(addresses, None)
+        if self._waiting:
+            return False
+        if self._found is not None:
+            self.address = self._found
+        else:
+            self._next_name()
+        return True
+
+    def give_up_waiting(self) -> None:
+        """No answer, or a useless one: on to the next server, the next attempt, the next name."""
+        self._try += 1
+        if self._try < len(self._tries):
+            self._ask()
+        else:
+            self._next_name()
+
+    def _next_name(self) -> None:
+        self._names.pop(0)
+        self._try = 0
+        if self._names:
+            self._ask()
+        else:
+            self.failed = True
+
+    def _ask(self) -> None:
+        self.server = self._tries[self._try][1]
+        idents = self._ident & 0xFFFF, self._ident + 1 & 0xFFFF
+        self._ident += 2
+        self._waiting = {idents[0]: A, idents[1]: AAAA}
+        self._found = None
+        self.packets = tuple(
+            encode_query(ident, self._names[0], qtype) for ident, qtype in self._waiting.items()
+        )
