@@ -1,0 +1,198 @@
+"""Services with a selector -> EndpointSlices; a change of one pod touches one slice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+
+from testbed.controllers.decision import Decision
+from testbed.controllers.name_hash import name_hash
+from testbed.controllers.pod_endpoints import endpoint, endpoint_ports
+from testbed.model.objects import (
+    HEADLESS_LABEL,
+    SERVICE_NAME_LABEL,
+    Endpoint,
+    EndpointPort,
+    EndpointSlice,
+    Node,
+    ObjectMeta,
+    OwnerReference,
+    Pod,
+    Service,
+    with_meta,
+)
+from testbed.store import Create, Delete, Key, Snapshot, Update, Write
+
+MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
+MANAGED_BY = "endpointslice-controller.k8s.io"
+MAX_ENDPOINTS = 100
+"""kube-controller-manager's --max-endpoints-per-slice."""
+
+Ports = tuple[EndpointPort, ...]
+_Wanted = dict[Ports, dict[str, Endpoint]]
+"""Endpoints by their ports (a named port may differ from pod to pod), then by their pod's uid."""
+
+
+def reconcile(snapshot: Snapshot, now_s: float) -> Decision:
+    """Creates, updates and deletes this controller's slices; a user's own slices are left alone.
+
+    `now_s` is not used: the result depends on the state alone.
+    """
+    services = [service for service in snapshot.list(Service) if _is_selecting(service)]
+    candidates = _Candidates.of(snapshot.list(Pod), services)
+    nodes = {("", node.meta.name): node for node in snapshot.list(Node)}
+    existing: dict[Key, list[EndpointSlice]] = {}
+    for item in snapshot.list(EndpointSlice):
+        if item.meta.labels.get(MANAGED_BY_LABEL) == MANAGED_BY:
+            existing.setdefault(item.service, []).append(item)
+    writes: list[Write] = []
+    for service in services:
+        have = existing.pop((service.meta.namespace, service.meta.name), [])
+        wanted = _wanted(service, candidates.pods(service), nodes)
+        writes += _difference(have, _place(service, have, wanted))
+    for slices in existing.values():  # their service is gone, or selects no more
+        writes += [_deleted(item) for item in slices]
+    return writes, None
+
+
+def _is_selecting(service: Service) -> bool:
+    return bool(service.selector) and service.type != "ExternalName"
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """Pods by (namespace, label, value), of the labels that some service selects first."""
+
+    by_label: Mapping[tuple[str, str, str], Sequence[Pod]]
+
+    @classmethod
+    def of(cls, pods: Iterable[Pod], services: Iterable[Service]) -> _Candidates:
+        by_label: dict[tuple[str, str, str], list[Pod]] = {
+            _first_label(service): [] for service in services
+        }
+        for pod in pods:
+            for label, value in pod.meta.labels.items():
+                found = by_label.get((pod.meta.namespace, label, value))
+                if found is not None:
+                    found.append(pod)
+        return cls(by_label)
+
+    def pods(self, service: Service) -> list[Pod]:
+        """The pods that the whole selector matches."""
+        selector = service.selector.items()
+        return [
+            pod
+            for pod in self.by_label[_first_label(service)]
+            if all(pod.meta.labels.get(label) == value for label, value in selector)
+        ]
+
+
+def _first_label(service: Service) -> tuple[str, str, str]:
+    label, value = min(service.selector.items())
+    return service.meta.namespace, label, value
+
+
+def _wanted(service: Service, pods: Iterable[Pod], nodes: Mapping[Key, Node]) -> _Wanted:
+    wanted: _Wanted = {}
+    # Pods of one template share their containers: a thousand of them need one look-up of ports.
+    by_containers: dict[int, dict[str, Endpoint]] = {}
+    for pod in pods:
+        found = endpoint(service, pod, nodes)
+        if found is not None:
+            group = by_containers.get(id(pod.spec.containers))
+            if group is None:
+                group = wanted.setdefault(endpoint_ports(service, pod), {})
+                by_containers[id(pod.spec.containers)] = group
+            group[pod.meta.uid] = found
+    return wanted
+
+
+def _place(service: Service, have: Sequence[EndpointSlice], wanted: _Wanted) -> list[EndpointSlice]:
+    """The slices as they should be: an endpoint stays put, new ones fill the fullest slice first.
+
+    Source: k8s.io/endpointslice/reconciler.go: an emptied slice is used again before a new one is
+    made, and a service without endpoints keeps one empty slice.
+    """
+    left = {ports: dict(found) for ports, found in wanted.items()}
+    placed = [_with_service(service, _kept(item, left)) for item in have]
+    for ports, found in left.items():
+        queue = list(found.values())
+        for index in _with_room(placed, ports):
+            room = MAX_ENDPOINTS - len(placed[index].endpoints)
+            more, queue = queue[:room], queue[room:]
+            placed[index] = replace(
+                placed[index], ports=ports, endpoints=(*placed[index].endpoints, *more)
+            )
+        while queue:
+            more, queue = queue[:MAX_ENDPOINTS], queue[MAX_ENDPOINTS:]
+            placed.append(_new_slice(service, placed, ports, tuple(more)))
+    filled = [item for item in placed if item.endpoints]
+    return filled or placed[:1] or [_new_slice(service, (), (), ())]
+
+
+def _kept(item: EndpointSlice, left: _Wanted) -> EndpointSlice:
+    """The slice with those endpoints that stay, as they are now; takes them out of `left`."""
+    found = left.get(item.ports, {})
+    uids = [known.target.uid for known in item.endpoints if known.target is not None]
+    kept = tuple(found.pop(uid) for uid in uids if uid in found)
+    return item if kept == item.endpoints else replace(item, endpoints=kept)
+
+
+def _with_room(placed: Sequence[EndpointSlice], ports: Ports) -> list[int]:
+    """Indices of slices that may take endpoints with these ports: fullest first, empty last."""
+    fitting = [
+        (len(item.endpoints), index)
+        for index, item in enumerate(placed)
+        if not item.endpoints or (item.ports == ports and len(item.endpoints) < MAX_ENDPOINTS)
+    ]
+    return [index for _, index in sorted(fitting, key=lambda entry: (-entry[0], entry[1]))]
+
+
+def _with_service(service: Service, item: EndpointSlice) -> EndpointSlice:
+    labels = _labels(service)
+    return item if item.meta.labels == labels else with_meta(item, labels=labels)
+
+
+def _labels(service: Service) -> dict[str, str]:
+    labels = {
+        **service.meta.labels,
+        SERVICE_NAME_LABEL: service.meta.name,
+        MANAGED_BY_LABEL: MANAGED_BY,
+    }
+    return {**labels, HEADLESS_LABEL: ""} if service.headless else labels
+
+
+def _new_slice(
+    service: Service,
+    placed: Sequence[EndpointSlice],
+    ports: Ports,
+    endpoints: tuple[Endpoint, ...],
+) -> EndpointSlice:
+    taken = {item.meta.name for item in placed}
+    candidates = (
+        f"{service.meta.name}-{name_hash([service.meta.uid, index], 5)}" for index in count()
+    )
+    meta = ObjectMeta(
+        name=next(name for name in candidates if name not in taken),
+        namespace=service.meta.namespace,
+        labels=_labels(service),
+        owner=OwnerReference(service.kind, service.meta.name, service.meta.uid),
+    )
+    return EndpointSlice(meta, endpoints, ports)
+
+
+def _difference(have: Sequence[EndpointSlice], want: Sequence[EndpointSlice]) -> list[Write]:
+    before = {item.meta.name: item for item in have}
+    writes: list[Write] = []
+    for item in want:
+        known = before.pop(item.meta.name, None)
+        if known is None:
+            writes.append(Create(item))
+        elif item != known:
+            writes.append(Update(item))
+    return writes + [_deleted(item) for item in before.values()]
+
+
+def _deleted(item: EndpointSlice) -> Delete:
+    return Delete(item.kind, item.meta.namespace, item.meta.name, item.meta.uid)

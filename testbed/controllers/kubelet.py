@@ -1,0 +1,302 @@
+"""A kubelet: keeps the pods of its node as the store says, and says in the store how they are.
+
+It stands in for kubelet and container runtime. What to do is decided by `pod_lifecycle`; here it is
+done, each action in a task of its own, and what comes of it is fed back. Everything that happens in
+one turn of the event loop is one batch: one transaction in the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Collection, Coroutine
+from dataclasses import replace
+from signal import SIGKILL, SIGTERM
+
+from testbed.controllers.fresh_writes import apply_fresh
+from testbed.controllers.informer import Informer
+from testbed.controllers.kubelet_events import kubelet_events
+from testbed.controllers.pod_lifecycle import advance, has_died
+from testbed.controllers.pod_record import (
+    Action,
+    CreateSandbox,
+    DeletePod,
+    Gone,
+    Happening,
+    PodRecord,
+    Relisted,
+    SandboxCreated,
+    SandboxFailed,
+    SandboxRemoved,
+    Seen,
+    Stage,
+    StartContainer,
+    Started,
+    StartFailed,
+    StopContainer,
+    StopPod,
+    Tick,
+)
+from testbed.controllers.pod_status import pod_status
+from testbed.controllers.probes import AskOnce, Prober
+from testbed.controllers.timing import NO_DELAYS, Delays, KubeletTiming
+from testbed.errors import TestbedError
+from testbed.events import Record
+from testbed.model.objects import Container, Node, Pod
+from testbed.runtime.interface import ContainerState, PodRuntime
+from testbed.store import Change, Delete, Snapshot, Store, Update, Write
+
+DEFAULT_TIMING = KubeletTiming()
+
+
+class Kubelet:
+    """The kubelet of `node`. Runs on the event loop that is running when `start` is called.
+
+    `seed` fixes the phase of its relist; `ask` replaces the real probes (tests).
+    """
+
+    def __init__(
+        self,
+        node: str,
+        store: Store,
+        runtime: PodRuntime,
+        record: Record,
+        now_ns: Callable[[], int],
+        *,
+        timing: KubeletTiming = DEFAULT_TIMING,
+        delays: Delays = NO_DELAYS,
+        seed: int | str = 0,
+        ask: AskOnce | None = None,
+    ) -> None:
+        self.node = node
+        self._store = store
+        self._runtime = runtime
+        self._record = record
+        self._now_ns = now_ns
+        self._timing = timing
+        self._delays = delays
+        self._relist_phase = random.Random(f"{seed}/{node}").random()
+        self._prober = Prober(node, runtime.node_socket, record, now_ns, self._post, ask_once=ask)
+        self._pods: dict[str, PodRecord] = {}
+        self._inbox: list[tuple[str, Happening]] = []
+        self._changed: dict[str, None] = {}
+        """Pods whose status may have to be written, by uid, in order."""
+        self._deletes: list[Write] = []
+        self._flush_due = False
+        self._kill_at_s: dict[tuple[str, str], float] = {}
+        self._wakes: dict[str, asyncio.TimerHandle] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._relist_timer: asyncio.TimerHandle | None = None
+        self._informer: Informer | None = None
+
+    def start(self) -> None:
+        """Say that the node is ready, take over its pods, and go on until `stop`."""
+        self._loop = asyncio.get_running_loop()
+        self._informer = Informer(
+            self._store, self._seen, self._loop.call_later, self._now_s, self._delays.watch_s
+        )
+        for node in self._store.list(Node):
+            if node.meta.name == self.node:
+                self._store.apply([Update(replace(node, ready=True))])
+        for pod in self._store.list(Pod):
+            if pod.spec.node_name == self.node:
+                self._post(pod.meta.uid, Seen(pod))
+        first_s = self._timing.relist_s * self._relist_phase
+        self._relist_timer = self._loop.call_later(first_s, self._relist)
+
+    async def stop(self) -> None:
+        """Stop acting; the pods are left as they are."""
+        if self._informer is not None:
+            self._informer.stop()
+        if self._relist_timer is not None:
+            self._relist_timer.cancel()
+        for wake in self._wakes.values():
+            wake.cancel()
+        self._prober.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def pause_watch(self) -> None:
+        """See no change of the store until `resume_watch` (the fault `delay-watch`)."""
+        if self._informer is not None:
+            self._informer.pause()
+
+    def resume_watch(self) -> None:
+        """See what was missed, and go on."""
+        if self._informer is not None:
+            self._informer.resume()
+
+    # Happenings come in …
+
+    def _now_s(self) -> float:
+        return self._now_ns() / 1e9
+
+    def _seen(self, changes: tuple[Change, ...]) -> None:
+        for change in changes:
+            pod = change.object
+            if isinstance(pod, Pod) and pod.spec.node_name == self.node:
+                deleted = change.type == "DELETED"
+                self._post(pod.meta.uid, Gone() if deleted else Seen(pod))
+
+    def _relist(self) -> None:
+        for uid, record in self._pods.items():
+            if record.stage in (Stage.UP, Stage.STOPPING):
+                states = self._runtime.containers(uid)
+                if has_died(record, states):
+                    self._post(uid, Relisted(states))
+        self._relist_timer = self._loop.call_later(self._timing.relist_s, self._relist)
+
+    def _post(self, uid: str, happening: Happening) -> None:
+        if not self._inbox:
+            self._loop.call_soon(self._drain)
+        self._inbox.append((uid, happening))
+
+    # … are taken together …
+
+    def _drain(self) -> None:
+        inbox, self._inbox = self._inbox, []
+        actions: list[tuple[PodRecord, Action]] = []
+        for uid, happening in inbox:
+            actions += self._advance(uid, happening)
+        self._flush_soon()
+        for record, action in actions:
+            self._act(record, action)
+
+    def _advance(self, uid: str, happening: Happening) -> list[tuple[PodRecord, Action]]:
+        before = self._pods.get(uid)
+        if before is None:
+            if not isinstance(happening, Seen):
+                return []  # the last word on a pod that is forgotten
+            before = PodRecord.of(happening.pod)
+        now_ns = self._now_ns()
+        step = advance(before, happening, now_ns / 1e9, self._timing)
+        if (wake := self._wakes.pop(uid, None)) is not None:
+            wake.cancel()
+        after = step.record
+        for event in kubelet_events(before, after, self.node, now_ns):
+            self._record(event)
+        if step.forget:
+            self._pods.pop(uid, None)
+            self._prober.forget(uid)
+            return []
+        self._pods[uid] = after
+        self._changed[uid] = None
+        self._prober.follow(after)
+        if step.wake_at_s is not None:
+            wait_s = max(0.0, step.wake_at_s - self._now_s())
+            self._wakes[uid] = self._loop.call_later(wait_s, self._post, uid, Tick())
+        return [(after, action) for action in step.actions]
+
+    # … what became of them is written to the store …
+
+    def _flush_soon(self) -> None:
+        """Write now, or after the API's delay; what changes again meanwhile is written once."""
+        if self._delays.api_s is None:
+            self._flush()
+        elif not self._flush_due:
+            self._flush_due = True
+            self._loop.call_later(self._delays.api_s(), self._flush)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        snapshot = self._store.snapshot()
+        records = (self._pods.get(uid) for uid in self._changed)
+        writes = [
+            write
+            for record in records
+            if record is not None and (write := self._status_write(record, snapshot)) is not None
+        ]
+        self._changed.clear()
+        deletes, self._deletes = self._deletes, []
+        if writes or deletes:
+            apply_fresh(self._store, [*writes, *deletes])
+
+    def _status_write(self, record: PodRecord, snapshot: Snapshot) -> Write | None:
+        meta = record.pod.meta
+        pod = snapshot.get(Pod, meta.namespace, meta.name)
+        if pod is None or pod.meta.uid != meta.uid:
+            return None
+        status = pod_status(record, pod.status, self._now_s())
+        return None if status == pod.status else Update(replace(pod, status=status))
+
+    # … and acted upon.
+
+    def _act(self, record: PodRecord, action: Action) -> None:
+        uid, pod = record.pod.meta.uid, record.pod
+        match action:
+            case CreateSandbox():
+                self._spawn(self._create_sandbox(pod))
+            case StartContainer(container):
+                self._spawn(self._start_container(pod, container))
+            case StopContainer(name, kill_at_s):
+                self._spawn(self._stop_container(uid, name, kill_at_s))
+            case StopPod(kill_at_s):
+                under_way = (uid, "") in self._kill_at_s
+                self._kill_at_s[uid, ""] = kill_at_s
+                if not under_way:
+                    self._spawn(self._stop_pod(uid))
+            case DeletePod():
+                self._deletes.append(Delete(pod.kind, pod.meta.namespace, pod.meta.name, uid))
+                self._flush_soon()
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.result()  # an unexpected exception is our bug: let the event loop show it
+
+    async def _create_sandbox(self, pod: Pod) -> None:
+        happening: Happening
+        try:
+            happening = SandboxCreated(await self._runtime.create_sandbox(pod))
+        except TestbedError as error:
+            happening = SandboxFailed(str(error))
+        self._post(pod.meta.uid, happening)
+
+    async def _start_container(self, pod: Pod, container: Container) -> None:
+        happening: Happening
+        try:
+            state = await self._runtime.start_container(pod, container)
+            happening = Started(container.name, state)
+        except TestbedError as error:
+            happening = StartFailed(container.name, str(error))
+        self._post(pod.meta.uid, happening)
+
+    async def _stop_container(self, uid: str, name: str, kill_at_s: float) -> None:
+        self._kill_at_s[uid, name] = kill_at_s
+        states = await self._end((name,), (uid, name))
+        del self._kill_at_s[uid, name]
+        self._post(uid, Relisted(states))
+
+    async def _stop_pod(self, uid: str) -> None:
+        names = tuple(self._runtime.containers(uid))
+        self._post(uid, Relisted(await self._end(names, (uid, ""))))
+        await self._runtime.remove_sandbox(uid)
+        del self._kill_at_s[uid, ""]
+        self._post(uid, SandboxRemoved())
+
+    async def _end(
+        self, names: Collection[str], stop: tuple[str, str]
+    ) -> dict[str, ContainerState]:
+        """SIGTERM, then SIGKILL when `_kill_at_s[stop]` has come; returns the last states."""
+        uid = stop[0]
+        self._signal_running(uid, names, SIGTERM)
+        while self._running(uid, names):
+            if self._now_s() >= self._kill_at_s[stop]:
+                self._signal_running(uid, names, SIGKILL)
+            await asyncio.sleep(self._timing.stop_poll_s)
+        states = self._runtime.containers(uid)
+        return {name: states[name] for name in names if name in states}
+
+    def _running(self, uid: str, names: Collection[str]) -> list[str]:
+        states = self._runtime.containers(uid)
+        return [name for name in names if name in states and states[name].running]
+
+    def _signal_running(self, uid: str, names: Collection[str], signum: int) -> None:
+        for name in self._running(uid, names):
+            self._runtime.signal(uid, name, signum)

@@ -1,0 +1,63 @@
+"""A pod behind a service -> its endpoint and its ports, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from testbed.controllers.pod_deletion import TERMINAL_PHASES
+from testbed.model.objects import (
+    ZONE_LABEL,
+    Endpoint,
+    EndpointPort,
+    Node,
+    Pod,
+    Service,
+    TargetRef,
+)
+from testbed.store import Key
+
+
+def endpoint(service: Service, pod: Pod, nodes: Mapping[Key, Node]) -> Endpoint | None:
+    """The endpoint that `pod` is for `service`; None while it has no address, or once it has ended.
+
+    A terminating pod stays, `serving` as long as it is ready, so that a proxy without any ready
+    endpoint may fall back on it (KEP-1672). Source: k8s.io/endpointslice/utils.go, podToEndpoint.
+    """
+    status = pod.status
+    if not status.pod_ip or status.phase in TERMINAL_PHASES:
+        return None
+    terminating = pod.meta.deletion_s is not None
+    node = nodes.get(("", pod.spec.node_name))
+    return Endpoint(
+        addresses=(status.pod_ip,),
+        ready=service.publish_not_ready_addresses or (status.ready and not terminating),
+        serving=status.ready,
+        terminating=terminating,
+        node_name=pod.spec.node_name,
+        zone=node.meta.labels.get(ZONE_LABEL, "") if node else "",
+        target=TargetRef(pod.meta.namespace, pod.meta.name, pod.meta.uid),
+    )
+
+
+def endpoint_ports(service: Service, pod: Pod) -> tuple[EndpointPort, ...]:
+    """The ports of `service` on this pod; one whose name no container knows is left out."""
+    found = []
+    for port in service.ports:
+        number = _number(port.target_port or port.port, port.protocol, pod)
+        if number is not None:
+            found.append(EndpointPort(number, port.name, port.protocol))
+    return tuple(found)
+
+
+def _number(target: int | str, protocol: str, pod: Pod) -> int | None:
+    if isinstance(target, int):
+        return target
+    return next(
+        (
+            port.container_port
+            for container in pod.spec.containers
+            for port in container.ports
+            if port.name == target and port.protocol == protocol
+        ),
+        None,
+    )
