@@ -1,0 +1,350 @@
+"""`Lab`: a running lab as users and trials see it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from testbed import clock
+from testbed.errors import OutOfTimeOrRoom, TestbedError
+from testbed.events import Event
+from testbed.kernel.search_path import with_admin_folders
+from testbed.lab import registry, wire
+from testbed.lab.ending import end
+from testbed.lab.wire import Connection
+from testbed.model.loader import load as load_topology
+from testbed.model.support import require_supported
+from testbed.model.topology import Topology
+from testbed.traffic.spec import LoadSpec
+
+Progress = Callable[[Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """What a load measured: DESIGN's JSON of `load`, and the file of all samples."""
+
+    summary: dict[str, Any]
+    samples: Path
+    started_ns: int
+    report: dict[str, Any]
+    """What the generator said of itself: lag, requests, whether it was stopped early."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What the kernel and the servers noted during a trial.
+
+    `entries` is read by `traffic.conntrack.read_entries`, each accept log (by pod name) by
+    `traffic.accept_log.read_accept_log`. `lost` counts conntrack events that did not fit a socket's
+    buffer; `counters` are the tables' own, per node, now minus at the start.
+    """
+
+    entries: Path
+    accept_logs: dict[str, Path]
+    lost: int
+    counters: dict[str, dict[str, int]]
+
+
+def _quiet(progress: Any) -> None:
+    return
+
+
+class Lab:
+    """A lab that runs. Use as a context manager to have it taken down at the end."""
+
+    def __init__(self, name: str, folder: Path, connection: Connection) -> None:
+        self.name = name
+        self.folder = folder
+        self._connection = connection
+
+    @classmethod
+    def up(
+        cls,
+        topology: Path | str | Topology,
+        *,
+        name: str | None = None,
+        settings: Sequence[str] = (),
+        timeout_s: float = 60.0,
+        ephemeral: bool = False,
+        pin: bool = False,
+        on_progress: Progress = _quiet,
+    ) -> Lab:
+        """Bring a lab to what a topology says; returns when every pod answers a packet and every node's
+        rules are in place. A lab of that name that runs is changed, only where it differs.
+
+        `settings` are `--set` assignments, for a topology that is a file. An `ephemeral` lab ends with this
+        process. `pin` keeps the lab off the last CPU, which is then the generators'. Raises TopologyError,
+        NotBuiltYet, MissingFeature, OutOfTimeOrRoom (and then a lab that was started here is taken down).
+        """
+        source = "" if isinstance(topology, Topology) else str(Path(topology).resolve())
+        if not isinstance(topology, Topology):
+            topology = load_topology(Path(topology), tuple(settings))
+        require_supported(topology)
+        name = name or topology.name
+        params = {
+            "topology": topology.model_dump(mode="json", by_alias=True, exclude_none=True),
+            "source": source,
+            "timeout_s": timeout_s,
+            "pin": pin,
+        }
+        with registry.starting(name):
+            fresh = not registry.is_alive(registry.folder(name))
+            folder = _start(name) if fresh else registry.find(name)
+            lab = cls(name, folder, Connection(folder))
+            try:
+                lab._connection.call("up", params, on_progress=on_progress)
+            except BaseException:
+                if fresh:
+                    lab.down()
+                raise
+            if fresh and not ephemeral:
+                lab._connection.call("keep")
+        return lab
+
+    @classmethod
+    def attach(cls, name: str) -> Lab:
+        """A lab that runs already. Raises NotFound."""
+        folder = registry.find(name)
+        return cls(name, folder, Connection(folder))
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.down()
+
+    def down(self) -> None:
+        """End the lab; returns when none of its processes is left. Idempotent."""
+        self._connection.close()
+        end(self.folder)
+
+    def inspect(self) -> dict[str, Any]:
+        """nodes, pods, services and endpoints: DESIGN's JSON of `inspect`."""
+        result: dict[str, Any] = self._connection.call("inspect")
+        return result
+
+    def describe(self, timeout_s: float = 60.0) -> dict[str, Any]:
+        """A row of `ls`. Raises OutOfTimeOrRoom where the lab is too busy to say."""
+        with self._connection.within(timeout_s):
+            result: dict[str, Any] = self._connection.call("describe")
+        return result
+
+    def topology(self) -> dict[str, Any]:
+        """The topology as the lab has it, resolved."""
+        result: dict[str, Any] = self._connection.call("topology")
+        return result
+
+    def now_ns(self) -> int:
+        """CLOCK_MONOTONIC of the kernel that carries the lab: this machine's."""
+        return clock.now_ns()
+
+    def rules(self, node: str) -> str:
+        """The service rules in a node's kernel now, as the tool's save command prints them."""
+        text: str = self._connection.call("rules", {"node": node})
+        return text
+
+    def resolve(self, where: str, name: str) -> dict[str, Any]:
+        """What a pod resolves a name to: DESIGN's JSON of `resolve`."""
+        argv = [sys.executable, "-m", "testbed.dns.client", "-o", "json"]
+        argv += ["--resolv-conf", "/etc/resolv.conf", name]
+        done = self.exec(where, argv, timeout_s=60.0)
+        try:
+            result: dict[str, Any] = json.loads(done.stdout)
+        except ValueError:
+            raise TestbedError(f"no answer from the resolver in {where}: {done.stderr}") from None
+        return result
+
+    def fault(self, kind: str, where: str, **options: Any) -> Event:
+        """Make something go wrong; returns when it is effective, with the instant in `t_ns`."""
+        params = {"kind": kind, "where": where, "options": options}
+        return Event(**self._connection.call("fault", params))
+
+    def heal(self, where: str) -> Event:
+        """Undo a `hang`."""
+        return self.fault("heal", where)
+
+    def events(self, since_ns: int = 0) -> list[Event]:
+        """What has happened since an instant, in order."""
+        rows = self._connection.call("events", {"since_ns": since_ns})
+        return [Event(**row) for row in rows]
+
+    def wait_event(self, predicate: Callable[[Event], bool], timeout_s: float) -> Event:
+        """The first event, from now on or in the past, that the predicate takes. Raises OutOfTimeOrRoom."""
+        deadline = time.monotonic() + timeout_s
+        since = 0
+        while True:
+            left = deadline - time.monotonic()
+            params = {"since": since, "timeout_s": max(0.0, left)}
+            answer = self._connection.call("next_events", params)
+            for row in answer["events"]:
+                event = Event(**row)
+                if predicate(event):
+                    return event
+            since = answer["next"]
+            if left <= 0:
+                raise OutOfTimeOrRoom(f"nothing like it happened within {timeout_s:g} s")
+
+    def exec(
+        self, where: str, argv: Sequence[str], timeout_s: float | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command on a node, pod or host with no input; returns its code and what it printed.
+
+        Raises NotFound, OutOfTimeOrRoom (and then the command was killed).
+        """
+        out_read, out_write = os.pipe()
+        err_read, err_write = os.pipe()
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        captured: dict[int, bytes] = {}
+        readers = [
+            threading.Thread(target=_drain, args=(fd, captured)) for fd in (out_read, err_read)
+        ]
+        for reader in readers:
+            reader.start()
+        try:
+            fds = (nothing, out_write, err_write)
+            code = self.execute(where, argv, fds, dict(os.environ), timeout_s=timeout_s)
+        finally:
+            for fd in (nothing, out_write, err_write):
+                os.close(fd)
+            for reader in readers:
+                reader.join()
+        out, err = captured[out_read].decode(), captured[err_read].decode()
+        return subprocess.CompletedProcess(list(argv), code, out, err)
+
+    def execute(
+        self,
+        where: str,
+        argv: Sequence[str],
+        fds: tuple[int, int, int],
+        env: Mapping[str, str],
+        *,
+        timeout_s: float | None = None,
+        tty: bool = False,
+    ) -> int:
+        """Run a command on these file descriptors; its exit code. It ends with this process at the latest."""
+        params = {
+            "where": where,
+            "argv": list(argv),
+            "env": _lab_environment(env),
+            "tty": tty,
+            "timeout_s": timeout_s,
+        }
+        code: int = self._connection.call("exec", params, fds)
+        return code
+
+    def start_load(self, spec: LoadSpec) -> LoadHandle:
+        """Begin traffic; it goes on beside this process. Raises NotFound or UsageError at `wait`."""
+        return LoadHandle(spec, Connection(self.folder))
+
+    def load(self, spec: LoadSpec, on_progress: Progress = _quiet) -> LoadResult:
+        """Traffic from beginning to end."""
+        return self.start_load(spec).wait(on_progress)
+
+    def start_recording(self) -> None:
+        """Note every new connection of every node from now on."""
+        self._connection.call("start_recording")
+
+    def stop_recording(self) -> Recording:
+        """What was noted since `start_recording`."""
+        answer = self._connection.call("stop_recording")
+        return Recording(
+            Path(answer["entries"]),
+            {pod: Path(path) for pod, path in answer["accept_logs"].items()},
+            answer["lost"],
+            answer["counters"],
+        )
+
+
+class LoadHandle:
+    """Traffic that runs."""
+
+    def __init__(self, spec: LoadSpec, connection: Connection) -> None:
+        self.spec = spec
+        self._connection = connection
+        self._ident = connection.start("load", {"spec": spec.to_json()})
+
+    def stop(self) -> None:
+        """Ask for an early end; `wait` then returns what was measured so far."""
+        self._connection.start("stop_load", {"id": self._ident})
+
+    def wait(self, on_progress: Progress = _quiet) -> LoadResult:
+        """Return when the traffic has ended."""
+        from testbed.traffic.samples import read
+        from testbed.traffic.summary import summarise
+
+        try:
+            answer = self._connection.answer(self._ident, on_progress)
+        finally:
+            self._connection.close()
+        path = Path(answer["samples"])
+        elapsed_s = (answer["ended_ns"] - answer["started_ns"]) / 1e9
+        summary = summarise(read(path), self.spec, answer["backends"], elapsed_s)
+        return LoadResult(summary, path, int(answer["started_ns"]), answer)
+
+
+def _start(name: str) -> Path:
+    """Start a supervisor; returns its folder when it listens. Leaves nothing behind when it fails."""
+    folder = registry.make_folder(name)
+    try:
+        with (folder / "log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "testbed.lab.supervisor", str(folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={
+                    **_lab_environment(os.environ),
+                    registry.MARKER: name,
+                    "OPENBLAS_NUM_THREADS": "1",
+                },
+                start_new_session=True,
+            )
+        assert process.stdout is not None
+        with process.stdout as handshake:
+            _shake_hands(handshake, folder)
+        process.wait()
+    except BaseException:
+        end(folder)
+        raise
+    return folder
+
+
+def _lab_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """A user's environment as programs in a lab have it: they find ip and iptables."""
+    return {**env, "PATH": with_admin_folders(env.get("PATH", os.defpath))}
+
+
+def _shake_hands(handshake: Any, folder: Path) -> None:
+    for line in handshake:
+        word, _, rest = line.decode().strip().partition(" ")
+        if word == "listening":
+            return
+        if word == "error":
+            raise wire.error_of(json.loads(rest))
+    raise TestbedError(f"the lab did not start: {_last_words(folder)}")
+
+
+def _last_words(folder: Path) -> str:
+    """The last line of a lab's log."""
+    lines = (folder / "log").read_text(errors="replace").split("\n")
+    return next((line for line in reversed(lines) if line.strip()), "it said nothing")
+
+
+def _drain(fd: int, into: dict[int, bytes]) -> None:
+    with os.fdopen(fd, "rb") as pipe:
+        into[fd] = pipe.read()

@@ -1,0 +1,294 @@
+"""A running cluster: brought from one topology to the next, changing only what differs."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from testbed.clock import now_ns, now_s
+from testbed.controllers.builtin import CONTROLLERS
+from testbed.controllers.loop import ControllerLoop
+from testbed.controllers.timing import Delays, KubeletTiming
+from testbed.dns.search import pod_resolv_conf
+from testbed.errors import OutOfTimeOrRoom, UsageError
+from testbed.events import Event, Record
+from testbed.fabric import plan as fabric_plan
+from testbed.kernel import features
+from testbed.kernel.features import Feature
+from testbed.kernel.run import Shell
+from testbed.lab import proof
+from testbed.lab.delayed import DelayedSource
+from testbed.lab.differences import ObjectKey, allocated, key_of, writes
+from testbed.lab.node import LabNode, NodeParts
+from testbed.lab.programs import Programs
+from testbed.lab.settled import missing
+from testbed.model.addressing import dns_ip, plan_addresses
+from testbed.model.objects import Object, Pod
+from testbed.model.shorthand import expand
+from testbed.model.topology import Topology
+from testbed.proxy.iptables import IptablesBackend
+from testbed.proxy.loop import NodeAccess, ProxyLoop
+from testbed.proxy.pace import Periods
+from testbed.proxy.ruleset import Backend
+from testbed.proxy.table import ProxyConfig
+from testbed.runtime.underlay import Underlay
+from testbed.sandbox.world import in_user_namespace
+from testbed.store import Delete, Store
+
+NFT_RULES_IN_USER_NAMESPACE = 200
+"""A transaction there has to fit 212,992 bytes: SO_SNDBUFFORCE is refused."""
+PROXY_PATIENCE_S = 1.0
+"""A new node's proxy waits for all pods to be ready before it writes its first rules, until nothing has moved
+for this long."""
+_REST = 9.0
+"""After a look at what is missing comes a rest of this many times as long: the pods need the CPU more."""
+_FIXED = ("network", "proxy", "timing", "kernel")
+"""What cannot change while a lab runs."""
+Progress = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class _Applied:
+    topology: Topology
+    objects: dict[ObjectKey, Object]
+
+
+class Cluster:
+    """Nodes, pods and control plane of one lab. One event loop owns it."""
+
+    def __init__(
+        self, folder: Path, topology: Topology, store: Store, programs: Programs, record: Record
+    ) -> None:
+        self.name = folder.name
+        self.store = store
+        self.nodes: dict[str, LabNode] = {}
+        self._folder = folder
+        self._programs = programs
+        self._record = record
+        self._underlay = Underlay(topology.network.mtu, _fabric(topology).gateway)
+        self._backend = backend(topology)
+        features.require(*map(Feature, sorted(self._backend.needs)), Feature.CONNTRACK)
+        self._parts = self._node_parts(topology)
+        self._applied: _Applied | None = None
+        self._hosts: list[str] = []
+        self._addresses: dict[str, str] = {}
+        self._changed = asyncio.Event()
+        self.store.watch(lambda changes: self._changed.set())
+        self._controllers = ControllerLoop(self.store, CONTROLLERS, now_s, self._parts.delays)
+        self._controllers.start()
+
+    @property
+    def topology(self) -> Topology:
+        """What the cluster was last asked to be."""
+        assert self._applied is not None
+        return self._applied.topology
+
+    @property
+    def proxy_label(self) -> str:
+        """The mode's label in results, as in `iptables-nft`."""
+        return self._backend.name
+
+    def machines(self) -> dict[str, str]:
+        """Name -> node or host."""
+        return {**dict.fromkeys(self.nodes, "node"), **dict.fromkeys(self._hosts, "host")}
+
+    def address(self, machine: str) -> str:
+        """A node's or host's address."""
+        return self._addresses[machine]
+
+    def namespace(self, machine: str) -> int:
+        """File descriptor of a node's or host's namespace."""
+        return self._underlay.namespace(machine)
+
+    async def apply(self, topology: Topology) -> None:
+        """Make the cluster what the topology says, as far as writing it goes. Raises UsageError."""
+        before = self._applied
+        if before is not None:
+            _require_same(before.topology, topology)
+        cidr = topology.network.service_cidr
+        wanted = allocated(expand(topology), self.store.snapshot(), cidr)
+        fabric = _fabric(topology)
+        targets = {machine.name: machine for machine in fabric.machines}
+        await self._remove_nodes([name for name in self.nodes if name not in targets])
+        self._underlay.apply(fabric)
+        self._addresses = {machine.name: str(machine.address.ip) for machine in fabric.machines}
+        self._hosts = [machine.name for machine in fabric.machines if machine.kind == "host"]
+        self._programs.images = topology.images
+        applied = before.objects if before else {}
+        self.store.apply(writes(applied, wanted, self.store.snapshot()))
+        self._applied = _Applied(topology, {key_of(item): item for item in wanted})
+        for machine in fabric.machines:
+            if machine.kind == "node" and machine.name not in self.nodes:
+                node = LabNode(machine, self._underlay.namespace(machine.name), self._parts)
+                self.nodes[machine.name] = node
+                node.kubelet.start()
+
+    async def settle(self, timeout_s: float, progress: Progress) -> None:
+        """Return when every pod answers a packet and every node's rules are in place.
+
+        Raises OutOfTimeOrRoom that says what is still missing.
+        """
+        deadline_s = now_s() + timeout_s
+        lacking = ""
+
+        def say(what: str) -> None:
+            nonlocal lacking
+            lacking = what
+            progress(what)
+
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._control_plane_settled(say)
+                self._start_proxies()
+                say("rules on every node")
+                version = self.store.resource_version
+                await asyncio.gather(*(node.proxy.synced(version) for node in self.nodes.values()))
+        except TimeoutError:
+            raise OutOfTimeOrRoom(
+                f"not ready after {timeout_s:g} s: {lacking}{self._proxy_trouble()}",
+                "give it longer with --timeout, or see why with `testbed inspect`",
+            ) from None
+        progress("a packet from every pod")
+        silent = await proof.unanswered(self._pings(), max(1.0, deadline_s - now_s()))
+        if silent:
+            shown = ", ".join(map(str, sorted(silent)[:5]))
+            raise OutOfTimeOrRoom(f"{len(silent)} addresses answer no packet: {shown}")
+
+    async def _control_plane_settled(self, progress: Progress) -> None:
+        """Return when every pod is ready and no controller has anything to write."""
+        # Rules that change with every pod that starts are work for nothing; but a pod may need a service to
+        # become ready.
+        later = asyncio.get_running_loop().call_later
+        patience = later(PROXY_PATIENCE_S, self._start_proxies)
+        told = ""
+        try:
+            while True:
+                self._changed.clear()
+                began_s = now_s()
+                lacking = missing(self.store.snapshot(), CONTROLLERS, began_s)
+                if not lacking:
+                    return
+                if lacking != told:
+                    patience.cancel()
+                    patience = later(PROXY_PATIENCE_S, self._start_proxies)
+                    told = lacking
+                    progress(lacking)
+                await asyncio.sleep(_REST * (now_s() - began_s))
+                await self._changed.wait()
+        finally:
+            patience.cancel()
+
+    def _proxy_trouble(self) -> str:
+        """What the first proxy whose rules were refused says; "" when all are well."""
+        errors = (
+            f"; {node.name}: {node.proxy.error}" for node in self.nodes.values() if node.proxy.error
+        )
+        return next(errors, "")
+
+    def _start_proxies(self) -> None:
+        for node in self.nodes.values():
+            node.start_proxy()
+
+    def resolv_conf(self, namespace: str | None) -> str:
+        """Text of the resolv.conf of a pod in `namespace`; None: of a machine, which has no DNS server."""
+        topology = self.topology
+        if namespace is None or not topology.dns.replicas:
+            return "# no DNS server: this machine is no pod, or the topology says dns.replicas: 0\n"
+        server = dns_ip(topology.network.service_cidr)
+        return pod_resolv_conf(namespace, topology.dns.domain, server).text()
+
+    def _pings(self) -> dict[int, list[IPv4Address]]:
+        by_node: dict[str, list[IPv4Address]] = {}
+        for pod in self.store.list(Pod):
+            if pod.status.pod_ip:
+                by_node.setdefault(pod.spec.node_name, []).append(IPv4Address(pod.status.pod_ip))
+        names = list(self.nodes)
+        pings = {
+            self.nodes[name].namespace: targets
+            for name, targets in proof.sources(names, by_node).items()
+        }
+        addresses = [node.address for node in self.nodes.values()]
+        return pings | {self._underlay.namespace(host): addresses for host in self._hosts}
+
+    async def _remove_nodes(self, names: list[str]) -> None:
+        for name in names:
+            await self.nodes.pop(name).stop()
+            pods = [pod for pod in self.store.list(Pod) if pod.spec.node_name == name]
+            self.store.apply(
+                [Delete("Pod", pod.meta.namespace, pod.meta.name, pod.meta.uid) for pod in pods]
+            )
+
+    def _node_parts(self, topology: Topology) -> NodeParts:
+        timing = topology.timing
+        chance = random.Random(f"delays of {self.name}")
+        locks = self._folder / "locks"
+        locks.mkdir(exist_ok=True)
+
+        def proxy(node: str, back_end: Backend, shell: Shell) -> ProxyLoop:
+            late = delays.watch_s
+            return ProxyLoop(
+                self.store if late is None else DelayedSource(self.store, late),
+                node,
+                back_end,
+                NodeAccess(shell.run_all, shell.output, shell.executor),
+                self._record,
+                config=ProxyConfig(cluster_cidr=str(topology.network.pod_cidr)),
+                periods=Periods(topology.proxy.min_sync_period_s, topology.proxy.sync_period_s),
+            )
+
+        delays = Delays(
+            watch_s=None if timing.watch_delay.none else partial(timing.watch_delay.draw, chance),
+            api_s=None if timing.api_delay.none else partial(timing.api_delay.draw, chance),
+        )
+        return NodeParts(
+            store=self.store,
+            record=self._record,
+            start=self._programs.start,
+            mtu=topology.network.mtu,
+            backend=self._backend,
+            proxy=proxy,
+            timing=KubeletTiming(
+                relist_s=timing.relist_period_s,
+                backoff_initial_s=timing.restart_backoff_s,
+                backoff_max_s=timing.restart_backoff_max_s,
+            ),
+            delays=delays,
+            seed=self.name,
+            lock_file=lambda node: str(locks / node),
+        )
+
+
+def backend(topology: Topology) -> Backend:
+    """The back end that a topology asks for, as this user may run it."""
+    unprivileged = in_user_namespace()
+    variant = topology.proxy.iptables.variant
+    if variant == "auto":
+        variant = "legacy" if unprivileged else "nft"
+    limit = NFT_RULES_IN_USER_NAMESPACE if unprivileged and variant == "nft" else None
+    return IptablesBackend(variant, limit)
+
+
+def _fabric(topology: Topology) -> fabric_plan.Fabric:
+    network = topology.network
+    return fabric_plan.plan(plan_addresses(topology), network.node_cidr, network.mtu)
+
+
+def _require_same(before: Topology, after: Topology) -> None:
+    changed = [key for key in _FIXED if getattr(before, key) != getattr(after, key)]
+    if before.dns.domain != after.dns.domain:
+        changed.append("dns.domain")
+    if changed:
+        raise UsageError(
+            f"{', '.join(changed)} cannot change while the lab runs",
+            f"`testbed down {before.name}` first",
+        )
+
+
+def lab_event(kind: str, **detail: object) -> Event:
+    """An event of the lab itself, now."""
+    return Event(now_ns(), "lab", "", kind, "", 0, detail)

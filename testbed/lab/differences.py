@@ -1,0 +1,83 @@
+"""A topology's objects, old and new -> the writes between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from ipaddress import IPv4Network
+
+from testbed.model.allocation import allocate_all
+from testbed.model.objects import Node, Object, Pod, Service, ServicePort
+from testbed.store import Create, Delete, Snapshot, Update, Write
+
+ObjectKey = tuple[str, str, str]
+"""(kind, namespace, name)."""
+
+
+def key_of(item: Object) -> ObjectKey:
+    return item.kind, item.meta.namespace, item.meta.name
+
+
+def allocated(
+    wanted: Iterable[Object], snapshot: Snapshot, service_cidr: IPv4Network
+) -> tuple[Object, ...]:
+    """The objects with cluster addresses and node ports where the topology leaves them open.
+
+    A service that is there keeps what it has. Raises UsageError for a clash.
+    """
+    wanted = tuple(wanted)
+    ours = {key_of(item) for item in wanted}
+    others = [item for item in snapshot.list(Service) if key_of(item) not in ours]
+    services = [_keeping(item, snapshot) for item in wanted if isinstance(item, Service)]
+    given = {key_of(item): item for item in allocate_all([*others, *services], service_cidr)}
+    return tuple(given[key_of(item)] if isinstance(item, Service) else item for item in wanted)
+
+
+def writes(
+    applied: Mapping[ObjectKey, Object], wanted: Iterable[Object], snapshot: Snapshot
+) -> list[Write]:
+    """What turns the objects of the last topology into those of this one.
+
+    Objects that no topology named (pods of a Deployment, slices) are their controllers' business. What is
+    equal in both topologies is left alone, whatever became of it since. A changed Pod is replaced.
+    """
+    found: list[Write] = []
+    targets = {key_of(item): item for item in wanted}
+    found += [
+        Delete(*key) for key in applied if key not in targets and _exists(key, applied, snapshot)
+    ]
+    for key, item in targets.items():
+        before = applied.get(key)
+        if before == item:
+            continue
+        current = snapshot.get(type(item), *key[1:])
+        if current is None:
+            found.append(Create(item))
+        elif isinstance(item, Pod):
+            found += [Delete(*key, uid=current.meta.uid), Create(item)]
+        elif isinstance(item, Node):
+            assert isinstance(current, Node)
+            found.append(Update(replace(item, ready=current.ready)))
+        else:
+            found.append(Update(item))
+    return found
+
+
+def _exists(key: ObjectKey, applied: Mapping[ObjectKey, Object], snapshot: Snapshot) -> bool:
+    return snapshot.get(type(applied[key]), *key[1:]) is not None
+
+
+def _keeping(service: Service, snapshot: Snapshot) -> Service:
+    """The service with the address and node ports that it was given before."""
+    current = snapshot.get(Service, service.meta.namespace, service.meta.name)
+    if current is None or service.type == "ExternalName":
+        return service
+    given = {(port.name, port.protocol): port.node_port for port in current.ports}
+    ports = service.ports
+    if service.type in {"NodePort", "LoadBalancer"}:
+        ports = tuple(_with_node_port(port, given) for port in ports)
+    return replace(service, cluster_ip=service.cluster_ip or current.cluster_ip, ports=ports)
+
+
+def _with_node_port(port: ServicePort, given: Mapping[tuple[str, str], int]) -> ServicePort:
+    return replace(port, node_port=port.node_port or given.get((port.name, port.protocol), 0))

@@ -1,0 +1,93 @@
+"""What a fault may touch in a running lab."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from testbed.clock import now_ns
+from testbed.errors import NotFound, OutOfTimeOrRoom, UsageError
+from testbed.faults.inject import Reach
+from testbed.faults.process_state import STOPPED, process_state
+from testbed.lab.cluster import Cluster
+from testbed.lab.names import find
+from testbed.lab.programs import SharedPod
+from testbed.model.objects import Pod
+from testbed.runtime.interface import ContainerState
+from testbed.runtime.netns import NetnsRuntime
+
+_PATIENCE_S = 5.0
+_LOOK_S = 0.0002
+
+
+def reach(cluster: Cluster) -> Reach:
+    """The callables that `faults.inject` is handed."""
+
+    def runtime_of(uid: str) -> NetnsRuntime:
+        for node in cluster.nodes.values():
+            if uid in node.runtime.pods():
+                return node.runtime
+        raise NotFound("the pod has no sandbox", "it has not started, or has ended")
+
+    def state(uid: str, container: str) -> ContainerState | None:
+        return runtime_of(uid).containers(uid).get(container)
+
+    def runs(uid: str, container: str) -> bool:
+        now = state(uid, container)
+        return now is not None and now.running
+
+    def signal(uid: str, container: str, signum: int) -> None:
+        runtime = runtime_of(uid)
+        if any(isinstance(started, SharedPod) for started in runtime.started(uid).values()):
+            raise UsageError(
+                "this pod shares its server process with others: a signal would hit them all",
+                "give its workload `server: process`",
+            )
+        runtime.signal(uid, container, signum)
+
+    async def ended(uid: str, container: str) -> int:
+        started = runtime_of(uid).started(uid)[container]
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await started.ended()
+        except TimeoutError:
+            raise OutOfTimeOrRoom(f"the process did not end in {_PATIENCE_S:g} s") from None
+        finished_ns = started.state().finished_ns
+        return now_ns() if finished_ns is None else finished_ns
+
+    async def until(uid: str, container: str, *, stopped: bool) -> int:
+        now = state(uid, container)
+        if now is None:
+            raise NotFound("the container has ended")
+        deadline_ns = now_ns() + int(_PATIENCE_S * 1e9)
+        while (_state(now.pid) == STOPPED) is not stopped:
+            if now_ns() > deadline_ns:
+                raise OutOfTimeOrRoom(f"the process did not change state in {_PATIENCE_S:g} s")
+            await asyncio.sleep(_LOOK_S)
+        return now_ns()
+
+    return Reach(
+        pod=lambda namespace, name: cluster.store.get(Pod, namespace, name),
+        runs=runs,
+        signal=signal,
+        ended=ended,
+        stopped=lambda uid, container: until(uid, container, stopped=True),
+        resumed=lambda uid, container: until(uid, container, stopped=False),
+        write=lambda write: cluster.store.apply([write]),
+        now_ns=now_ns,
+    )
+
+
+def _state(pid: int) -> str:
+    try:
+        return process_state(Path(f"/proc/{pid}/stat").read_text())
+    except FileNotFoundError:
+        raise NotFound("the process has ended") from None
+
+
+def pod_of(cluster: Cluster, where: str) -> Pod:
+    """The pod that a fault's WHERE names. Raises NotFound, UsageError for a node or host."""
+    kind, name, pod = find(where, cluster.store.snapshot(), cluster.machines())
+    if pod is None:
+        raise UsageError(f"{name} is a {kind}", "crash, delete, hang and heal are for pods")
+    return pod

@@ -1,0 +1,78 @@
+"""WHERE, resolved for a process that is to run there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.lab import names
+from testbed.lab.cluster import Cluster
+from testbed.lab.node import LabNode
+from testbed.model.objects import Pod
+from testbed.runtime.netns import path_of
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A node, an outside host or a pod; `netns` is a path that every process of the lab can open."""
+
+    kind: names.Kind
+    name: str
+    """As people write it: n1, client, default/web-0."""
+    hostname: str
+    netns: str
+    node: str
+    """The node that its packets leave by: a pod's own, a node itself, "" for an outside host."""
+    resolv_conf: str
+    """Text."""
+    hosts: str
+    """Text."""
+    pod: Pod | None
+
+
+class Places:
+    """Finds places in a cluster, and keeps their name files under `folder`."""
+
+    def __init__(self, cluster: Cluster, folder: Path) -> None:
+        self._cluster = cluster
+        self._folder = folder / "etc"
+
+    def find(self, where: str) -> Place:
+        """The place that `where` names. Raises NotFound."""
+        cluster = self._cluster
+        kind, name, pod = names.find(where, cluster.store.snapshot(), cluster.machines())
+        if pod is None:
+            namespace = cluster.namespace(name)
+            hosts = f"127.0.0.1 localhost\n{cluster.address(name)} {name}\n"
+            node = name if kind == "node" else ""
+            text = cluster.resolv_conf(None)
+            return Place(kind, name, name, path_of(namespace), node, text, hosts, None)
+        runtime = self.node_of(pod).runtime
+        hosts = f"127.0.0.1 localhost\n{pod.status.pod_ip} {pod.meta.name}\n"
+        return Place(
+            kind,
+            name,
+            pod.meta.name,
+            path_of(runtime.namespace(pod.meta.uid)),
+            pod.spec.node_name,
+            self.resolv_conf(pod),
+            hosts,
+            pod,
+        )
+
+    def node_of(self, pod: Pod) -> LabNode:
+        """The node that a pod runs on."""
+        return self._cluster.nodes[pod.spec.node_name]
+
+    def resolv_conf(self, pod: Pod) -> str:
+        """Text of a pod's resolv.conf, by its dnsPolicy."""
+        in_cluster = pod.spec.dns_policy != "Default"
+        return self._cluster.resolv_conf(pod.meta.namespace if in_cluster else None)
+
+    def files(self, place: Place) -> tuple[str, str]:
+        """Paths of the place's resolv.conf and hosts file, written."""
+        folder = self._folder / place.name.replace("/", "_")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "resolv.conf").write_text(place.resolv_conf)
+        (folder / "hosts").write_text(place.hosts)
+        return str(folder / "resolv.conf"), str(folder / "hosts")

@@ -1,0 +1,205 @@
+"""What a container's image stands for: the built-in echo server, the DNS server, or a command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from testbed.clock import now_ns
+from testbed.model.objects import SERVER_ANNOTATION, Container, Pod
+from testbed.model.shorthand import DNS_IMAGE
+from testbed.runtime.interface import ContainerState
+from testbed.runtime.netns import Place, Started
+from testbed.runtime.processes import LabProcess, Processes
+
+_DEFAULT_PORT = 8080
+
+
+class OwnProcess:
+    """A container that is one process (a `Started`)."""
+
+    def __init__(self, process: LabProcess) -> None:
+        self.process = process
+
+    def state(self) -> ContainerState:
+        process = self.process
+        return ContainerState(
+            process.running, process.pid, process.started_ns, process.finished_ns, process.code
+        )
+
+    def signal(self, signum: int) -> None:
+        self.process.signal(signum)
+
+    async def ended(self) -> None:
+        await self.process.ended.wait()
+
+
+@dataclass(slots=True)
+class SharedPod:
+    """A container that is a few sockets in a server of many pods (a `Started`)."""
+
+    server: SharedServer
+    pod: Pod
+    started_ns: int
+    finished_ns: int | None = None
+
+    def state(self) -> ContainerState:
+        process = self.server.process
+        finished_ns = self.finished_ns or process.finished_ns
+        running = finished_ns is None
+        code = None if running else (process.code if self.finished_ns is None else 0)
+        return ContainerState(running, process.pid, self.started_ns, finished_ns, code)
+
+    def signal(self, signum: int) -> None:
+        """SIGTERM and SIGKILL close the pod's sockets; other signals would hit all pods: ignored."""
+        if signum in {signal.SIGTERM, signal.SIGKILL} and self.finished_ns is None:
+            self.finished_ns = now_ns()
+            self.server.remove(self.pod)
+
+    async def ended(self) -> None:
+        return
+
+
+@dataclass(slots=True)
+class SharedServer:
+    """One echo process with sockets in many pods' namespaces (`server: shared`)."""
+
+    process: LabProcess
+    waiting: deque[asyncio.Future[None]]
+    """Requests that it has not carried out yet, oldest first."""
+
+    @classmethod
+    async def start(cls, processes: Processes) -> SharedServer:
+        """A server without pods."""
+        waiting: deque[asyncio.Future[None]] = deque()
+
+        def hear(message: dict[str, Any]) -> None:
+            if "pods" in message and waiting:
+                oldest = waiting.popleft()
+                if not oldest.cancelled():
+                    oldest.set_result(None)
+
+        return cls(
+            await processes.spawn("echo", {"pods": [], "log": None}, on_message=hear), waiting
+        )
+
+    async def add(self, place: Place, pods: list[dict[str, Any]]) -> SharedPod:
+        """Serve for one more pod; returns when it listens there, or the server has ended."""
+        listening: asyncio.Future[Any] = self._ask({"pods": pods})
+        over: asyncio.Future[Any] = asyncio.ensure_future(self.process.ended.wait())
+        await asyncio.wait((listening, over), return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        return SharedPod(self, place.pod, now_ns())
+
+    def remove(self, pod: Pod) -> None:
+        """Close the pod's sockets."""
+        self._ask({"remove": [pod.meta.uid]})
+
+    def _ask(self, message: dict[str, Any]) -> asyncio.Future[None]:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiting.append(done)
+        assert self.process.channel is not None
+        self.process.channel.send(message)
+        return done
+
+
+class Programs:
+    """Starts containers. `on_dns` hears of every new DNS server."""
+
+    def __init__(
+        self,
+        processes: Processes,
+        folder: Path,
+        domain: str,
+        on_dns: Callable[[LabProcess], None],
+    ) -> None:
+        self._processes = processes
+        self._logs = folder / "accepted"
+        self._logs.mkdir(exist_ok=True)
+        self._domain = domain
+        self._on_dns = on_dns
+        self._shared: SharedServer | None = None
+        self._shared_lock = asyncio.Lock()
+        self.images: Mapping[str, str] = {}
+        """Pattern of an image's name -> command line."""
+        self.name_files: Callable[[Pod], tuple[str, str]] = lambda pod: ("", "")
+        """Paths of a pod's resolv.conf and hosts file."""
+
+    async def start(self, place: Place) -> Started:
+        """Start what the container's image stands for; returns when it serves, or has ended."""
+        image = place.container.image
+        if image == DNS_IMAGE:
+            return await self._start_dns(place)
+        for pattern, line in self.images.items():
+            if fnmatchcase(image, pattern):
+                return await self._start_command(place, line)
+        pods = _listeners(place)
+        if place.pod.meta.annotations.get(SERVER_ANNOTATION) == "shared":
+            return await (await self._shared_server()).add(place, pods)
+        for pod in pods:
+            pod["netns"] = None
+        config = {"pods": pods, "log": str(self.accept_log(place.pod))}
+        return OwnProcess(await self._processes.spawn("echo", config, place.netns))
+
+    def accept_log(self, pod: Pod) -> Path:
+        """Where the pod's server notes whom it accepted; it outlives the server."""
+        return self._logs / f"{pod.meta.namespace}_{pod.meta.name}_{pod.meta.uid[:8]}"
+
+    async def _start_dns(self, place: Place) -> Started:
+        config = {"listen": "0.0.0.0", "port": 53, "domain": self._domain}
+        process = await self._processes.spawn("dns", config, place.netns)
+        self._on_dns(process)
+        return OwnProcess(process)
+
+    async def _start_command(self, place: Place, line: str) -> Started:
+        resolv_conf, hosts = self.name_files(place.pod)
+        config = {
+            "argv": shlex.split(line),
+            "env": dict(os.environ),
+            "hostname": place.pod.meta.name,
+            "resolv_conf": resolv_conf,
+            "hosts": hosts,
+            "tty": False,
+        }
+        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fds = [nothing, 1, 2]
+            return OwnProcess(await self._processes.execute(config, place.netns, fds))
+        finally:
+            os.close(nothing)
+
+    async def _shared_server(self) -> SharedServer:
+        async with self._shared_lock:
+            if self._shared is None or not self._shared.process.running:
+                self._shared = await SharedServer.start(self._processes)
+            return self._shared
+
+
+def _listeners(place: Place) -> list[dict[str, Any]]:
+    """The echo server's entry for each port of the container."""
+    ports = _ports(place.container)
+    return [
+        {
+            "pod": place.pod.meta.name,
+            "uid": place.pod.meta.uid,
+            "namespace": place.pod.meta.namespace,
+            "node": place.node,
+            "ip": str(place.address),
+            "port": port,
+            "netns": place.netns,
+        }
+        for port in ports
+    ]
+
+
+def _ports(container: Container) -> list[int]:
+    """Distinct port numbers: the echo server answers TCP and UDP on each."""
+    return sorted({port.container_port for port in container.ports}) or [_DEFAULT_PORT]

@@ -1,0 +1,238 @@
+"""The supervisor's working half: the control plane behind the control socket."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from testbed.clock import now_ns, now_s
+from testbed.errors import NotFound
+from testbed.faults.fault import Fault
+from testbed.faults.inject import inject
+from testbed.lab import control, views
+from testbed.lab.cluster import Cluster, lab_event
+from testbed.lab.control import Call, Method
+from testbed.lab.dns_feed import DnsFeed
+from testbed.lab.execution import Execution
+from testbed.lab.fault_reach import pod_of, reach
+from testbed.lab.journal import Journal
+from testbed.lab.loads import Loads
+from testbed.lab.places import Places
+from testbed.lab.programs import Programs
+from testbed.lab.recordings import Recordings
+from testbed.model.objects import Pod
+from testbed.model.topology import Topology
+from testbed.runtime.processes import Processes
+from testbed.store import Store
+
+_NEWS_S = 30.0
+"""Longest wait of one `next_events` call."""
+
+
+def run(folder: Path, listener: socket.socket, zygote_end: socket.socket, patience_s: float) -> int:
+    """Be the lab until it is ended; returns the exit code."""
+    return asyncio.run(_serve(folder, listener, zygote_end, patience_s))
+
+
+async def _serve(
+    folder: Path, listener: socket.socket, zygote_end: socket.socket, patience_s: float
+) -> int:
+    loop = asyncio.get_running_loop()
+    service = Service(folder, Processes(zygote_end))
+    loop.add_signal_handler(signal.SIGTERM, service.over.set)
+    control.serve(listener, service.methods())
+    loop.call_later(patience_s, service.leave_if_alone)
+    await service.over.wait()
+    # Nothing is closed in order: with this process ends the world that it made.
+    os._exit(0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    execution: Execution
+    loads: Loads
+    recordings: Recordings
+
+
+class Service:
+    """One lab, from the first `up` on."""
+
+    def __init__(self, folder: Path, processes: Processes) -> None:
+        self.over = asyncio.Event()
+        self._folder = folder
+        self._processes = processes
+        self._journal = Journal()
+        self._source = ""
+        self._since_ns = now_ns()
+        self._up = asyncio.Lock()
+        self._cluster: Cluster | None = None
+        self._built: _Parts | None = None
+        self._life: asyncio.Task[None] | None = None
+
+    def methods(self) -> dict[str, Method]:
+        """What the control socket answers to."""
+        return {
+            "up": self.up,
+            "keep": self.keep,
+            "inspect": self.inspect,
+            "describe": self.describe,
+            "topology": self.topology,
+            "rules": self.rules,
+            "fault": self.fault,
+            "events": self.events,
+            "next_events": self.next_events,
+            "start_recording": self.start_recording,
+            "stop_recording": self.stop_recording,
+            "exec": self.execute,
+            "signal": self.signal,
+            "load": self.load,
+            "stop_load": self.stop_load,
+        }
+
+    async def up(self, call: Call) -> None:
+        """params: topology, source, timeout_s, pin. Returns when the lab is as the topology says."""
+        topology = Topology.model_validate(call.params["topology"])
+        async with self._up:
+            if self._cluster is None:
+                if call.params["pin"]:
+                    _leave_last_cpu()
+                self._life = asyncio.create_task(self._end_with(call.client))
+                self._build(topology)
+            assert self._cluster is not None
+            self._source = call.params["source"] or self._source
+            self._journal.record(lab_event("up", topology=topology.name))
+            await self._cluster.apply(topology)
+            await self._cluster.settle(call.params["timeout_s"], call.progress)
+            self._journal.record(lab_event("ready"))
+
+    async def keep(self, call: Call) -> None:
+        """From now on the lab stays until it is ended, and not only as long as who started it."""
+        if self._life is not None:
+            self._life.cancel()
+
+    async def _end_with(self, client: control.Client) -> None:
+        await client.gone.wait()
+        self.over.set()
+
+    def leave_if_alone(self) -> None:
+        """End if nobody has asked for anything yet."""
+        if self._cluster is None:
+            self.over.set()
+
+    async def inspect(self, call: Call) -> dict[str, Any]:
+        """DESIGN's JSON of `inspect`."""
+        cluster = self._running()
+        head = {"name": self._folder.name, "kernel": os.uname().release}
+        return {**head, "proxy": cluster.proxy_label, **views.inspect(cluster.store.snapshot())}
+
+    async def describe(self, call: Call) -> dict[str, Any]:
+        """A row of `ls`; `since` is seconds ago."""
+        cluster = self._running()
+        return {
+            "name": self._folder.name,
+            "topology": self._source or cluster.topology.name,
+            "kernel": os.uname().release,
+            "nodes": len(cluster.nodes),
+            "pods": len(cluster.store.list(Pod)),
+            "since_s": (now_ns() - self._since_ns) / 1e9,
+        }
+
+    async def topology(self, call: Call) -> dict[str, Any]:
+        """The topology, resolved, as JSON."""
+        topology = self._running().topology
+        return topology.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    async def rules(self, call: Call) -> str:
+        """params: node. What the rule tool prints there now."""
+        cluster = self._running()
+        node = cluster.nodes.get(call.params["node"])
+        if node is None:
+            raise NotFound(
+                f"no node {call.params['node']!r}", f"there is {', '.join(cluster.nodes)}"
+            )
+        return await node.rules()
+
+    async def fault(self, call: Call) -> dict[str, Any]:
+        """params: kind, where, options. The event of the fault."""
+        cluster = self._running()
+        pod = pod_of(cluster, call.params["where"])
+        where = f"{pod.meta.namespace}/{pod.meta.name}"
+        fault = Fault(kind=call.params["kind"], where=where, **call.params["options"])
+        event = await inject(fault, reach(cluster))
+        self._journal.record(event)
+        return event.to_json()
+
+    async def events(self, call: Call) -> list[dict[str, Any]]:
+        """params: since_ns."""
+        return [event.to_json() for event in self._journal.since_ns(call.params["since_ns"])]
+
+    async def next_events(self, call: Call) -> dict[str, Any]:
+        """params: since (a number), timeout_s. Events from that number on, and the next number."""
+        timeout_s = min(_NEWS_S, call.params["timeout_s"])
+        events, following = await self._journal.after(call.params["since"], timeout_s)
+        return {"events": [event.to_json() for event in events], "next": following}
+
+    async def execute(self, call: Call) -> int:
+        """See `Execution.execute`."""
+        return await self._parts().execution.execute(call)
+
+    async def signal(self, call: Call) -> None:
+        """See `Execution.signal`."""
+        await self._parts().execution.signal(call)
+
+    async def load(self, call: Call) -> dict[str, Any]:
+        """See `Loads.load`."""
+        return await self._parts().loads.load(call)
+
+    async def stop_load(self, call: Call) -> None:
+        """See `Loads.stop`."""
+        await self._parts().loads.stop(call)
+
+    async def start_recording(self, call: Call) -> None:
+        """Note connections from now on."""
+        await self._parts().recordings.start()
+
+    async def stop_recording(self, call: Call) -> dict[str, Any]:
+        """What was noted."""
+        return await self._parts().recordings.stop()
+
+    def _build(self, topology: Topology) -> None:
+        store = Store(now_s, self._folder.name)
+        self._journal.follow(store)
+        feed = DnsFeed(store)
+        programs = Programs(self._processes, self._folder, topology.dns.domain, feed.add)
+        cluster = Cluster(self._folder, topology, store, programs, self._journal.record)
+        places = Places(cluster, self._folder)
+        programs.name_files = lambda pod: places.files(
+            places.find(f"{pod.meta.namespace}/{pod.meta.name}")
+        )
+        self._cluster = cluster
+        self._built = _Parts(
+            Execution(places, self._processes),
+            Loads(places, self._processes, self._folder, self._journal.record, store.snapshot),
+            Recordings(cluster, programs, self._processes, self._folder),
+        )
+
+    def _running(self) -> Cluster:
+        if self._cluster is None or not self._cluster.nodes:
+            raise NotFound(f"lab {self._folder.name!r} is only starting")
+        return self._cluster
+
+    def _parts(self) -> _Parts:
+        self._running()
+        assert self._built is not None
+        return self._built
+
+
+def _leave_last_cpu() -> None:
+    """Keep the control plane and the servers off the generators' CPU, where there are two."""
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) > 1:
+        for task in os.listdir("/proc"):
+            if task.isdigit():
+                os.sched_setaffinity(int(task), set(cpus[:-1]))

@@ -1,0 +1,45 @@
+"""Is the lab what its topology says? As text: what is still missing. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from testbed.controllers.decision import Controller
+from testbed.model.objects import Node, Pod, name_of
+from testbed.store import Snapshot
+
+_SHOWN = 5
+
+
+def unready_pods(snapshot: Snapshot) -> list[Pod]:
+    """Pods that are not ready, or are on their way out."""
+    return [
+        pod
+        for pod in snapshot.list(Pod)
+        if pod.meta.deletion_s is not None
+        or not (pod.status.ready or pod.status.phase == "Succeeded")
+    ]
+
+
+def missing(snapshot: Snapshot, controllers: Sequence[Controller], now_s: float) -> str:
+    """What the control plane still has to do, in one line; "" when nothing: no controller would write
+    anything, and every pod is ready.
+    """
+    nodes = [node.meta.name for node in snapshot.list(Node) if not node.ready]
+    if nodes:
+        return f"nodes not ready: {', '.join(nodes[:_SHOWN])}"
+    waiting = unready_pods(snapshot)
+    if waiting:
+        total = sum(1 for _ in snapshot.list(Pod))
+        named = "; ".join(map(_why, waiting[:_SHOWN])) + ("; …" if len(waiting) > _SHOWN else "")
+        return f"{total - len(waiting)} of {total} pods ready, waiting for {named}"
+    busy = [item.name for item in controllers if item.reconcile(snapshot, now_s)[0]]
+    return f"controllers at work: {', '.join(busy)}" if busy else ""
+
+
+def _why(pod: Pod) -> str:
+    if pod.meta.deletion_s is not None:
+        return f"{name_of(pod)} terminating"
+    reason = pod.status.reason or pod.status.phase
+    detail = f": {pod.status.message}" if pod.status.message else ""
+    return f"{name_of(pod)} {reason}{detail}"

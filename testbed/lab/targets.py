@@ -1,0 +1,40 @@
+"""Which pods may answer a URL: the ready endpoints of the service that it names. Pure."""
+
+from __future__ import annotations
+
+from testbed.model.objects import EndpointSlice, Node, Service
+from testbed.store import Snapshot
+from testbed.traffic.spec import Target
+
+
+def backends_of(target: Target, namespace: str, snapshot: Snapshot) -> tuple[str, ...]:
+    """Names of the pods behind a URL that a client in `namespace` asks for; none where it is no service's."""
+    for service in snapshot.list(Service):
+        if _is_meant(target, namespace, service, snapshot):
+            slices = snapshot.slices_by_service()
+            return _ready(slices.get((service.meta.namespace, service.meta.name), ()))
+    return ()
+
+
+def _is_meant(target: Target, namespace: str, service: Service, snapshot: Snapshot) -> bool:
+    if target.address is None:
+        name, _, rest = target.host.rstrip(".").partition(".")
+        return (name, rest.partition(".")[0] or namespace) == (
+            service.meta.name,
+            service.meta.namespace,
+        )
+    if target.address == service.cluster_ip:
+        return True
+    ports = {port.node_port for port in service.ports}
+    nodes = {node.internal_ip for node in snapshot.list(Node)}
+    return target.address in nodes and target.port in ports
+
+
+def _ready(slices: tuple[EndpointSlice, ...]) -> tuple[str, ...]:
+    names = {
+        endpoint.target.name
+        for item in slices
+        for endpoint in item.endpoints
+        if endpoint.ready and endpoint.target is not None
+    }
+    return tuple(sorted(names))

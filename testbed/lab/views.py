@@ -1,0 +1,81 @@
+"""The JSON of `inspect`, from a snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from testbed.model.objects import EndpointSlice, Node, Pod, Service
+from testbed.store import Snapshot
+
+
+def inspect(snapshot: Snapshot) -> dict[str, Any]:
+    """nodes, pods and services as DESIGN's `inspect` has them, each ordered by name."""
+    slices = snapshot.slices_by_service()
+    return {
+        "nodes": [_node(node) for node in sorted(snapshot.list(Node), key=_by_name)],
+        "pods": [_pod(pod) for pod in sorted(snapshot.list(Pod), key=_by_name)],
+        "services": [
+            _service(service, slices.get((service.meta.namespace, service.meta.name), ()))
+            for service in sorted(snapshot.list(Service), key=_by_name)
+        ],
+    }
+
+
+def _by_name(item: Node | Pod | Service) -> tuple[str, str]:
+    return item.meta.namespace, item.meta.name
+
+
+def _node(node: Node) -> dict[str, Any]:
+    return {
+        "name": node.meta.name,
+        "addresses": [node.internal_ip],
+        "podCIDR": node.pod_cidr,
+        "ready": node.ready,
+    }
+
+
+def _pod(pod: Pod) -> dict[str, Any]:
+    return {
+        "namespace": pod.meta.namespace,
+        "name": pod.meta.name,
+        "uid": pod.meta.uid,
+        "node": pod.spec.node_name,
+        "ip": pod.status.pod_ip,
+        "phase": "Terminating" if pod.meta.deletion_s is not None else pod.status.phase,
+        "ready": pod.status.ready,
+        "restarts": sum(status.restart_count for status in pod.status.containers),
+        "reason": pod.status.reason,
+    }
+
+
+def _service(service: Service, slices: tuple[EndpointSlice, ...]) -> dict[str, Any]:
+    return {
+        "namespace": service.meta.namespace,
+        "name": service.meta.name,
+        "type": service.type,
+        "clusterIP": service.cluster_ip,
+        "ports": [
+            {
+                "name": port.name,
+                "protocol": port.protocol,
+                "port": port.port,
+                "targetPort": port.target_port or port.port,
+                "nodePort": port.node_port or None,
+            }
+            for port in service.ports
+        ],
+        "endpoints": [row for item in slices for row in _endpoints(item)],
+    }
+
+
+def _endpoints(item: EndpointSlice) -> Iterator[dict[str, Any]]:
+    for endpoint in item.endpoints:
+        for port in item.ports:
+            yield {
+                "ip": endpoint.addresses[0],
+                "port": port.port,
+                "pod": endpoint.target.name if endpoint.target else None,
+                "node": endpoint.node_name,
+                "ready": endpoint.ready,
+            }
