@@ -1,0 +1,1 @@
+"""The testbed's own experiments, one file each (docs/experiments.md)."""

@@ -1,0 +1,248 @@
+"""The phases of a failover, read off one trial's events and samples.
+
+All times are milliseconds after t0, the instant at which the fault was effective. A phase that was
+not reached is censored: its time is then the end of what was observed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from testbed.analysis.outcomes import failed
+from testbed.analysis.picks import kernel_order_ns
+from testbed.analysis.run import Run
+
+Times = NDArray[np.float64]
+PhaseName = Literal["detect", "withdraw", "program", "effective", "recover", "outage"]
+PHASES: tuple[PhaseName, ...] = (
+    "detect",
+    "withdraw",
+    "program",
+    "effective",
+    "recover",
+    "outage",
+)
+FAULTS = ("crash", "delete", "hang")
+HOLD_S = 5.0
+"""A client has recovered when no request fails for this long."""
+
+NS_PER_MS = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One phase of one trial. `where` is "" for the control plane, a node, or a client's node.
+
+    `begin_ms` to `end_ms` is an interval for `program` (the rule tool's start to its return) and
+    for `outage` (the first failed request to recovery); elsewhere both are the same instant.
+    """
+
+    name: PhaseName
+    where: str
+    begin_ms: float
+    end_ms: float
+    censored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What the phases of one trial are read from."""
+
+    fault: str
+    pod: str
+    """namespace/name"""
+    node: str
+    uid: str
+    t0_ns: float
+    end_ns: float
+    """End of the observation."""
+    events: pd.DataFrame
+    samples: pd.DataFrame
+
+    def after_t0_ms(self, t_ns: float) -> float:
+        """Milliseconds after the fault."""
+        return (t_ns - self.t0_ns) / NS_PER_MS
+
+
+def trials_of(run: Run) -> Iterator[tuple[Any, Trial]]:
+    """(trial id, trial) of every trial in which a fault was recorded."""
+    samples_of = dict(iter(run.samples.groupby("trial"))) if len(run.samples) else {}
+    for trial, events in run.events.groupby("trial", sort=True):
+        faults = events[(events["source"] == "fault") & events["kind"].isin(FAULTS)]
+        if faults.empty:
+            continue
+        fault = faults.sort_values("t_ns").iloc[0]
+        samples = samples_of.get(trial, run.samples.iloc[:0])
+        ends = [float(events["t_ns"].max())]
+        if len(samples):
+            ends.append(float(samples["end_ns"].astype(float).max()))
+        yield (
+            trial,
+            Trial(
+                fault=str(fault["kind"]),
+                pod=str(fault["object"]),
+                node=str(fault["node"]),
+                uid=str(fault["detail"].get("uid", "")),
+                t0_ns=float(fault["t_ns"]),
+                end_ns=max(end for end in ends if not math.isnan(end)),
+                events=events.sort_values("t_ns", kind="stable"),
+                samples=samples,
+            ),
+        )
+
+
+def phases_of(trial: Trial) -> tuple[Phase, ...]:
+    """Every phase of the trial: control plane, then per node, then per client's node."""
+    detect = _store_write(trial, "pod-not-ready")
+    withdraw = _store_write(trial, "endpoint-not-ready")
+    # Deletion itself withdraws the endpoint: there may be nothing to detect.
+    told = trial.fault == "delete" and detect is None and withdraw is not None
+    return (
+        *(() if told else (_instant(trial, "detect", detect),)),
+        _instant(trial, "withdraw", withdraw),
+        *_program(trial, withdraw),
+        *_effective(trial, withdraw),
+        *_recovery(trial),
+    )
+
+
+def phase_table(run: Run) -> pd.DataFrame:
+    """A row per trial and phase: trial, fault, phase, where, begin_ms, end_ms, censored."""
+    columns = ("trial", "fault", "phase", "where", "begin_ms", "end_ms", "censored")
+    rows = [
+        (trial, what.fault, phase.name, phase.where, phase.begin_ms, phase.end_ms, phase.censored)
+        for trial, what in trials_of(run)
+        for phase in phases_of(what)
+    ]
+    return pd.DataFrame(rows, columns=pd.Index(columns))
+
+
+def _store_write(trial: Trial, kind: str) -> pd.Series[Any] | None:
+    """The first such write about the faulty pod after the fault, or None."""
+    events = trial.events
+    events = events[
+        (events["source"] == "store") & (events["kind"] == kind) & (events["t_ns"] >= trial.t0_ns)
+    ]
+    for _, event in events.iterrows():
+        if _is_about(event, trial):
+            return event
+    return None
+
+
+def _is_about(event: pd.Series[Any], trial: Trial) -> bool:
+    """A replacement may take the pod's name: its uid tells it apart wherever both are known."""
+    detail = event["detail"]
+    uid = str(detail.get("uid", ""))
+    if uid and trial.uid:
+        return uid == trial.uid
+    return trial.pod in (event["object"], detail.get("pod"))
+
+
+def _instant(trial: Trial, name: PhaseName, event: pd.Series[Any] | None) -> Phase:
+    if event is None:
+        end = trial.after_t0_ms(trial.end_ns)
+        return Phase(name, "", end, end, censored=True)
+    at = trial.after_t0_ms(float(event["t_ns"]))
+    return Phase(name, "", at, at)
+
+
+def _program(trial: Trial, withdraw: pd.Series[Any] | None) -> Iterator[Phase]:
+    """Per node, its first successful sync of a state that lacks the endpoint."""
+    syncs = trial.events[(trial.events["source"] == "proxy") & (trial.events["kind"] == "sync")]
+    censored_at = trial.after_t0_ms(trial.end_ns)
+    for node, rows in syncs.groupby("node", sort=True):
+        done = None
+        if withdraw is not None:
+            late = rows.loc[rows["resource_version"] >= withdraw["resource_version"], "detail"]
+            done = next((detail for detail in late if not detail.get("error")), None)
+        if done is None:
+            yield Phase("program", str(node), censored_at, censored_at, censored=True)
+        else:
+            begin, end = (trial.after_t0_ms(float(done[key])) for key in ("start_ns", "end_ns"))
+            yield Phase("program", str(node), begin, end)
+
+
+def _effective(trial: Trial, withdraw: pd.Series[Any] | None) -> Iterator[Phase]:
+    """Per client node, its kernel's last new entry to the faulty pod, before a pod of that name is
+    an endpoint again. Nodes without such an entry after the fault have none: nothing was observed.
+    """
+    if trial.samples.empty:
+        return
+    samples = trial.samples[trial.samples["picked_backend"] == trial.pod.rpartition("/")[2]]
+    if "stream" in samples.columns:
+        samples = samples[samples["stream"] != "control"]
+    samples = samples.assign(entry_ns=kernel_order_ns(samples))
+    # A connection makes one entry, whatever number of requests it carries.
+    entries = samples.sort_values("entry_ns").drop_duplicates(["client", "connection"])
+    after = entries[
+        (entries["entry_ns"] >= trial.t0_ns)
+        & (entries["entry_ns"] < _back_again_ns(trial, withdraw))
+    ]
+    for node, rows in after.groupby("client_node", sort=True):
+        last = trial.after_t0_ms(float(rows["entry_ns"].max()))
+        yield Phase("effective", str(node), last, last, censored=withdraw is None)
+
+
+def _back_again_ns(trial: Trial, withdraw: pd.Series[Any] | None) -> float:
+    """When a pod of the same name (restarted, or its replacement) became an endpoint again."""
+    if withdraw is None:
+        return math.inf
+    again = trial.events[
+        (trial.events["source"] == "store")
+        & (trial.events["kind"] == "endpoint-ready")
+        & (trial.events["t_ns"] > withdraw["t_ns"])
+    ]
+    name = trial.pod.rpartition("/")[2]
+    for t_ns, detail in zip(again["t_ns"], again["detail"], strict=True):
+        if str(detail.get("pod", "")).rpartition("/")[2] == name:
+            return float(t_ns)
+    return math.inf
+
+
+def _recovery(trial: Trial, hold_s: float = HOLD_S) -> Iterator[Phase]:
+    """Per client's node, recovery and error window on its stream of new connections.
+
+    A stream that began after the fault did not see when failures began: it gives neither.
+    """
+    if "stream" not in trial.samples.columns:
+        return
+    outage = trial.samples[trial.samples["stream"] == "outage"]
+    for node, rows in outage.groupby("client_node", sort=True):
+        after = rows[rows["scheduled_ns"] >= trial.t0_ns].sort_values("scheduled_ns")
+        if after.empty or len(after) == len(rows):
+            continue
+        yield from recovery(trial, str(node), after, hold_s)
+
+
+def recovery(trial: Trial, where: str, after: pd.DataFrame, hold_s: float) -> tuple[Phase, Phase]:
+    """`recover` and `outage` of one client; `after`: its requests since t0, in scheduled order."""
+    times = after["scheduled_ns"].to_numpy(dtype=np.float64)
+    bad = times[failed(after).to_numpy()]
+    last_seen = float(times[-1])
+    if not bad.size:
+        first = trial.after_t0_ms(float(times[0]))
+        return Phase("recover", where, first, first), Phase("outage", where, first, first)
+    began = trial.after_t0_ms(float(bad[0]))
+    at = _first_quiet_ns(times, bad, hold_s * 1e9)
+    over = trial.after_t0_ms(last_seen if at is None else at)
+    return (
+        Phase("recover", where, over, over, censored=at is None),
+        Phase("outage", where, min(began, over), over, censored=at is None),
+    )
+
+
+def _first_quiet_ns(times: Times, bad: Times, hold_ns: float) -> float | None:
+    """The first request that did not fail and after which none fails for `hold_ns`; None: none was
+    watched for so long.
+    """
+    good = np.setdiff1d(times, bad)
+    next_bad = np.append(bad, np.inf)[np.searchsorted(bad, good)]
+    quiet = good[np.minimum(next_bad, times[-1]) - good >= hold_ns]
+    return float(quiet[0]) if quiet.size else None

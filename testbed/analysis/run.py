@@ -1,0 +1,170 @@
+"""A finished run as values, and what an experiment finds in it.
+
+The keys of `run.json` that analysis and report read (all but `experiment` may be missing):
+
+- `experiment`, `run`, `seed`, `status`, `topology`, `environment` ({kernel, …});
+- `format`: the version of the directory's files;
+- `profile`: `smoke`, `default` or `paper`;
+- `command`: the shell line that repeats the run;
+- `factors`: {name: [values]};
+- `mode`: the label of the proxy, such as `iptables-nft`;
+- `timing`: {name: value}, only what differs from Kubernetes' default.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from testbed.errors import NotFound, UsageError
+from testbed.experiment.columns import FORMAT_VERSION, LEDGER
+
+Verdict = Literal["holds", "does not hold", "undecided"]
+
+EVENT_COLUMNS = ("trial", "t_ns", "source", "node", "kind", "object", "resource_version", "detail")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The answer to one question. `figures` are numbers by name, units in the names."""
+
+    question: str
+    hypothesis: str
+    verdict: Verdict
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    answer: str = ""
+    """One sentence for people: what was found, with its figures."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The row of `testbed run -o json` and of `findings` in run.json."""
+        return {
+            "question": self.question,
+            "hypothesis": self.hypothesis,
+            "verdict": self.verdict,
+            "figures": dict(self.figures),
+            "answer": self.answer,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run; all its times are CLOCK_MONOTONIC nanoseconds.
+
+    A row of `trials` is a trial, of `samples` a request, of `ledger` a trial's backend as one
+    client node saw it, of `events` an event, whose `detail` is a dict.
+    """
+
+    directory: Path
+    meta: Mapping[str, Any]
+    trials: pd.DataFrame
+    samples: pd.DataFrame
+    ledger: pd.DataFrame
+    events: pd.DataFrame
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """Names of the factors, which are columns of `trials`."""
+        return tuple(name for name in self.meta.get("factors", {}) if name in self.trials.columns)
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """The factors that take more than one value in this run: what tells its arms apart."""
+        return tuple(name for name in self.factors if self.trials[name].nunique() > 1)
+
+    @property
+    def seed(self) -> int:
+        """The run's seed; what analysis simulates starts from it, so that it repeats exactly."""
+        return int(self.meta.get("seed", 0))
+
+    def only(self, trials: pd.Series[Any] | list[Any]) -> Run:
+        """The same run reduced to some trials."""
+        keep = set(trials)
+        frames = {
+            name: frame[frame["trial"].isin(keep)].reset_index(drop=True)
+            for name in ("trials", "samples", "ledger", "events")
+            if "trial" in (frame := getattr(self, name)).columns
+        }
+        return replace(self, **frames)
+
+
+def load_run(path: Path | str) -> Run:
+    """Read a run directory.
+
+    Raises NotFound where there is none, UsageError where it is no run or cannot be read.
+    """
+    directory = Path(path)
+    if not directory.is_dir():
+        raise NotFound(f"no run at {directory}", "runs are in results/EXPERIMENT/RUN")
+    meta = _read_meta(directory / "run.json")
+    return Run(
+        directory=directory,
+        meta=meta,
+        trials=_read_csv(directory / "trials.csv"),
+        samples=_read_parquet(directory / "samples.parquet"),
+        ledger=_read_csv(directory / "ledger.csv", LEDGER),
+        events=_read_events(directory / "events.jsonl"),
+    )
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(
+            f"{path.parent} is not a run: it has no run.json",
+            "name a directory like results/balance/RUN",
+        ) from None
+    except (OSError, ValueError) as problem:
+        raise _unreadable(path, problem) from problem
+    if not isinstance(meta, dict) or "experiment" not in meta:
+        raise UsageError(f"{path} is not the record of a run: it names no experiment")
+    if (version := meta.get("format", FORMAT_VERSION)) != FORMAT_VERSION:
+        raise UsageError(
+            f"{path} is of format {version}, this testbed reads format {FORMAT_VERSION}",
+            "use the version of testbed that wrote it: run.json names it under environment",
+        )
+    return meta
+
+
+def _unreadable(path: Path, problem: Exception) -> UsageError:
+    why = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+    return UsageError(
+        f"{path} cannot be read: {why.splitlines()[0]}", "take it from a copy, or repeat the run"
+    )
+
+
+def _read_csv(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
+    """`columns` are those of the empty table that stands for a missing file; none: no stand-in."""
+    try:
+        return pd.read_csv(path)
+    except (FileNotFoundError, pd.errors.EmptyDataError):
+        if columns:
+            return pd.DataFrame(columns=pd.Index(columns))
+        raise UsageError(
+            f"{path} is missing or empty: no trial of this run was finished",
+            "continue it with `testbed run EXPERIMENT --resume RUN`",
+        ) from None
+    except (OSError, ValueError) as problem:
+        raise _unreadable(path, problem) from problem
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        path.stat()  # pyarrow's own error names the file, not the reason
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as problem:
+        raise _unreadable(path, problem) from problem
+
+
+def _read_events(path: Path) -> pd.DataFrame:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines if line]
+    except (OSError, ValueError) as problem:
+        raise _unreadable(path, problem) from problem
+    return pd.DataFrame(rows, columns=pd.Index(EVENT_COLUMNS))

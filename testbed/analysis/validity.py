@@ -1,0 +1,135 @@
+"""Whether a trial may count: what the ledger, the counters and the control stream say.
+
+Limits are judged on host signals and on the direct-to-pod control, never on lag the subject causes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from testbed.experiment.design import SMOKE
+from testbed.experiment.record import TrialRecord
+
+COUNTERS = ("insert_failed", "drop", "early_drop")
+"""conntrack's: above zero, connections were lost or forgotten that no backend ever saw."""
+
+ANSWERED = ("accepted", "backlog", "refused", "unanswered", "censored")
+"""What the kernel's entries must add up to."""
+SMOKE_LAG_MS = 250.0
+"""A smoke run's limit in place of `Limits.control_lag_p99_ms`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Above these a trial does not count."""
+
+    control_lag_p99_ms: float = 20.0
+    """How late the generator was against its own schedule, on the direct-to-pod control."""
+    censored_share: float = 0.02
+    """Requests still in flight at the end."""
+    steal_share: float = 0.05
+    """CPU time that the hypervisor took; the column `steal_share` of trials.csv."""
+
+
+def limits_of(timing: bool, profile: str) -> Limits:
+    """The limits of an experiment in a profile: a late generator spoils times, not picks, and a smoke run,
+    which is not for citation, must get by on a busy machine.
+    """
+    if not timing:
+        return Limits(control_lag_p99_ms=math.inf)
+    return Limits(control_lag_p99_ms=SMOKE_LAG_MS) if profile == SMOKE else Limits()
+
+
+def judged(record: TrialRecord, limits: Limits) -> tuple[str, ...]:
+    """Why a trial that has just ended does not count; empty: it does."""
+    lost = [
+        f"{count} {what} were lost"
+        for key, what in (("records_lost", "conntrack events"), ("accepts_lost", "accept records"))
+        if (count := record.kernel.get(key, 0))
+    ]
+    faults = [event.t_ns for event in record.events if event.source == "fault"]
+    counters = {**record.host, **record.kernel}
+    found = reasons(record.samples, record.ledger, counters, limits, min(faults, default=None))
+    return (*lost, *found)
+
+
+def residuals(ledger: pd.DataFrame) -> pd.DataFrame:
+    """The ledger with `residual`: kernel entries that nobody accounts for; right is 0."""
+    accounted = ledger[list(ANSWERED)].fillna(0).sum(axis=1)
+    return ledger.assign(residual=ledger["kernel"].fillna(0) - accounted)
+
+
+def reasons(
+    samples: pd.DataFrame,
+    ledger: pd.DataFrame,
+    counters: Mapping[str, Any],
+    limits: Limits | None = None,
+    fault_ns: float | None = None,
+) -> tuple[str, ...]:
+    """Why one trial does not count; empty: it does.
+
+    `counters` are its host signals by name, `fault_ns` when its fault was effective, if it had one.
+    """
+    bounds = limits or Limits()
+    found = [*_ledger_reasons(ledger), *_counter_reasons(counters)]
+    if fault_ns is not None:
+        found += _coverage_reasons(samples, fault_ns)
+    if (steal := float(counters.get("steal_share") or 0)) > bounds.steal_share:
+        found.append(f"the hypervisor took {steal:.1%} of the CPU")
+    local = int((samples["outcome"] == "client_error").sum()) if len(samples) else 0
+    if local:
+        found.append(f"{local} requests failed in the client itself (EADDRNOTAVAIL)")
+    if len(samples):
+        censored = float((samples["outcome"] == "censored").mean())
+        if censored > bounds.censored_share:
+            found.append(f"{censored:.1%} of the requests were still in flight at the end")
+    lag_ms = control_lag_p99_ms(samples)
+    if lag_ms is not None and lag_ms > bounds.control_lag_p99_ms:
+        found.append(f"the generator was late: p99 {lag_ms:.1f} ms on the control stream")
+    return tuple(found)
+
+
+def _ledger_reasons(ledger: pd.DataFrame) -> list[str]:
+    rows = residuals(ledger)
+    return [
+        f"ledger of {row.backend} from {row.client_node}: residual {row.residual:+g}"
+        for row in rows[rows["residual"] != 0].itertuples()
+    ]
+
+
+def _counter_reasons(counters: Mapping[str, Any]) -> list[str]:
+    return [
+        f"conntrack {name} rose by {value:g}"
+        for name in COUNTERS
+        for key in (name, f"conntrack_{name}")
+        if (value := float(counters.get(key) or 0)) > 0
+    ]
+
+
+def _coverage_reasons(samples: pd.DataFrame, fault_ns: float) -> list[str]:
+    """A stream that began after the fault cannot tell how long the outage was."""
+    if "stream" not in samples.columns:
+        return []
+    begins = samples.groupby(["stream", "client_node"])["scheduled_ns"].min().dropna()
+    late_ms = (begins.astype(float) - fault_ns) / 1e6
+    return [
+        f"stream {row['stream']} of {row['client_node']} began {row['late']:.0f} ms after the fault"
+        for row in late_ms.rename("late").reset_index().to_dict("records")
+        if row["stream"] in ("outage", "kept") and row["late"] > 0
+    ]
+
+
+def control_lag_p99_ms(samples: pd.DataFrame) -> float | None:
+    """99th percentile of start after schedule on the control stream; None where there is none."""
+    if "stream" not in samples.columns:
+        return None
+    control = samples[(samples["stream"] == "control") & samples["scheduled_ns"].notna()]
+    if control.empty:
+        return None
+    lag = control["start_ns"].astype(float) - control["scheduled_ns"].astype(float)
+    return float(lag.quantile(0.99)) / 1e6

@@ -1,0 +1,41 @@
+"""A topology adapted to a trial: pure, from one frozen topology to the next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from testbed.errors import UsageError
+from testbed.model.topology import Topology, Workload
+
+
+def subject_workload(topology: Topology) -> str:
+    """The workload behind the first service that has one. Raises UsageError where none has."""
+    for name, service in topology.services.items():
+        for candidate, workload in topology.workloads.items():
+            labels = {"app": candidate, **workload.labels}
+            wanted = service.selector if service.selector is not None else {"app": name}
+            if wanted and wanted.items() <= labels.items():
+                return candidate
+    raise UsageError(
+        f"topology {topology.name} has no service with a workload behind it",
+        "give it both under `workloads:` and `services:`",
+    )
+
+
+def with_workload(topology: Topology, name: str, **changes: Any) -> Topology:
+    """The topology with fields of one workload changed, or with that workload added."""
+    workload = topology.workloads.get(name, Workload())
+    changed = workload.model_copy(update=changes)
+    return topology.model_copy(update={"workloads": {**topology.workloads, name: changed}})
+
+
+def with_clients_on_every_node(topology: Topology) -> Topology:
+    """Adds a workload `client-NODE` of two pods to each node: one to call, one for its control."""
+    for node in topology.nodes:
+        topology = with_workload(topology, f"client-{node}", replicas=2, node=node)
+    return topology
+
+
+def without_names(topology: Topology) -> Topology:
+    """Leaves the DNS pods out, for experiments that dial addresses: a lab starts sooner."""
+    return topology.model_copy(update={"dns": topology.dns.model_copy(update={"replicas": 0})})

@@ -1,0 +1,186 @@
+"""One run from its first file to its last: recorded, interrupted, resumed, merged."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from testbed.errors import TestbedError, UsageError
+from testbed.experiment import module
+from testbed.experiment.columns import FORMAT_VERSION
+from testbed.experiment.design import Design, arms
+from testbed.experiment.environment import environment
+from testbed.experiment.interrupt import Interrupts
+from testbed.experiment.module import Experiment
+from testbed.experiment.record import RunDirectory, find_run, new_run
+from testbed.experiment.runner import Outside, Runner
+from testbed.experiment.setting import topologies, topology_of
+from testbed.model.timing import Timing
+from testbed.model.topology import Topology
+
+RUNNING, COMPLETE, INCOMPLETE = "running", "complete", "incomplete"
+INTERRUPTED, STOPPED = "interrupted", "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run to be made, or (`resumed`) to be finished."""
+
+    experiment: Experiment
+    design: Design
+    topology: str | None = None
+    """What `--topology` said."""
+    resumed: Path | None = None
+
+    @property
+    def planned(self) -> int:
+        """How many valid trials a complete run has."""
+        return self.design.repeats * len(arms(self.design))
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run went: `valid` and `invalid` count trials."""
+
+    directory: Path
+    valid: int
+    invalid: int
+    status: str
+
+
+def resumed_job(root: Path, run: str, names: Sequence[str]) -> Job:
+    """The job that goes on with a stored run: its design is what it was.
+
+    Raises NotFound; UsageError where it is another experiment's or another kernel's.
+    """
+    path = find_run(root, run)
+    meta = RunDirectory(path).meta()
+    try:
+        name, file, kernel = meta["experiment"], meta["module"], meta["environment"]["kernel"]
+        design, topology = Design.from_json(meta), meta["arguments"]["topology"]
+    except KeyError as error:
+        raise UsageError(f"{path / 'run.json'} lacks {error}: it cannot be resumed") from error
+    if names and list(names) != [name] and list(names) != [file]:
+        raise UsageError(f"{path} is a run of {name}, not of {' '.join(names)}")
+    if meta.get("status") == COMPLETE:
+        raise UsageError(f"{path} is complete", "there is nothing to resume")
+    if kernel != environment()["kernel"]:
+        raise UsageError(
+            f"{path} was begun on kernel {kernel['release']}, and this is another",
+            "trials that are compared run on one kernel: start a new run",
+        )
+    return Job(module.load(file), design, topology, path)
+
+
+def execute(job: Job, root: Path, outside: Outside, say: Callable[[str], None]) -> Ended:
+    """Run a job's trials; returns how it went, and KeyboardInterrupt too leaves a readable run.
+
+    Raises OutOfTimeOrRoom and CheckFailed as `Runner.run` does, after merging what is finished.
+    """
+    path = job.resumed or new_run(root, job.experiment.name, job.design.seed)
+    directory = RunDirectory(path)
+    interrupts = Interrupts()
+    meta = directory.meta() if job.resumed else _meta(job, path)
+    directory.write_meta({**meta, "status": RUNNING})
+    runner = Runner(
+        job.experiment,
+        job.design,
+        directory,
+        lambda factors: topology_of(job.experiment, factors, job.topology),
+        outside,
+    )
+    try:
+        with interrupts.handled(), _concluded(job, directory, meta, interrupts):
+            runner.run(interrupts, say)
+    except (KeyboardInterrupt, TestbedError):
+        kept = _ended(directory, job).valid
+        say(f"{kept} of {job.planned} trials are kept; to go on: testbed run --resume {path}")
+        raise
+    ended = _ended(directory, job)
+    if ended.status == COMPLETE:
+        directory.remove_parts()
+    return ended
+
+
+@contextmanager
+def _concluded(
+    job: Job, directory: RunDirectory, meta: Mapping[str, Any], interrupts: Interrupts
+) -> Iterator[None]:
+    """However the trials end, what is stored becomes a run that can be read and resumed."""
+    status, error = STOPPED, ""
+    try:
+        yield
+        status = _ended(directory, job).status
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+        raise
+    except TestbedError as problem:
+        error = str(problem)
+        raise
+    finally:
+        with interrupts.shielded():
+            directory.merge()
+            directory.write_meta(
+                {**meta, "status": status, "error": error, "mode": directory.mode()}
+            )
+
+
+def _ended(directory: RunDirectory, job: Job) -> Ended:
+    rows = directory.rows()
+    valid = sum(row["valid"] for row in rows)
+    status = COMPLETE if valid == job.planned else INCOMPLETE
+    return Ended(directory.path, valid, len(rows) - valid, status)
+
+
+def _meta(job: Job, path: Path) -> dict[str, Any]:
+    """`run.json` as it is before the first trial."""
+    built = topologies(job.experiment, job.design, job.topology)
+    return {
+        "format": FORMAT_VERSION,
+        "experiment": job.experiment.name,
+        "module": module.spelt(job.experiment.path),
+        "run": path.name,
+        "question": job.experiment.question,
+        "hypothesis": job.experiment.hypothesis,
+        "refuted_if": job.experiment.refuted_if,
+        **job.design.to_json(),
+        "command": command_line(job),
+        "arguments": {"topology": job.topology},
+        "timing": unusual_timing(built),
+        "topology": built[0].model_dump(mode="json", by_alias=True, exclude_defaults=True),
+        "arms": [
+            {
+                "factors": dict(factors),
+                "topology": topology.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+            }
+            for factors, topology in zip(arms(job.design), built, strict=True)
+        ],
+        "environment": environment(),
+        "findings": [],
+    }
+
+
+def unusual_timing(built: Sequence[Topology]) -> dict[str, Any]:
+    """Every one of Kubernetes' own delays that is not at its default in all arms."""
+    found: dict[str, Any] = {}
+    for topology in built:
+        for name, value in topology.timing.model_dump(mode="json", by_alias=True).items():
+            if value != Timing().model_dump(mode="json", by_alias=True)[name]:
+                found[name] = value
+    return found
+
+
+def command_line(job: Job) -> str:
+    """The shell line that repeats the run: what differs from the experiment's own is spelt out."""
+    named = module.spelt(job.experiment.path)
+    words = ["testbed", "run", named, "--profile", job.design.profile]
+    if job.topology:
+        words += ["--topology", job.topology]
+    for name, values in job.design.factors.items():
+        words += ["--set", f"{name}={','.join(map(str, values))}"]
+    words += ["--repeat", str(job.design.repeats), "--seed", str(job.design.seed)]
+    return shlex.join(words)

@@ -1,0 +1,107 @@
+"""Who plays which part in a trial, read from `inspect`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from testbed.errors import UsageError
+
+SYSTEM_NAMESPACE = "kube-system"
+
+
+@dataclass(frozen=True, slots=True)
+class PodRef:
+    """A pod by name, with its address and node. `name` is what WHERE takes."""
+
+    name: str
+    ip: str
+    node: str
+    uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The service under test, the pods behind it, and on each node the pods that may call it.
+
+    `controls[i]` is on the node of `clients[i]`: another pod where there is one. From one address, a
+    control would now and then take a port that a backend still remembers from a service connection.
+    """
+
+    service: str
+    cluster_ip: str
+    port: int
+    target_port: int
+    backends: tuple[PodRef, ...]
+    clients: tuple[PodRef, ...]
+    controls: tuple[PodRef, ...]
+
+    def url(self, path: str = "/hostname") -> str:
+        """The service by its address: names are another experiment's question."""
+        return f"http://{self.cluster_ip}:{self.port}{path}"
+
+    def direct_url(self, backend: PodRef, path: str = "/hostname") -> str:
+        """One backend without the service in between: the control."""
+        return f"http://{backend.ip}:{self.target_port}{path}"
+
+    def control_for(self, client: PodRef) -> PodRef:
+        """The backend that a client's control dials: on another node where there is one."""
+        elsewhere = [pod for pod in self.backends if pod.node != client.node]
+        return (elsewhere or list(self.backends))[0]
+
+
+def pods_of(view: Mapping[str, Any]) -> dict[str, PodRef]:
+    """Every pod that has an address, by the name that WHERE takes."""
+    found = {}
+    for pod in view["pods"]:
+        if pod.get("ip"):
+            name = where(pod["namespace"], pod["name"])
+            found[name] = PodRef(name, pod["ip"], pod.get("node", ""), pod.get("uid", ""))
+    return found
+
+
+def where(namespace: str, name: str) -> str:
+    """A pod as WHERE spells it: the namespace is left out for `default`."""
+    return name if namespace in {"", "default"} else f"{namespace}/{name}"
+
+
+def subject_of(view: Mapping[str, Any]) -> Subject:
+    """The first service outside kube-system that has endpoints; clients in the order of nodes.
+
+    Raises UsageError where the lab has no such service, or no pod beside its backends.
+    """
+    pods = pods_of(view)
+    for service in view["services"]:
+        endpoints = service.get("endpoints") or []
+        if service["namespace"] == SYSTEM_NAMESPACE or not endpoints or not service["ports"]:
+            continue
+        behind = {endpoint["ip"] for endpoint in endpoints}
+        backends = tuple(pod for pod in pods.values() if pod.ip in behind)
+        callers = [
+            pod
+            for name, pod in sorted(pods.items())
+            if pod.ip not in behind and not name.startswith(f"{SYSTEM_NAMESPACE}/")
+        ]
+        clients = {pod.node: pod for pod in reversed(callers)}
+        controls = {pod.node: pod for pod in callers}
+        if not clients:
+            raise UsageError("the topology has no pod that could call the service")
+        return Subject(
+            service=where(service["namespace"], service["name"]),
+            cluster_ip=service["clusterIP"],
+            port=service["ports"][0]["port"],
+            target_port=endpoints[0]["port"],
+            backends=tuple(sorted(backends, key=lambda pod: pod.name)),
+            clients=tuple(clients[node] for node in sorted(clients)),
+            controls=tuple(controls[node] for node in sorted(clients)),
+        )
+    raise UsageError("the topology has no service with endpoints", "give it a workload and service")
+
+
+def node_of(view: Mapping[str, Any], place: str) -> str:
+    """The node of a pod, a node itself; "" for a host outside the cluster."""
+    if any(node["name"] == place for node in view["nodes"]):
+        return place
+    pod = pods_of(view).get(place.removeprefix("default/"))
+    return pod.node if pod else ""

@@ -1,0 +1,221 @@
+"""What a trial drives: a lab that keeps a record of everything that is done to it."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from testbed.errors import OutOfTimeOrRoom
+from testbed.events import Event
+from testbed.experiment.subjects import Subject, subject_of
+from testbed.traffic.spec import LoadSpec
+
+READY_S = 60.0
+"""How long backends may take to be ready, and generators to start."""
+
+
+class LoadResult(Protocol):
+    """A load that has ended."""
+
+    @property
+    def summary(self) -> Mapping[str, Any]: ...
+    @property
+    def samples(self) -> Path: ...
+    @property
+    def started_ns(self) -> int: ...
+
+
+class LoadHandle(Protocol):
+    """A load that runs."""
+
+    def wait(self, on_progress: Callable[[Any], None] = ...) -> LoadResult: ...
+    def stop(self) -> None: ...
+
+
+class Recording(Protocol):
+    """What the kernel of a lab said while it was recorded."""
+
+    @property
+    def entries(self) -> Path: ...
+    @property
+    def accept_logs(self) -> Mapping[str, Path]: ...
+    @property
+    def lost(self) -> int: ...
+    @property
+    def counters(self) -> Mapping[str, Any]: ...
+
+
+class Lab(Protocol):
+    """The part of `testbed.lab.client.Lab` that experiments need."""
+
+    def inspect(self) -> dict[str, Any]: ...
+    def now_ns(self) -> int: ...
+    def start_load(self, spec: LoadSpec) -> LoadHandle: ...
+    def fault(self, kind: str, where: str, **options: Any) -> Event: ...
+    def heal(self, where: str) -> Any: ...
+    def events(self, since_ns: int = 0) -> list[Event]: ...
+    def wait_event(self, predicate: Callable[[Event], bool], timeout_s: float) -> Event: ...
+    def rules(self, node: str) -> str: ...
+    def exec(
+        self, where: str, argv: Sequence[str], timeout_s: float = ...
+    ) -> subprocess.CompletedProcess[str]: ...
+    def start_recording(self) -> None: ...
+    def stop_recording(self) -> Recording: ...
+    def down(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedLoad:
+    """A load as asked for, and where its samples are."""
+
+    spec: LoadSpec
+    result: LoadResult
+
+
+class RunningLoad:
+    """A load under way, listened to by a thread of its own."""
+
+    def __init__(self, spec: LoadSpec, handle: LoadHandle) -> None:
+        self.spec = spec
+        self._handle = handle
+        self._begun = threading.Event()
+        self._result: Future[LoadResult] = Future()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        try:
+            self._result.set_result(self._handle.wait(self._hear))
+        except BaseException as error:  # whoever waits gets it, whatever it is
+            self._result.set_exception(error)
+        self._begun.set()
+
+    def _hear(self, progress: Mapping[str, Any]) -> None:
+        if "started_ns" in progress:
+            self._begun.set()
+
+    def await_start(self, timeout_s: float) -> None:
+        """Return when requests may leave, or it has ended. Raises OutOfTimeOrRoom."""
+        if not self._begun.wait(timeout_s):
+            raise OutOfTimeOrRoom(f"a load from {self.spec.source} did not start in {timeout_s} s")
+
+    def stop(self) -> None:
+        """End it now; what is in flight is recorded as censored."""
+        self._handle.stop()
+
+    def wait(self) -> LoadResult:
+        """Its result; asked again, the same one. Raises what the load raised.
+
+        Raises OutOfTimeOrRoom where it goes on long after its end.
+        """
+        spec = self.spec
+        longest_s = spec.duration_s + spec.timeout_s + spec.drain_s + READY_S
+        try:
+            return self._result.result(longest_s)
+        except TimeoutError:
+            raise OutOfTimeOrRoom(f"a load from {spec.source} did not end") from None
+
+
+class TrialLab:
+    """A lab for one trial: loads, faults and events record themselves (docs/experiments.md)."""
+
+    def __init__(self, lab: Lab, generator_cpu: int | None = None) -> None:
+        self._lab = lab
+        self._cpu = generator_cpu
+        self._loads: list[RunningLoad] = []
+
+    def subject(self) -> Subject:
+        """The service that the lab is about, its backends, and the pods that call it.
+
+        Waits until every backend is in service on every node. Raises OutOfTimeOrRoom.
+        """
+        subject = subject_of(self._lab.inspect())
+        nodes = [node["name"] for node in self._lab.inspect()["nodes"]]
+        joined = [
+            self.wait_event(partial(_is_endpoint, ip=pod.ip), READY_S) for pod in subject.backends
+        ]
+        version = max(event.resource_version for event in joined)
+        for node in nodes:
+            self.wait_event(partial(has_programmed, node=node, version=version), READY_S)
+        return subject
+
+    def start_loads(self, *specs: LoadSpec) -> tuple[RunningLoad, ...]:
+        """Start traffic side by side; returns when every generator is at work.
+
+        A spec's `label` becomes the `stream` of its samples. Raises OutOfTimeOrRoom.
+        """
+        started = tuple(self._start(spec) for spec in specs)
+        for load in started:
+            load.await_start(READY_S)
+        return started
+
+    def _start(self, spec: LoadSpec) -> RunningLoad:
+        if spec.cpu is None:
+            spec = replace(spec, cpu=self._cpu)
+        load = RunningLoad(spec, self._lab.start_load(spec))
+        self._loads.append(load)
+        return load
+
+    def load(self, *specs: LoadSpec) -> None:
+        """Run traffic side by side until the last of it has ended."""
+        for running in self.start_loads(*specs):
+            running.wait()
+
+    def finished_loads(self) -> list[FinishedLoad]:
+        """Waits for all loads of the trial; returns them with their samples."""
+        return [FinishedLoad(load.spec, load.wait()) for load in self._loads]
+
+    def inspect(self) -> dict[str, Any]:
+        """Nodes, pods, services and endpoints now (DESIGN.md, `inspect`)."""
+        return self._lab.inspect()
+
+    def now_ns(self) -> int:
+        """CLOCK_MONOTONIC of the lab's kernel."""
+        return self._lab.now_ns()
+
+    def fault(self, kind: str, where: str, **options: Any) -> Event:
+        """Make something go wrong; the event's `t_ns` is when it was effective."""
+        return self._lab.fault(kind, where, **options)
+
+    def heal(self, where: str) -> None:
+        """Take a fault back."""
+        self._lab.heal(where)
+
+    def events(self, since_ns: int = 0) -> list[Event]:
+        """What has happened so far."""
+        return self._lab.events(since_ns)
+
+    def wait_event(self, predicate: Callable[[Event], bool], timeout_s: float) -> Event:
+        """The first event, past or to come, that `predicate` accepts. Raises OutOfTimeOrRoom."""
+        return self._lab.wait_event(predicate, timeout_s)
+
+    def pause(self, seconds: float) -> None:
+        """Let the lab run by itself for a while."""
+        time.sleep(seconds)
+
+    def rules(self, node: str) -> str:
+        """The service rules in the node's kernel now."""
+        return self._lab.rules(node)
+
+    def exec(
+        self, where: str, argv: Sequence[str], timeout_s: float = 60.0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command on a node, pod or outside host."""
+        return self._lab.exec(where, argv, timeout_s=timeout_s)
+
+
+def _is_endpoint(event: Event, ip: str) -> bool:
+    is_ready = (event.source, event.kind) == ("store", "endpoint-ready")
+    return is_ready and event.detail.get("pod_ip") == ip
+
+
+def has_programmed(event: Event, node: str, version: int) -> bool:
+    """Whether the event says that the node's rules hold this version of the state, or a later."""
+    is_sync = (event.source, event.kind, event.node) == ("proxy", "sync", node)
+    return is_sync and event.resource_version >= version and not event.detail.get("error")

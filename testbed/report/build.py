@@ -1,0 +1,89 @@
+"""From a stored run to its figures and page: analysis that can be repeated at any time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pandas as pd
+
+from testbed.analysis.arms import valid_blocks
+from testbed.analysis.run import Finding, Run
+from testbed.analysis.summary import finite, summarise, with_metrics
+from testbed.errors import OutOfTimeOrRoom, UsageError
+from testbed.report.page import write_page
+from testbed.report.style import save
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Analysis(Protocol):
+    """What an experiment brings to its report; `measure` may be None."""
+
+    @property
+    def analyse(self) -> Callable[[Run], Sequence[Finding]]: ...
+    @property
+    def plot(self) -> Callable[[Run], Mapping[str, Figure]]: ...
+    @property
+    def measure(self) -> Callable[[Run], pd.DataFrame] | None: ...
+
+
+def build(run: Run, analysis: Analysis) -> tuple[Path, list[Finding]]:
+    """Analyse a run and write what follows from its data; returns the page's path and the findings.
+
+    Written: figures/, summary.json, report.html; metrics into trials.csv, findings into run.json.
+    Only blocks without an invalid trial count. Raises UsageError where no such block is left,
+    OutOfTimeOrRoom where the directory cannot be written.
+    """
+    valid = valid_blocks(run)
+    if valid.trials.empty:
+        raise UsageError(
+            f"{run.directory}: no block of trials is valid, there is nothing to report",
+            "trials.csv says why; continue the run with --resume",
+        )
+    findings = list(analysis.analyse(valid))
+    figures = analysis.plot(valid)
+    everything = list(analysis.analyse(run)) if len(valid.trials) < len(run.trials) else findings
+    metrics = None if analysis.measure is None else analysis.measure(run)
+    try:
+        save(figures, run.directory / "figures")
+        _write_tables(run, valid, metrics)
+        _write_json(
+            run.directory / "run.json",
+            {**run.meta, "findings": [finding.to_json() for finding in findings]},
+        )
+        path = write_page(run, findings, figures, metrics=metrics, unfiltered=everything)
+    except OSError as problem:
+        raise OutOfTimeOrRoom(
+            f"{run.directory} cannot be written: {problem.strerror}",
+            "make room there, or copy the run to where you may write",
+        ) from problem
+    return path, findings
+
+
+def _write_tables(run: Run, valid: Run, metrics: pd.DataFrame | None) -> None:
+    rows: list[dict[str, Any]] = []
+    if metrics is not None:
+        with_metrics(run, metrics).to_csv(run.directory / "trials.csv", index=False)
+        rows = summarise(valid, metrics)
+    _write_json(run.directory / "summary.json", rows)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    """JSON that every reader takes: what is no finite number is null."""
+    path.write_text(
+        json.dumps(json_safe(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+        encoding="utf-8",
+    )
+
+
+def json_safe(value: Any) -> Any:
+    """The value with numbers that JSON does not know (NaN, infinity) as null."""
+    if isinstance(value, Mapping):
+        return {str(key): json_safe(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_safe(item) for item in value]
+    return finite(value) if isinstance(value, float) else value
