@@ -1,0 +1,51 @@
+"""`testbed check`: validate a topology."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+from testbed.cli.arguments import add_set_option
+from testbed.cli.output import add_output_option, emit, note
+from testbed.errors import Problem, TopologyError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a topology")
+    add_set_option(parser)
+    add_output_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the mistakes, or that there are none; 2 where there are some."""
+    from testbed.model.consistency import pods_and_services
+    from testbed.model.loader import load
+    from testbed.model.support import unsupported
+
+    try:
+        topology = load(args.file, args.settings)
+    except TopologyError as error:
+        if args.output == "table":
+            note("\n".join(map(str, error.problems)))
+        else:
+            emit(args, [dataclasses.asdict(problem) for problem in error.problems])
+        note(f"testbed: {args.file}: {counted(len(error.problems), 'problem')}")
+        return error.exit_code
+    if args.output == "table":
+        pods, services = pods_and_services(topology)
+        counts = (
+            counted(len(topology.nodes), "node"),
+            counted(pods, "pod"),
+            counted(services, "service"),
+        )
+        print(f"{args.file}: valid: {', '.join(counts)}")
+        for what, instead in unsupported(topology):
+            note(f"{args.file}: {what} is not built yet: `testbed up` will refuse it ({instead})")
+    else:
+        emit(args, list[Problem]())
+    return 0
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 node`, `3 nodes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

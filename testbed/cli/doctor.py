@@ -1,0 +1,84 @@
+"""`testbed doctor`: what this host can run, and what labs have left behind."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from testbed.cli.output import add_output_option, emit, note
+from testbed.errors import CheckFailed
+from testbed.kernel.features import Feature, FeatureStatus, needed_by_up, probe
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--leftovers",
+        action="store_true",
+        help="list what ended labs have left behind instead; exit code 1 if there is anything",
+    )
+    add_output_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 where `testbed up` has what it needs, else 3; --leftovers: 0 where none, else 1."""
+    return _leftovers(args) if args.leftovers else _features(args)
+
+
+def _features(args: argparse.Namespace) -> int:
+    statuses = probe()
+    emit(args, [row(status) for status in statuses], COLUMNS)
+    lacking = unmet(statuses, needed_by_up())
+    if not lacking:
+        note("testbed up has what it needs.")
+        return 0
+    for group in lacking:
+        note(f"testbed up needs {' or '.join(group)}.")
+    return EXIT_LACKING
+
+
+EXIT_LACKING = 3
+
+COLUMNS = {
+    "FEATURE": lambda row: row["feature"],
+    "AVAILABLE": lambda row: "yes" if row["available"] else "no",
+    "NEEDED FOR": lambda row: row["needed_for"],
+    "REMEDY": lambda row: row["remedy"] or "-",
+}
+
+LEFTOVER_COLUMNS = {
+    "LAB": lambda row: row["lab"],
+    "KIND": lambda row: row["kind"],
+    "WHAT": lambda row: row["what"],
+    "DETAIL": lambda row: row["detail"],
+}
+
+
+def row(status: FeatureStatus) -> dict[str, object]:
+    """A status as `doctor -o json` prints it."""
+    return {
+        "feature": str(status.feature),
+        "available": status.available,
+        "needed_for": status.needed_for,
+        "remedy": status.remedy,
+        "detail": status.detail,
+    }
+
+
+def unmet(
+    statuses: Sequence[FeatureStatus], groups: Sequence[tuple[Feature, ...]]
+) -> list[tuple[Feature, ...]]:
+    """The groups of which no feature is available."""
+    available = {status.feature for status in statuses if status.available}
+    return [group for group in groups if available.isdisjoint(group)]
+
+
+def _leftovers(args: argparse.Namespace) -> int:
+    from testbed.lab.leftovers import find
+
+    found = find()
+    emit(args, [leftover.to_json() for leftover in found], LEFTOVER_COLUMNS)
+    if found:
+        what = "1 thing" if len(found) == 1 else f"{len(found)} things"
+        raise CheckFailed(f"ended labs have left {what} behind")
+    note("Ended labs have left nothing behind.")
+    return 0

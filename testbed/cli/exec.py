@@ -1,0 +1,32 @@
+"""`testbed exec`: run a command on a node, a pod or an outside host."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from testbed.cli.arguments import add_lab_argument
+from testbed.errors import UsageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_lab_argument(parser)
+    parser.add_argument("where", metavar="WHERE", help="a node, [namespace/]pod or outside host")
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD…", help="the command")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it on this terminal; its own exit code is the answer."""
+    from testbed.lab.client import Lab
+
+    command = args.command[1:] if args.command[:1] == ["--"] else args.command
+    if not command:
+        raise UsageError("no command to run", f"testbed exec {args.lab} {args.where} -- CMD")
+    lab = Lab.attach(args.lab)
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        from testbed.cli.terminal import execute_on_terminal
+
+        return execute_on_terminal(lab, args.where, command)
+    sys.stdout.flush()
+    return lab.execute(args.where, command, (0, 1, 2), dict(os.environ))

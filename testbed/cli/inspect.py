@@ -1,0 +1,86 @@
+"""`testbed inspect`: nodes, pods, services and endpoints of a lab."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from testbed.cli.arguments import add_lab_argument
+from testbed.cli.output import add_output_option, emit, table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_lab_argument(parser, optional=True)
+    add_output_option(parser)
+
+
+def only_lab(name: str | None) -> str:
+    """The lab that is meant. Raises NotFound, UsageError where it is not clear."""
+    from testbed.errors import NotFound, UsageError
+    from testbed.lab import registry
+
+    if name:
+        return name
+    names = registry.names()
+    if not names:
+        raise NotFound("no lab runs", "`testbed up FILE` starts one")
+    if len(names) > 1:
+        raise UsageError("several labs run", f"say which: {', '.join(names)}")
+    return names[0]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what there is."""
+    from testbed.lab.client import Lab
+
+    answer = Lab.attach(only_lab(args.lab)).inspect()
+    if args.output != "table":
+        emit(args, answer)
+        return 0
+    print(f"lab {answer['name']}, kernel {answer['kernel']}, proxy {answer['proxy']}\n")
+    print(table(answer["nodes"], _NODES), end="\n\n")
+    print(table(answer["pods"], _PODS), end="\n\n")
+    print(table(answer["services"], _SERVICES))
+    return 0
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _ports(service: dict[str, Any]) -> str:
+    return ",".join(
+        f"{port['port']}{':' + str(port['nodePort']) if port['nodePort'] else ''}/{port['protocol']}"
+        for port in service["ports"]
+    )
+
+
+def _endpoints(service: dict[str, Any]) -> str:
+    ready = [f"{row['ip']}:{row['port']}" for row in service["endpoints"] if row["ready"]]
+    more = f" + {len(ready) - 3} more" if len(ready) > 3 else ""
+    return ",".join(ready[:3]) + more or "none"
+
+
+_NODES = {
+    "NODE": lambda row: row["name"],
+    "ADDRESS": lambda row: ",".join(row["addresses"]),
+    "PODS": lambda row: row["podCIDR"],
+    "READY": lambda row: _yes(row["ready"]),
+}
+_PODS = {
+    "NAMESPACE": lambda row: row["namespace"],
+    "POD": lambda row: row["name"],
+    "READY": lambda row: _yes(row["ready"]),
+    "PHASE": lambda row: row["reason"] or row["phase"],
+    "RESTARTS": lambda row: row["restarts"],
+    "IP": lambda row: row["ip"],
+    "NODE": lambda row: row["node"],
+}
+_SERVICES = {
+    "NAMESPACE": lambda row: row["namespace"],
+    "SERVICE": lambda row: row["name"],
+    "TYPE": lambda row: row["type"],
+    "CLUSTER-IP": lambda row: row["clusterIP"] or "none",
+    "PORTS": _ports,
+    "ENDPOINTS": _endpoints,
+}

@@ -1,0 +1,39 @@
+"""`testbed ls`: the labs that run."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime, timedelta
+
+from testbed.cli.output import add_output_option, emit, note
+from testbed.errors import NotFound, OutOfTimeOrRoom
+
+_PATIENCE_S = 2.0
+"""One lab that is busy must not keep the others from being listed."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_output_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """One row a lab; those that have ended vanish."""
+    from testbed.lab import registry
+    from testbed.lab.client import Lab
+
+    rows = []
+    for name in registry.names():
+        try:
+            row = Lab.attach(name).describe(_PATIENCE_S)
+        except NotFound:  # it ended, or has only just begun
+            continue
+        except OutOfTimeOrRoom as busy:
+            note(str(busy))
+            continue
+        started = datetime.now(UTC) - timedelta(seconds=row.pop("since_s"))
+        rows.append({**row, "since": started.isoformat(timespec="seconds")})
+    if args.output == "table" and not rows:
+        print("no lab runs; `testbed up FILE` starts one")
+    else:
+        emit(args, rows)
+    return 0

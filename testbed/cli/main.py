@@ -1,0 +1,161 @@
+"""The command `testbed`: loads the one command that is called, turns errors into exit codes.
+
+Each module `testbed.cli.<name>` offers `add_arguments(parser) -> None` and `run(args) -> int`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn, Protocol, cast
+
+from testbed import __version__
+from testbed.errors import NotBuiltYet, TestbedError
+from testbed.spelling import did_you_mean
+
+COMMANDS: dict[str, str] = {
+    "doctor": "what this host can run, found by trying",
+    "check": "validate a topology: every mistake at once, with its line",
+    "schema": "the JSON Schema of a topology",
+    "render": "a topology with its shorthand expanded to Kubernetes objects",
+    "up": "bring a lab to what a topology says",
+    "down": "end labs",
+    "ls": "the labs that run",
+    "inspect": "nodes, pods, services and endpoints of a lab",
+    "exec": "run a command on a node, a pod or an outside host",
+    "rules": "the service rules in a node's kernel now",
+    "resolve": "what a pod resolves a name to, every query shown",
+    "fault": "make something go wrong on purpose, or heal it",
+    "load": "one-shot traffic: latency, outcomes and balance",
+    "run": "run experiments",
+    "report": "rebuild the figures and the HTML page of a run",
+}
+
+NOT_BUILT: dict[str, str] = {
+    "apply": "list the files under `manifests:` and run `testbed up` again",
+    "kubectl": "use `testbed inspect` and `testbed up --set`",
+    "kubeconfig": "use `testbed inspect -o json`",
+    "trace": "use `testbed rules` and `testbed resolve`",
+    "capture": "use `testbed exec LAB NODE -- tcpdump`",
+    "graph": "use `testbed inspect`",
+    "watch": "use `testbed inspect`",
+    "compare": "read the two runs' summary.json",
+    "artifact": "pack the run's directory",
+    "kernel": "leave `kernel: auto`",
+}
+"""Commands of the contract that this version lacks, each with what to use instead."""
+
+EXIT_USAGE = 2
+EXIT_NO_ROOM = 5
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as a shell says it
+EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+
+class CommandModule(Protocol):
+    """What every module of a command offers."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, args: argparse.Namespace) -> int: ...
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that speaks as the rest does: one sentence, exit code 2, the nearest option."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = message.removeprefix("unrecognized arguments: ")
+        if unknown != message:
+            first = unknown.split()[0]
+            message = f"unknown argument {first}"
+            if first.startswith("-"):
+                hint = did_you_mean(first.split("=")[0], self._option_string_actions)
+                message += f", {hint}" if hint else ""
+        print(f"testbed: {message}; see `{self.prog} --help`", file=sys.stderr)
+        raise SystemExit(EXIT_USAGE)
+
+
+def overview() -> str:
+    """The text of `testbed --help`."""
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
+    return (
+        "usage: testbed [--version] [--help] COMMAND ...\n\n"
+        "Kubernetes service networking on one machine: real namespaces, real rules, measured.\n\n"
+        f"commands:\n{rows}\n\n`testbed COMMAND --help` says more about one."
+    )
+
+
+def _dispatch(argv: Sequence[str]) -> int:
+    first = argv[0] if argv else ""
+    if first in {"-h", "--help", "help"}:
+        print(overview())
+        return 0
+    if first == "--version":
+        print(f"testbed {__version__}")
+        return 0
+    if not first:
+        print(overview(), file=sys.stderr)
+        return EXIT_USAGE
+    if first in NOT_BUILT:
+        raise NotBuiltYet(f"`testbed {first}` is not built yet", NOT_BUILT[first])
+    if first not in COMMANDS:
+        what = "option" if first.startswith("-") else "command"
+        hint = did_you_mean(first, (*COMMANDS, "--version", "--help"))
+        said = f"testbed: unknown {what} {first}" + (f", {hint}" if hint else "")
+        print(f"{said}; see `testbed --help`", file=sys.stderr)
+        return EXIT_USAGE
+    module = cast(CommandModule, importlib.import_module(f"testbed.cli.{first}"))
+    parser = Parser(prog=f"testbed {first}", description=COMMANDS[first], allow_abbrev=False)
+    module.add_arguments(parser)
+    return module.run(parser.parse_args(argv[1:]))
+
+
+def _dispatched(argv: Sequence[str]) -> int:
+    """`_dispatch`, whose KeyboardInterrupt stays one where a library wrapped it (pydantic does)."""
+    try:
+        return _dispatch(argv)
+    except TestbedError:
+        raise
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, KeyboardInterrupt):
+                raise cause from error
+            cause = cause.__cause__ or cause.__context__
+        raise
+
+
+def _abandon_stdout() -> None:
+    """Whoever read us is gone or full: what is still buffered must not raise again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code. Anything but a TestbedError is our bug: it shows."""
+    try:
+        code = _dispatched(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except TestbedError as error:
+        print(f"testbed: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("testbed: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        _abandon_stdout()
+        return EXIT_BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        _abandon_stdout()
+        print(f"testbed: cannot write: {error.strerror}", file=sys.stderr)
+        return EXIT_NO_ROOM
+    return code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

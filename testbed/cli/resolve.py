@@ -1,0 +1,61 @@
+"""`testbed resolve N POD NAME`: what a pod resolves a name to, every query shown."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from testbed.cli.arguments import add_lab_argument
+from testbed.cli.output import add_output_option, emit, note, table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_lab_argument(parser)
+    parser.add_argument("pod", metavar="POD", help="[namespace/]pod that asks")
+    parser.add_argument("name", metavar="NAME", help="what it asks for; with a final dot as is")
+    add_output_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 where the name has an address, else 1. Raises UsageError for what no packet can carry."""
+    from testbed.dns.client import sendable
+    from testbed.lab.client import Lab
+
+    sendable(args.name)
+    resolution = Lab.attach(args.lab).resolve(args.pod, args.name)
+    if args.output == "table":
+        print(shown(resolution))
+    else:
+        emit(args, resolution)
+    if is_resolved(resolution):
+        return 0
+    note(f"{args.name} has no address for {args.pod}.")
+    return 1
+
+
+def is_resolved(resolution: dict[str, Any]) -> bool:
+    """Whether there is an address among the answers: a CNAME alone is none."""
+    return any(answer["type"] in ("A", "AAAA") for answer in resolution["answers"])
+
+
+def shown(resolution: dict[str, Any]) -> str:
+    """Every query in the order of asking, then the answers."""
+    parts = [table(resolution["queries"], QUERIES)] if resolution["queries"] else []
+    parts += [table(resolution["answers"], ANSWERS)] if resolution["answers"] else []
+    return "\n\n".join(parts)
+
+
+QUERIES = {
+    "QUERY": lambda row: row["name"],
+    "TYPE": lambda row: row["type"],
+    "RCODE": lambda row: row["rcode"],
+    "SERVER": lambda row: row["server"],
+    "MS": lambda row: f"{row['ms']:.2f}",
+}
+
+ANSWERS = {
+    "ANSWER": lambda row: row["name"],
+    "TYPE": lambda row: row["type"],
+    "TTL": lambda row: row["ttl"],
+    "DATA": lambda row: row["data"],
+}

@@ -1,0 +1,240 @@
+"""`testbed run`: experiments, from their factors to a report."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from testbed.cli.output import add_output_option, emit, note
+from testbed.errors import MissingFeature, NotBuiltYet, UsageError
+
+if TYPE_CHECKING:
+    from testbed.analysis.run import Finding
+    from testbed.experiment.runner import Outside
+    from testbed.experiment.session import Job
+
+RESULTS = Path("results")
+EXIT_INVALID = 1
+_SEEDS = 100_000
+"""Seeds drawn where none is given: short, because they stand in the run's name."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of DESIGN.md's `run`."""
+    parser.add_argument(
+        "experiments", nargs="*", metavar="EXPERIMENT", help="a name, or the path of its file"
+    )
+    parser.add_argument("--topology", metavar="F", help="instead of the experiment's own")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="factor=v1,v2", help="values of a factor"
+    )
+    parser.add_argument("--repeat", type=int, metavar="R", help="how many blocks")
+    parser.add_argument("--seed", type=int, metavar="S", help="of schedules and order (drawn)")
+    parser.add_argument(
+        "--profile",
+        help="smoke: short, not for citation; paper: default timings, at least 20 trials an arm",
+    )
+    parser.add_argument(
+        "--plan", action="store_true", help="say what would be run and how long it takes"
+    )
+    parser.add_argument("--until", metavar="ci=5%%", help=argparse.SUPPRESS)
+    parser.add_argument("--jobs", type=int, default=1, metavar="J", help="trials at a time (1)")
+    parser.add_argument("--executor", metavar="E", help=argparse.SUPPRESS)
+    parser.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted")
+    parser.add_argument(
+        "-d", "--directory", type=Path, default=RESULTS, metavar="DIR", help="of results (results)"
+    )
+    add_output_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run what was asked for; 1 where trials are invalid, 130 when interrupted."""
+    _refuse(args)
+    jobs = _jobs(args)
+    if args.plan:
+        _emit_plan(args, jobs)
+        return 0
+    _require_features(jobs)
+    rows: list[dict[str, Any]] = []
+    try:
+        for job in jobs:
+            rows.append(_run_one(job, args.directory))
+    finally:  # what was found before an error or Ctrl-C is told all the same
+        if rows:
+            _emit_rows(args, rows)
+    incomplete = [row for row in rows if row["trials"] < row["planned"]]
+    return EXIT_INVALID if incomplete else 0
+
+
+def _refuse(args: argparse.Namespace) -> None:
+    if args.until:
+        raise NotBuiltYet("--until is not built yet", "use --repeat, or --profile paper")
+    if args.executor not in {None, "local"}:
+        raise NotBuiltYet(f"--executor {args.executor} is not built yet", "leave it out: local")
+    if args.jobs < 1:
+        raise UsageError(f"--jobs {args.jobs} runs nothing", "give 1")
+    if not args.experiments and not args.resume:
+        from testbed.experiment.module import names
+
+        raise UsageError("name an experiment", f"known: {', '.join(names())}")
+    given = (args.set, args.topology, args.repeat, args.profile)
+    if args.resume and (any(given) or args.seed is not None):
+        raise UsageError(
+            "--resume goes on with the run as it was begun",
+            "leave --set, --topology, --repeat, --seed and --profile out",
+        )
+
+
+def _jobs(args: argparse.Namespace) -> list[Job]:
+    """Everything that was asked for, checked before anything is started."""
+    from testbed.experiment.design import DEFAULT, designed
+    from testbed.experiment.module import load
+    from testbed.experiment.session import Job, resumed_job
+    from testbed.experiment.setting import topologies
+
+    if args.resume:
+        jobs = [resumed_job(args.directory, args.resume, args.experiments)]
+    else:
+        seed = args.seed if args.seed is not None else random.SystemRandom().randrange(_SEEDS)
+        found = [load(name) for name in args.experiments]
+        known = {name for item in found for name in item.factors}
+        jobs = [
+            Job(
+                item,
+                designed(
+                    item,
+                    _settings_of(item.factors, known, args.set),
+                    args.repeat,
+                    seed,
+                    args.profile or DEFAULT,
+                ),
+                args.topology,
+            )
+            for item in found
+        ]
+    for job in jobs:
+        if args.jobs > 1 and job.experiment.timing:
+            raise UsageError(
+                f"{job.experiment.name} measures times: its trials run one by one",
+                "leave --jobs out",
+            )
+        topologies(job.experiment, job.design, job.topology)
+    if args.jobs > 1:
+        raise NotBuiltYet("--jobs above 1 is not built yet", "leave it out")
+    return jobs
+
+
+def _settings_of(own: Collection[str], known: Collection[str], settings: list[str]) -> list[str]:
+    """Those for this experiment: of several, each takes the factors it has.
+
+    What none of them has is left to each, to be refused.
+    """
+    names = [setting.partition("=")[0] for setting in settings]
+    return [
+        setting
+        for setting, name in zip(settings, names, strict=True)
+        if name in own or name not in known
+    ]
+
+
+def _require_features(jobs: Sequence[Job]) -> None:
+    from testbed.kernel.features import Feature, require
+
+    for job in jobs:
+        known = {feature.value for feature in Feature}
+        unknown = sorted(job.experiment.requires - known)
+        if unknown:
+            raise MissingFeature(
+                f"{job.experiment.name} requires {unknown[0]}, which no host can offer",
+                f"known: {', '.join(sorted(known))}",
+            )
+        require(*(Feature(name) for name in sorted(job.experiment.requires)))
+
+
+def _emit_plan(args: argparse.Namespace, jobs: Sequence[Job]) -> None:
+    from testbed.experiment.plan import planned
+    from testbed.experiment.progress import clock_text
+
+    emit(
+        args,
+        [planned(job.experiment, job.design) for job in jobs],
+        {
+            "EXPERIMENT": lambda row: row["experiment"],
+            "FACTORS": lambda row: "; ".join(
+                f"{name}={','.join(map(str, values))}" for name, values in row["factors"].items()
+            ),
+            "ARMS": lambda row: row["arms"],
+            "REPEATS": lambda row: row["repeats"],
+            "TRIALS": lambda row: row["trials"],
+            "ABOUT": lambda row: clock_text(row["estimate_s"]),
+        },
+    )
+
+
+def _run_one(job: Job, root: Path) -> dict[str, Any]:
+    """One run with its report; the row of `-o json`."""
+    from testbed.analysis.run import load_run
+    from testbed.experiment.plan import estimate_s
+    from testbed.experiment.progress import clock_text
+    from testbed.experiment.session import execute
+    from testbed.report.build import build, json_safe
+
+    name, design = job.experiment.name, job.design
+    about = clock_text(estimate_s(job.experiment, design))
+    note(
+        f"{name}: {job.planned} trials, {design.repeats} of each arm, seed {design.seed}, "
+        f"profile {design.profile}, about {about}"
+    )
+    ended = execute(job, root, _outside(job), note)
+    findings: list[Finding] = []
+    if ended.valid:
+        try:
+            page, findings = build(load_run(ended.directory), job.experiment)
+        except KeyboardInterrupt:
+            note(f"its trials are kept; for the report: testbed report {ended.directory}")
+            raise
+        note(f"{name}: {page}")
+    else:
+        note(f"{name}: no valid trial; {ended.directory / 'trials.csv'} says why")
+    return {
+        "experiment": name,
+        "run": ended.directory.name,
+        "directory": str(ended.directory),
+        "planned": job.planned,
+        "trials": ended.valid,
+        "invalid": ended.invalid,
+        "findings": [json_safe(finding.to_json()) for finding in findings],
+    }
+
+
+def _outside(job: Job) -> Outside:
+    """Real labs, and the judgement of `analysis.validity`."""
+    from testbed.analysis.validity import judged, limits_of
+    from testbed.experiment.runner import Outside
+    from testbed.lab.client import Lab
+
+    limits = limits_of(job.experiment.timing, job.design.profile)
+    return Outside(
+        up=lambda topology, name: Lab.up(topology, name=name, ephemeral=True, pin=True),
+        judge=lambda record: judged(record, limits),
+    )
+
+
+def _emit_rows(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
+    if args.output != "table":
+        emit(args, rows)
+        return
+    emit(
+        args,
+        [{**row, **finding} for row in rows for finding in row["findings"]],
+        {
+            "EXPERIMENT": lambda row: row["experiment"],
+            "TRIALS": lambda row: row["trials"],
+            "INVALID": lambda row: row["invalid"],
+            "VERDICT": lambda row: row["verdict"],
+            "QUESTION": lambda row: row["question"],
+        },
+    )
