@@ -1,0 +1,56 @@
+"""Our own wiring, from topology to pods that have a network; the raw loop's counterpart.
+
+`python -m bench.our_wiring NODES PODS` builds them in the namespaces that it finds itself in, and
+prints the seconds, planning included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+from testbed.fabric.plan import plan
+from testbed.model.addressing import plan_addresses
+from testbed.model.objects import ObjectMeta, Pod, PodSpec
+from testbed.model.topology import Topology
+from testbed.runtime.netns import NetnsRuntime, Place, Started
+from testbed.runtime.underlay import Underlay
+
+
+async def no_program(place: Place) -> Started:
+    raise NotImplementedError("wiring starts no containers")
+
+
+async def build(topology: Topology, pods_per_node: int) -> list[NetnsRuntime]:
+    """Wire the machines and their pods; returns what holds the namespaces."""
+    network = topology.network
+    fabric = plan(plan_addresses(topology), network.node_cidr, network.mtu)
+    underlay = Underlay(fabric.mtu, fabric.gateway)
+    underlay.apply(fabric)
+    runtimes = []
+    for node in fabric.machines:
+        assert node.pod_cidr is not None
+        runtime = NetnsRuntime(
+            node.name, underlay.namespace(node.name), node.pod_cidr, fabric.mtu, no_program
+        )
+        runtimes.append(runtime)
+        for number in range(pods_per_node):
+            name = f"pod-{number}"
+            meta = ObjectMeta(name, "default", uid=f"{node.name}/{name}")
+            await runtime.create_sandbox(Pod(meta, PodSpec(())))
+    return runtimes
+
+
+def main() -> None:
+    nodes, pods_per_node = map(int, sys.argv[1:])
+    names: dict[str, object] = {f"n{number}": {} for number in range(nodes)}
+    start = time.monotonic()
+    topology = Topology.model_validate({"name": "bench", "nodes": names})
+    runtimes = asyncio.run(build(topology, pods_per_node))
+    print(time.monotonic() - start)
+    assert len(runtimes) == nodes  # the namespaces live until here
+
+
+if __name__ == "__main__":
+    main()
