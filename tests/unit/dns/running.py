@@ -1,0 +1,67 @@
+"""A DNS server as its own process, as the lab runs it, on a free port of the loopback address."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from testbed.model.manifest import to_manifest
+from testbed.model.objects import Object
+
+LOOPBACK = "127.0.0.1"
+_PROGRAM = """
+import json, socket, sys
+from testbed.dns.server import main
+main(json.loads(sys.argv[2]), socket.socket(fileno=int(sys.argv[1])))
+"""
+
+
+@dataclass
+class RunningServer:
+    """The process, and the supervisor's end of its channel."""
+
+    process: subprocess.Popen[bytes]
+    channel: socket.socket
+    port: int
+
+    def send(self, *lines: dict[str, Any]) -> None:
+        self.channel.sendall(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+
+    def sync(self, *objects: Object, resource_version: int = 1) -> None:
+        manifests = [to_manifest(item) for item in objects]
+        self.send({"objects": manifests, "resource_version": resource_version, "synced": True})
+
+    def change(self, kind: str, item: Object, resource_version: int = 2) -> None:
+        changes = [{"type": kind, "object": to_manifest(item)}]
+        self.send({"changes": changes, "resource_version": resource_version})
+
+    def terminate(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(10)
+
+
+@contextmanager
+def running_server() -> Iterator[RunningServer]:
+    """A server that listens, but is not in sync yet; it has ended when the block ends."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(10)
+    config = json.dumps({"listen": LOOPBACK, "port": 0, "domain": "cluster.local"})
+    argv = [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), config]
+    process = subprocess.Popen(argv, pass_fds=[theirs.fileno()])
+    theirs.close()
+    ready = json.loads(ours.makefile("rb").readline())
+    assert ready["ready"] is True
+    with ours:
+        yield RunningServer(process, ours, ready["port"])
+    try:
+        process.wait(10)
+    finally:
+        process.kill()
+        process.wait()

@@ -1,0 +1,74 @@
+"""`testbed run`: what it refuses, and what it plans, before any lab."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from testbed.cli.main import main
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        ("", 2, "name an experiment (known: balance, failover)"),
+        ("balence", 4, "did you mean balance?"),
+        ("balance --profile smok", 2, "did you mean smoke?"),
+        ("balance --set fault=crash", 2, "no factor 'fault'"),
+        ("balance failover --set fualt=crash", 2, "no factor 'fualt'"),
+        ("failover --jobs 2", 2, "run one by one"),
+        ("failover --jobs 0", 2, "--jobs 0"),
+        ("balance --jobs 2", 3, "not built yet"),
+        ("balance --until ci=5%", 3, "not built yet"),
+        ("balance --executor slurm", 3, "not built yet"),
+        ("balance --topology nowhere.yaml", 4, "no topology nowhere.yaml"),
+        ("--resume 20200101T000000Z-1", 4, "no run 20200101T000000Z-1"),
+        ("--resume 20200101T000000Z-1 --seed 3", 2, "leave --set, --topology"),
+        ("--resume 20200101T000000Z-1 --profile paper", 2, "leave --set, --topology"),
+        ("failover --set replicas=1", 2, "at least 2 replicas"),
+        ("balance --repeat 0", 2, "at least 1"),
+        ("balance --set rate_rps=-1", 2, "rate_rps above 0"),
+        ("balance --repeat x", 2, "invalid int value"),
+    ],
+)
+def test_what_cannot_be_run_is_said_in_one_sentence(
+    words: str, code: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        ended = main(["run", *words.split()])
+    except SystemExit as left:  # argparse's own
+        ended = left.code if isinstance(left.code, int) else 1
+    out, err = capsys.readouterr()
+    assert ended == code
+    assert says in err
+    assert not out
+
+
+def test_a_results_folder_that_cannot_be_written_is_found_before_the_first_lab(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    ended = main(["run", "balance", "--profile", "smoke", "-d", str(tmp_path / "file")])
+    assert ended == 5
+    assert "cannot write results" in capsys.readouterr().err
+
+
+def test_a_plan_is_json_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "balance", "failover", "--plan", "--seed", "4", "-o", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["experiment"] for row in rows] == ["balance", "failover"]
+    assert {row["seed"] for row in rows} == {4}
+    assert all(row["trials"] == row["arms"] * row["repeats"] for row in rows)
+
+
+def test_each_of_several_experiments_takes_the_settings_it_knows(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = "run balance failover --plan -o json --set fault=hang --set replicas=2,5"
+    assert main(words.split()) == 0
+    balance, failover = json.loads(capsys.readouterr().out)
+    assert balance["factors"]["replicas"] == failover["factors"]["replicas"] == [2, 5]
+    assert failover["factors"]["fault"] == ["hang"]
+    assert "fault" not in balance["factors"]

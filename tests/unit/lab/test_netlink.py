@@ -1,0 +1,113 @@
+"""rtnetlink messages, byte by byte as linux/rtnetlink.h lays them out, and read back by its rules."""
+
+from __future__ import annotations
+
+import struct
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+import pytest
+
+from testbed.kernel import netlink
+from testbed.kernel.netlink import End, Message
+
+MAC = "02:00:c6:33:64:02"
+IP = IPv4Address("198.51.100.2")
+IFINFO, RTMSG, NDMSG, IFADDR = 16, 12, 12, 8
+"""Bytes of the fixed part of each family of messages."""
+
+
+def attributes(data: bytes) -> dict[int, bytes]:
+    """Attributes by kind; fails where lengths or padding do not add up."""
+    found: dict[int, bytes] = {}
+    offset = 0
+    while offset < len(data):
+        length, kind = struct.unpack_from("=HH", data, offset)
+        assert 4 <= length <= len(data) - offset
+        padding = data[offset + length : offset + (length + 3 & ~3)]
+        assert padding == bytes(-length % 4)
+        assert kind not in found
+        found[kind] = data[offset + 4 : offset + length]
+        offset += length + 3 & ~3
+    assert offset == len(data)
+    return found
+
+
+def fixed(message: Message, layout: str) -> tuple[int, ...]:
+    return struct.unpack_from(layout, message.payload)
+
+
+def test_a_veth_pair_names_both_ends() -> None:
+    near, far = End("eth0", MAC, 1400, 2), End("pod100", "ee:ee:ee:ee:ee:ee", 1400, 100, netns=7)
+    message = netlink.veth(near, far, master=9)
+    assert message.type == netlink.RTM_NEWLINK
+    assert fixed(message, "=BxHiII") == (0, 0, 2, 1, 1)  # index 2, IFF_UP
+    ours = attributes(message.payload[IFINFO:])
+    assert ours[3] == b"eth0\0"
+    assert ours[1] == bytes.fromhex("0200c6336402")
+    assert struct.unpack("=I", ours[4]) == (1400,)
+    assert struct.unpack("=I", ours[10]) == (9,)
+    info = attributes(ours[18])
+    assert info[1] == b"veth"
+    peer = attributes(info[2])[1]
+    assert struct.unpack_from("=BxHiII", peer) == (0, 0, 100, 0, 0)  # it has no peer yet: down
+    theirs = attributes(peer[IFINFO:])
+    assert theirs[3] == b"pod100\0"
+    assert struct.unpack("=I", theirs[28]) == (7,)
+
+
+def test_an_end_without_a_number_lets_the_kernel_choose() -> None:
+    message = netlink.veth(End("a", MAC, 1500), End("b", MAC, 1500))
+    assert fixed(message, "=BxHiII")[2] == 0
+    assert 10 not in attributes(message.payload[IFINFO:])
+    assert 28 not in attributes(message.payload[IFINFO:])
+
+
+def test_a_bridge() -> None:
+    found = attributes(netlink.bridge("br0", 1400, 2).payload[IFINFO:])
+    assert found[3] == b"br0\0"
+    assert attributes(found[18]) == {1: b"bridge"}
+
+
+@pytest.mark.parametrize(
+    ("delete", "kind"), [(False, netlink.RTM_NEWADDR), (True, netlink.RTM_DELADDR)]
+)
+def test_an_address(delete: bool, kind: int) -> None:
+    message = netlink.address(IPv4Interface(f"{IP}/24"), 2, delete=delete)
+    assert message.type == kind
+    assert fixed(message, "=BBBBI") == (2, 24, 0, 0, 2)
+    assert attributes(message.payload[IFADDR:]) == {1: IP.packed, 2: IP.packed}
+
+
+def test_a_route_by_a_gateway() -> None:
+    message = netlink.route(IPv4Network("198.51.100.0/24"), 2, via=IP.packed, onlink=True)
+    assert message.type == netlink.RTM_NEWROUTE
+    # family, destination and source bits, tos, table main, static, universe, unicast, onlink
+    assert fixed(message, "=BBBBBBBBI") == (2, 24, 0, 0, 254, 4, 0, 1, 4)
+    found = attributes(message.payload[RTMSG:])
+    assert found == {1: bytes([198, 51, 100, 0]), 4: struct.pack("=I", 2), 5: IP.packed}
+
+
+def test_a_route_down_a_link_is_of_link_scope_and_the_default_names_no_destination() -> None:
+    message = netlink.route(IPv4Network("0.0.0.0/0"), 2, delete=True)
+    assert message.type == netlink.RTM_DELROUTE
+    assert fixed(message, "=BBBBBBBBI") == (2, 0, 0, 0, 254, 4, 253, 1, 0)
+    assert attributes(message.payload[RTMSG:]) == {4: struct.pack("=I", 2)}
+
+
+def test_a_permanent_neighbour() -> None:
+    message = netlink.neighbour(IP.packed, MAC, 100)
+    assert message.type == netlink.RTM_NEWNEIGH
+    assert fixed(message, "=BxxxiHBB") == (2, 100, 0x80, 0, 1)
+    assert attributes(message.payload[NDMSG:]) == {1: IP.packed, 2: netlink.mac_bytes(MAC)}
+
+
+def test_links_go_up_and_away_by_number() -> None:
+    assert fixed(netlink.link_up(5), "=BxHiII") == (0, 0, 5, 1, 1)
+    gone = netlink.delete_link(5)
+    assert gone.type == netlink.RTM_DELLINK
+    assert fixed(gone, "=BxHiII")[2] == 5
+
+
+def test_what_a_message_is_about_is_in_its_name() -> None:
+    assert netlink.neighbour(IP.packed, MAC, 1).what == f"neighbour {IP}"
+    assert netlink.veth(End("a", MAC, 1), End("b", MAC, 1)).what == "veth a - b"

@@ -1,0 +1,74 @@
+"""Which pods may answer a URL."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.lab.targets import backends_of
+from testbed.model.objects import (
+    SERVICE_NAME_LABEL,
+    Endpoint,
+    EndpointPort,
+    EndpointSlice,
+    Node,
+    ObjectMeta,
+    Service,
+    ServicePort,
+    TargetRef,
+)
+from testbed.store import Create, Snapshot, Store
+from testbed.traffic.spec import parse_url
+from tests.addresses import PLAN
+
+CLUSTER_IP, NODE_IP, NODE_PORT = "10.96.0.50", "172.18.0.2", 30080
+
+
+def endpoint(pod: str, *, ready: bool = True) -> Endpoint:
+    return Endpoint((PLAN.pods["web-0"],), ready=ready, target=TargetRef("default", pod))
+
+
+@pytest.fixture
+def snapshot() -> Snapshot:
+    """default/web with two ready pods and one that is not."""
+    store = Store(lambda: 0.0)
+    endpoints = (endpoint("web-1"), endpoint("web-0"), endpoint("web-2", ready=False))
+    store.apply(
+        [
+            Create(Node(ObjectMeta("n1"), internal_ip=NODE_IP)),
+            Create(
+                Service(
+                    ObjectMeta("web", "default"),
+                    (ServicePort(80, node_port=NODE_PORT),),
+                    cluster_ip=CLUSTER_IP,
+                )
+            ),
+            Create(
+                EndpointSlice(
+                    ObjectMeta("web-a", "default", labels={SERVICE_NAME_LABEL: "web"}),
+                    endpoints,
+                    (EndpointPort(8080),),
+                )
+            ),
+        ]
+    )
+    return store.snapshot()
+
+
+@pytest.mark.parametrize(
+    ("url", "namespace", "is_meant"),
+    [
+        ("http://web/", "default", True),
+        ("http://web/", "other", False),
+        ("http://web.default/", "other", True),
+        ("http://web.default.svc.cluster.local./", "other", True),
+        (f"http://{CLUSTER_IP}/", "default", True),
+        (f"http://{NODE_IP}:{NODE_PORT}/", "default", True),
+        (f"http://{NODE_IP}:80/", "default", False),
+        ("http://nobody/", "default", False),
+    ],
+)
+def test_the_ready_pods_of_the_service_that_is_named(
+    snapshot: Snapshot, url: str, namespace: str, is_meant: bool
+) -> None:
+    found = backends_of(parse_url(url), namespace, snapshot)
+    assert found == (("web-0", "web-1") if is_meant else ())

@@ -1,0 +1,171 @@
+"""Addresses of machines and pod ranges; those of services."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testbed.errors import OutOfTimeOrRoom, UsageError
+from testbed.model.addressing import dns_ip, mac, plan_addresses, pod_prefix, pods_per_node
+from testbed.model.allocation import allocate, allocate_all
+from testbed.model.objects import ObjectMeta, Service, ServicePort
+from testbed.model.topology import Topology
+
+SERVICES = IPv4Network("10.96.0.0/16")
+
+
+def lab(nodes: int, hosts: int = 0, **network: Any) -> Topology:
+    return Topology.model_validate(
+        {
+            "name": "lab",
+            "nodes": {f"n{index}": {} for index in range(1, nodes + 1)},
+            "hosts": {f"h{index}": {} for index in range(1, hosts + 1)},
+            "network": network,
+        }
+    )
+
+
+def test_nodes_hosts_and_pod_ranges_in_order() -> None:
+    plan = plan_addresses(lab(2, 2))
+    assert [(node.ip, node.pod_cidr) for node in plan.nodes.values()] == [
+        ("172.18.0.2", "10.244.0.0/24"),
+        ("172.18.0.3", "10.244.1.0/24"),
+    ]
+    assert [host.ip for host in plan.hosts.values()] == ["172.18.128.1", "172.18.128.2"]
+    assert plan.node_prefix == 16
+
+
+@given(st.integers(1, 60), st.integers(0, 20), st.integers(0, 20))
+def test_appending_moves_nobody(nodes: int, hosts: int, more: int) -> None:
+    before, after = (
+        plan_addresses(lab(nodes, hosts)),
+        plan_addresses(lab(nodes + more, hosts + more)),
+    )
+    assert before.nodes.items() <= after.nodes.items()
+    assert before.hosts.items() <= after.hosts.items()
+
+
+@given(st.integers(1, 100), st.integers(0, 50), st.integers(8, 22))
+def test_no_address_is_given_twice(nodes: int, hosts: int, prefix: int) -> None:
+    plan = plan_addresses(
+        lab(nodes, hosts, podCIDR=f"10.0.0.0/{prefix}", serviceCIDR="11.0.0.0/16")
+    )
+    machines = [node.ip for node in plan.nodes.values()] + [host.ip for host in plan.hosts.values()]
+    assert len(set(machines)) == nodes + hosts
+    assert all(IPv4Address(ip) in IPv4Network("172.18.0.0/16") for ip in machines)
+    ranges = [IPv4Network(node.pod_cidr) for node in plan.nodes.values()]
+    assert all(part.subnet_of(IPv4Network(f"10.0.0.0/{prefix}")) for part in ranges)
+    assert not any(one.overlaps(other) for one, other in pairwise(ranges))
+
+
+@pytest.mark.parametrize(
+    ("cidr", "nodes", "prefix", "pods"),
+    [
+        ("10.244.0.0/16", 3, 24, 254),
+        ("10.244.0.0/16", 256, 24, 254),
+        ("10.244.0.0/16", 257, 25, 126),
+        ("10.244.0.0/24", 1, 24, 254),
+        ("10.244.0.0/24", 3, 26, 62),
+    ],
+)
+def test_a_nodes_pod_range_is_a_24_or_what_fits(
+    cidr: str, nodes: int, prefix: int, pods: int
+) -> None:
+    assert pod_prefix(IPv4Network(cidr), nodes) == prefix
+    assert pods_per_node(prefix) == pods
+
+
+@pytest.mark.parametrize(
+    "topology",
+    [lab(3, nodeCIDR="172.18.0.0/29"), lab(1, 4, nodeCIDR="172.18.0.0/29"),
+     lab(5, podCIDR="10.244.0.0/29")],
+)  # fmt: skip
+def test_too_small_a_network_is_refused(topology: Topology) -> None:
+    with pytest.raises(UsageError, match="no room"):
+        plan_addresses(topology)
+
+
+def test_the_mac_follows_from_the_address_and_dns_has_the_tenth() -> None:
+    assert mac("172.18.0.2") == "02:00:ac:12:00:02"
+    assert dns_ip(SERVICES) == "10.96.0.10"
+
+
+def service(name: str, *node_ports: int, **fields: Any) -> Service:
+    ports = tuple(
+        ServicePort(80 + index, f"p{index}", node_port=node_port)
+        for index, node_port in enumerate(node_ports or (0,))
+    )
+    kind = "NodePort" if node_ports else "ClusterIP"
+    return Service(ObjectMeta(name, "default"), ports, **{"type": kind, **fields})
+
+
+def test_an_allocation_depends_on_the_name_alone() -> None:
+    services = [service(f"s{index}", 0) for index in range(20)]
+    forward, backward = allocate_all(services, SERVICES), allocate_all(services[::-1], SERVICES)
+    assert forward == backward[::-1]
+    assert allocate(services[3], (), SERVICES) == forward[3]
+
+
+def test_allocated_addresses_are_distinct_and_above_the_static_band() -> None:
+    services = allocate_all([service(f"s{index}") for index in range(2000)], SERVICES)
+    addresses = {IPv4Address(item.cluster_ip) for item in services}
+    assert len(addresses) == 2000
+    assert min(addresses) > SERVICES[16]
+    assert addresses <= set(SERVICES.hosts())
+
+
+def test_what_one_asks_for_no_other_draws() -> None:
+    drawn = allocate(service("a", 0), (), SERVICES)
+    rival = service("b", drawn.ports[0].node_port, cluster_ip=drawn.cluster_ip)
+    first, second = allocate_all([service("a", 0), rival], SERVICES)
+    assert second == rival
+    assert first.cluster_ip != rival.cluster_ip
+    assert first.ports[0].node_port != rival.ports[0].node_port
+
+
+def test_existing_services_keep_what_they_have() -> None:
+    old = allocate_all([service(f"s{index}", 0) for index in range(50)], SERVICES)
+    new = allocate(service("new", 0, 0), old, SERVICES)
+    assert new.cluster_ip not in {item.cluster_ip for item in old}
+    taken = {port.node_port for item in old for port in item.ports}
+    assert len({port.node_port for port in new.ports} - taken) == 2
+    assert allocate(old[7], old, SERVICES) == old[7]
+
+
+def test_headless_and_external_names_get_no_address() -> None:
+    headless = service("a", cluster_ip="None")
+    external = service("b", type="ExternalName", external_name="example.org")
+    assert allocate_all([headless, external], SERVICES) == (headless, external)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (service("a", cluster_ip="10.97.0.1"), "is not one of serviceCIDR"),
+        (service("a", cluster_ip="10.96.0.0"), "is not one of serviceCIDR"),
+        (service("a", cluster_ip="10.96.7.7"), "is taken by service default/other"),
+        (service("a", 30007), "node port 30007/TCP is taken by service default/other"),
+        (service("a", 30008, 30008), "node port 30008/TCP is taken by service default/a"),
+        (service("a", 80), "node ports are from 30000 to 32767"),
+        (service("a", 30009, type="ClusterIP"), "has no node port"),
+        (service("a", 0, cluster_ip="None"), "cannot be headless"),
+        (service("a", type="ExternalName", cluster_ip="10.96.0.7"), "has no address"),
+    ],
+)
+def test_what_cannot_be_had_is_refused(wanted: Service, message: str) -> None:
+    other = service("other", 30007, cluster_ip="10.96.7.7")
+    with pytest.raises(UsageError, match=message):
+        allocate(wanted, [other], SERVICES)
+
+
+def test_a_small_range_is_used_to_its_last_address() -> None:
+    small = IPv4Network("10.96.0.0/27")
+    services = allocate_all([service(f"s{index}") for index in range(30)], small)
+    assert {item.cluster_ip for item in services} == {str(address) for address in small.hosts()}
+    with pytest.raises(OutOfTimeOrRoom, match="used up"):
+        allocate(service("one-too-many"), services, small)

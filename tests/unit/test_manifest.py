@@ -1,0 +1,365 @@
+"""Objects to Kubernetes' JSON and back: nothing is lost, every mistake has its path."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from testbed.model.manifest import ManifestError, from_manifest, to_manifest
+from testbed.model.objects import (
+    SERVICE_NAME_LABEL,
+    Container,
+    ContainerPort,
+    ContainerStatus,
+    Deployment,
+    Endpoint,
+    EndpointPort,
+    EndpointSlice,
+    HTTPGetAction,
+    LoadBalancerIngress,
+    Node,
+    NodeAffinity,
+    NodeSelectorRequirement,
+    NodeSelectorTerm,
+    Object,
+    ObjectMeta,
+    OwnerReference,
+    Pod,
+    PodSpec,
+    PodStatus,
+    PodTemplate,
+    PreferredSchedulingTerm,
+    Probe,
+    Service,
+    ServicePort,
+    TargetRef,
+    TCPSocketAction,
+)
+
+NAMES = st.from_regex(r"[a-z][a-z0-9]{0,6}", fullmatch=True)
+LABELS = st.dictionaries(NAMES, NAMES, max_size=2)
+SECONDS = st.floats(0, 1e6, allow_nan=False)
+SOME_SECONDS = st.none() | SECONDS
+PORTS = st.integers(1, 65535)
+PROTOCOLS = st.sampled_from(["TCP", "UDP", "SCTP"])
+ADDRESSES = st.ip_addresses(v=4).map(str)
+EMPTY_OR_NAME = st.just("") | NAMES
+
+
+def many(strategy: st.SearchStrategy[Any], most: int = 2) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(strategy, max_size=most).map(tuple)
+
+
+def metas(namespaces: st.SearchStrategy[str] = NAMES) -> st.SearchStrategy[ObjectMeta]:
+    return st.builds(
+        ObjectMeta,
+        name=NAMES,
+        namespace=namespaces,
+        uid=EMPTY_OR_NAME,
+        resource_version=st.integers(0, 10**9),
+        labels=LABELS,
+        annotations=LABELS,
+        creation_s=SECONDS,
+        deletion_s=SOME_SECONDS,
+        deletion_grace_period_s=SOME_SECONDS,
+        owner=st.none() | st.builds(OwnerReference, NAMES, NAMES, NAMES),
+    )
+
+
+ACTIONS = st.builds(HTTPGetAction, path=NAMES.map("/".__add__), port=PORTS | NAMES) | st.builds(
+    TCPSocketAction, port=PORTS | NAMES
+)
+PROBES = st.none() | st.builds(
+    Probe,
+    action=ACTIONS,
+    initial_delay_s=SECONDS,
+    period_s=st.floats(0.01, 1e6),
+    timeout_s=st.floats(0.01, 1e6),
+    success_threshold=st.integers(1, 9),
+    failure_threshold=st.integers(1, 9),
+)
+CONTAINERS = st.builds(
+    Container,
+    name=NAMES,
+    image=NAMES,
+    ports=many(st.builds(ContainerPort, PORTS, EMPTY_OR_NAME, PROTOCOLS)),
+    command=many(st.text(max_size=5)),
+    args=many(st.text(max_size=5)),
+    readiness_probe=PROBES,
+    liveness_probe=PROBES,
+)
+TERMS = st.builds(
+    NodeSelectorTerm,
+    many(st.builds(NodeSelectorRequirement, NAMES, st.sampled_from(["In", "Exists"]), many(NAMES))),
+    many(st.builds(NodeSelectorRequirement, NAMES, st.just("In"), many(NAMES))),
+)
+POD_SPECS = st.builds(
+    PodSpec,
+    containers=st.lists(CONTAINERS, min_size=1, max_size=2, unique_by=lambda item: item.name).map(
+        tuple
+    ),
+    node_name=EMPTY_OR_NAME,
+    node_selector=LABELS,
+    node_affinity=st.none()
+    | st.builds(
+        NodeAffinity,
+        many(TERMS),
+        many(st.builds(PreferredSchedulingTerm, st.integers(1, 100), TERMS)),
+    ),
+    restart_policy=st.sampled_from(["Always", "OnFailure", "Never"]),
+    termination_grace_period_s=SECONDS,
+    dns_policy=st.sampled_from(["ClusterFirst", "Default"]),
+)
+CONTAINER_STATUSES = st.builds(
+    ContainerStatus,
+    name=NAMES,
+    ready=st.booleans(),
+    restart_count=st.integers(0, 9),
+    state=st.sampled_from(["waiting", "running", "terminated"]),
+    reason=EMPTY_OR_NAME,
+    exit_code=st.none() | st.integers(-1, 255),
+    started_s=SOME_SECONDS,
+)
+POD_STATUSES = st.builds(
+    PodStatus,
+    phase=st.sampled_from(["Pending", "Running", "Succeeded", "Failed", "Unknown"]),
+    pod_ip=st.just("") | ADDRESSES,
+    ready=st.booleans(),
+    ready_changed_s=SOME_SECONDS,
+    scheduled=st.booleans(),
+    reason=EMPTY_OR_NAME,
+    message=EMPTY_OR_NAME,
+    containers=st.lists(CONTAINER_STATUSES, max_size=2, unique_by=lambda item: item.name).map(
+        tuple
+    ),
+)
+
+
+@st.composite
+def deployments(draw: st.DrawFn) -> Deployment:
+    selector = draw(st.dictionaries(NAMES, NAMES, min_size=1, max_size=2))
+    labels = {**draw(LABELS), **selector}
+    template = PodTemplate(labels, draw(POD_SPECS), draw(LABELS))
+    return Deployment(draw(metas()), draw(st.integers(0, 99)), selector, template)
+
+
+SERVICES = st.builds(
+    Service,
+    meta=metas(),
+    ports=st.lists(
+        st.builds(ServicePort, PORTS, NAMES, PROTOCOLS, st.just(0) | PORTS | NAMES, PORTS),
+        min_size=1,
+        max_size=3,
+        unique_by=(lambda port: port.name, lambda port: port.port),
+    ).map(tuple),
+    selector=LABELS,
+    type=st.sampled_from(["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]),
+    cluster_ip=st.sampled_from(["", "None", "10.96.0.7"]),
+    external_name=NAMES,
+    external_ips=many(ADDRESSES),
+    session_affinity=st.sampled_from(["None", "ClientIP"]),
+    session_affinity_timeout_s=st.integers(1, 86400),
+    internal_traffic_policy=st.sampled_from(["Cluster", "Local"]),
+    external_traffic_policy=st.sampled_from(["Cluster", "Local"]),
+    load_balancer_source_ranges=many(NAMES),
+    load_balancer_ingress=many(
+        st.builds(LoadBalancerIngress, ADDRESSES, EMPTY_OR_NAME, st.sampled_from(["VIP", "Proxy"]))
+    ),
+    health_check_node_port=st.just(0) | PORTS,
+    publish_not_ready_addresses=st.booleans(),
+)
+SLICES = st.builds(
+    EndpointSlice,
+    meta=metas(),
+    endpoints=many(
+        st.builds(
+            Endpoint,
+            addresses=st.lists(ADDRESSES, min_size=1, max_size=2).map(tuple),
+            ready=st.booleans(),
+            serving=st.booleans(),
+            terminating=st.booleans(),
+            node_name=EMPTY_OR_NAME,
+            zone=EMPTY_OR_NAME,
+            hostname=EMPTY_OR_NAME,
+            target=st.none() | st.builds(TargetRef, NAMES, NAMES, EMPTY_OR_NAME),
+        ),
+        3,
+    ),
+    ports=many(st.builds(EndpointPort, PORTS, EMPTY_OR_NAME, PROTOCOLS)),
+    address_type=st.sampled_from(["IPv4", "IPv6"]),
+)
+NODES = st.builds(
+    Node,
+    meta=metas(st.just("")),
+    internal_ip=st.just("") | ADDRESSES,
+    pod_cidr=st.sampled_from(["", "10.244.1.0/24"]),
+    unschedulable=st.booleans(),
+    ready=st.booleans(),
+)
+PODS = st.builds(Pod, meta=metas(), spec=POD_SPECS, status=POD_STATUSES)
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.one_of(NODES, PODS, deployments(), SERVICES, SLICES))
+def test_nothing_is_lost_on_the_way_through_json(item: Object) -> None:
+    assert from_manifest(json.loads(json.dumps(to_manifest(item)))) == item
+
+
+def test_a_manifest_is_what_kubernetes_would_print() -> None:
+    service = Service(
+        ObjectMeta("web", "default", uid="u1", resource_version=7, creation_s=1.5),
+        (ServicePort(80, "http", "TCP", "http", 30080),),
+        {"app": "web"},
+        "NodePort",
+        "10.96.0.20",
+    )
+    assert to_manifest(service) == {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": "web",
+            "namespace": "default",
+            "uid": "u1",
+            "resourceVersion": "7",
+        },
+        "spec": {
+            "type": "NodePort",
+            "selector": {"app": "web"},
+            "clusterIP": "10.96.0.20",
+            "ports": [
+                {
+                    "name": "http",
+                    "protocol": "TCP",
+                    "port": 80,
+                    "targetPort": "http",
+                    "nodePort": 30080,
+                }
+            ],
+            "sessionAffinity": "None",
+            "internalTrafficPolicy": "Cluster",
+            "externalTrafficPolicy": "Cluster",
+        },
+        "testbed": {"creationSeconds": 1.5},
+    }
+
+
+def test_an_endpoint_slice_reads_as_kubernetes_writes_it() -> None:
+    item = from_manifest(
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {
+                "name": "web-abc",
+                "labels": {SERVICE_NAME_LABEL: "web"},
+                "generation": 3,
+            },
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": ["10.244.0.2"], "conditions": {"ready": False}}],
+            "ports": [{"name": "", "port": 8080}],
+        }
+    )
+    assert isinstance(item, EndpointSlice)
+    assert item.service == ("default", "web")
+    assert item.endpoints == (Endpoint(("10.244.0.2",), ready=False, serving=False),)
+
+
+def pod_with(**container: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "a"},
+        "spec": {"containers": [{"name": "a", "image": "a", **container}]},
+    }
+
+
+def service_with(**spec: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": spec}
+
+
+def test_kubernetes_fields_that_mean_nothing_here_are_fine() -> None:
+    item = from_manifest(pod_with(env=[{"name": "A"}], resources={"limits": {}}, tty=None))
+    assert isinstance(item, Pod)
+    assert item.meta.namespace == "default"
+
+
+MISTAKES: list[tuple[Any, list[str]]] = [
+    (7, ["must be a mapping, not the number 7"]),
+    ({}, ["kind is missing"]),
+    ({"kind": "Pods", "apiVersion": "v1"}, ["kind: kind 'Pods' is none of"]),
+    (
+        {"kind": "Service", "apiVersion": "v1"},
+        ["metadata is missing", "spec: a service needs at least one port"],
+    ),
+    (
+        service_with(ports=[{"port": "80"}, {"prot": 1}]),
+        [
+            "spec.ports[0].port: must be a whole number, not the text '80'",
+            "spec.ports[1].prot: unknown key 'prot' (did you mean port?)",
+            "spec.ports[1]: port is missing",
+            "spec.ports[0]: name is missing",
+            "spec.ports[1]: name is missing",
+        ],
+    ),
+    (service_with(ports=[{"port": 80}], type="nodePort"), ["did you mean NodePort?"]),
+    (service_with(ports=[{"port": 80}], clusterIP="x"), ["spec.clusterIP: 'x' is no address"]),
+    (service_with(ports=[{"port": 80}], selector={"a": 1}), ["spec.selector.a: a label is a text"]),
+    (service_with(ports=[{"port": 80}], trafficDistribution="x"), ["is not built yet"]),
+    (service_with(ports=3), ["spec.ports: must be a list, not the number 3"]),
+    (service_with(type="ExternalName"), ["spec: externalName is missing"]),
+    (
+        pod_with(readinessProbe={}),
+        ["spec.containers[0].readinessProbe: needs one of httpGet and tcpSocket"],
+    ),
+    (pod_with(livenessProbe={"tcpSocket": {}}), ["livenessProbe.tcpSocket: port is missing"]),
+    (
+        pod_with(livenessProbe={"tcpSocket": {"port": 1}, "periodSeconds": 0}),
+        ["livenessProbe.periodSeconds: must be from 0.01 to 1e9 seconds"],
+    ),
+    (pod_with(ports=[{"hostPort": 80}]), ["hostPort: this is not built yet", "containerPort is"]),
+    (pod_with(command="ls"), ["spec.containers[0].command: must be a list, not the text 'ls'"]),
+    (pod_with(args=[1]), ["spec.containers[0].args[0]: must be a text, not the number 1"]),
+]
+
+
+@pytest.mark.parametrize(("manifest", "expected"), MISTAKES, ids=lambda value: str(value)[-40:])
+def test_every_mistake_has_its_path(manifest: Any, expected: list[str]) -> None:
+    with pytest.raises(ManifestError) as caught:
+        from_manifest(manifest)
+    said = [str(mistake) for mistake in caught.value.mistakes]
+    assert len(said) == len(expected), said
+    assert all(part in text for part, text in zip(expected, said, strict=True)), said
+
+
+JUNK: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.integers(), inner)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.one_of(NODES, PODS, deployments(), SERVICES, SLICES), JUNK, st.data())
+def test_a_spoilt_manifest_is_read_or_explained(
+    item: Object, junk: Any, data: st.DataObject
+) -> None:
+    manifest: Any = to_manifest(item)
+    parent = manifest
+    while True:
+        keys = sorted(parent) if isinstance(parent, dict) else list(range(len(parent)))
+        key = data.draw(st.sampled_from(keys))
+        if not isinstance(parent[key], dict | list) or not parent[key] or data.draw(st.booleans()):
+            break
+        parent = parent[key]
+    parent[key] = junk
+    mistakes = None
+    try:
+        from_manifest(manifest)
+    except ManifestError as error:
+        mistakes = error.mistakes
+    assert mistakes is None or all(mistake.message for mistake in mistakes)

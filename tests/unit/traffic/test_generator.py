@@ -1,0 +1,263 @@
+"""The generator as a process: every outcome, both loops, kept connections, and its end."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from testbed.traffic import echo, generator
+from testbed.traffic.samples import read
+from tests.unit.traffic.conftest import Process, Spawn
+
+
+class Loads:
+    """Starts loads at a port and reads their samples."""
+
+    def __init__(self, spawn: Spawn, port: int, output: Path) -> None:
+        self._spawn, self.port, self._output = spawn, port, output
+        self.report: dict[str, Any] = {}
+
+    def start(self, url: str = "http://127.0.0.1:{port}/hostname", **spec: Any) -> Process:
+        defaults = {"source": "client", "url": url.format(port=self.port), "duration_s": 0.3}
+        config = {"spec": defaults | spec, "output": str(self._output), "resolv_conf": None}
+        process = self._spawn(generator.main, config)
+        assert process.hears() == {"ready": True}
+        assert process.hears().keys() == {"started_ns"}
+        return process
+
+    def end(self, process: Process) -> pd.DataFrame:
+        while "done" not in self.report:
+            self.report = process.hears()
+        assert process.ended() == 0
+        return read(self._output)
+
+    def samples(self, url: str = "http://127.0.0.1:{port}/hostname", **spec: Any) -> pd.DataFrame:
+        return self.end(self.start(url, **spec))
+
+
+@pytest.fixture
+def loads(spawn: Spawn, port: int, tmp_path: Path) -> Loads:
+    return Loads(spawn, port, tmp_path / "samples")
+
+
+@pytest.fixture
+def served(loads: Loads, spawn: Spawn) -> Loads:
+    pod = {"pod": "web-0", "listen": "127.0.0.1", "port": loads.port, "netns": None}
+    assert spawn(echo.main, {"pods": [pod], "log": None}).hears() == {"ready": True}
+    return loads
+
+
+@contextmanager
+def server(port: int, answer: bytes | None, reset: bool = False) -> Iterator[None]:
+    """Accepts, reads, says `answer` and closes; None: listens but never accepts."""
+    with socket.create_server(("127.0.0.1", port)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    sock, _ = listener.accept()
+                except OSError:  # shut down
+                    return
+                with sock:
+                    sock.recv(4096)
+                    sock.sendall(answer or b"")
+                    if reset:
+                        linger = b"\1\0\0\0\0\0\0\0"
+                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+        thread = threading.Thread(target=serve)
+        if answer is not None:
+            thread.start()
+        yield
+        listener.shutdown(socket.SHUT_RDWR)
+    if answer is not None:
+        thread.join()
+
+
+def outcomes(samples: pd.DataFrame) -> set[str]:
+    return set(samples["outcome"])
+
+
+@pytest.mark.parametrize("scheme", ["http", "tcp", "udp"])
+@pytest.mark.parametrize("reuse", [1, 4])
+def test_open_loop_answers(served: Loads, scheme: str, reuse: int) -> None:
+    url = f"{scheme}://127.0.0.1:{{port}}/hostname"
+    samples = served.samples(url, rate_rps=100, arrivals="constant", reuse=reuse)
+    assert len(samples) == 30
+    assert outcomes(samples) == {"ok"}
+    assert set(samples["backend"]) == {"web-0"}
+    assert set(samples["bytes"]) == {5}
+    assert samples["connection"].value_counts().max() == min(reuse, 30)
+    assert samples["src_port"].nunique() == samples["connection"].nunique()
+    assert (samples["scheduled_ns"].diff().dropna() == 10_000_000).all()
+    assert (samples["scheduled_ns"] <= samples["start_ns"]).all()
+    assert (samples["start_ns"] <= samples["first_byte_ns"]).all()
+    assert (samples["first_byte_ns"] <= samples["end_ns"]).all()
+
+
+def test_only_a_connections_first_request_has_a_handshake(served: Loads) -> None:
+    samples = served.samples(rate_rps=100, arrivals="constant", reuse=5)
+    first = ~samples.sort_values("start_ns").duplicated("connection")
+    assert samples["connected_ns"].notna()[first].all()
+    assert samples["connected_ns"].isna()[~first].all()
+
+
+def test_closed_loop_keeps_its_connections_busy(served: Loads) -> None:
+    samples = served.samples(connections=5, reuse=1_000_000, timeout_s=2)
+    assert samples["scheduled_ns"].isna().all()
+    assert samples["connection"].nunique() == 5
+    assert outcomes(samples) == {"ok"}
+
+
+def test_open_loop_spreads_over_the_connections_asked_for(served: Loads) -> None:
+    samples = served.samples(rate_rps=100, arrivals="constant", connections=3, reuse=1000)
+    assert samples["connection"].value_counts().tolist() == [10, 10, 10]
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "outcome"),
+    [
+        ("says nothing", b"", "closed"),
+        ("stops in the head", b"HTTP/1.1 200 OK\r\n", "closed"),
+        ("stops in the body", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nweb", "closed"),
+        ("sends an error", b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", "http_error"),
+        ("speaks another protocol", b"220 smtp.example ready\r\n", "http_error"),
+        ("ends the body by closing", b"HTTP/1.1 200 OK\r\n\r\nweb-0", "ok"),
+    ],
+)
+def test_servers_that_close(loads: Loads, name: str, answer: bytes, outcome: str) -> None:
+    with server(loads.port, answer):
+        assert outcomes(loads.samples(connections=1, duration_s=0.1)) == {outcome}, name
+
+
+def test_a_server_that_resets(loads: Loads) -> None:
+    with server(loads.port, b"", reset=True):
+        assert outcomes(loads.samples(connections=1, duration_s=0.1)) == {"reset"}
+
+
+@pytest.mark.parametrize("scheme", ["http", "tcp", "udp"])
+def test_nobody_listens(loads: Loads, scheme: str) -> None:
+    samples = loads.samples(f"{scheme}://127.0.0.1:{{port}}/hostname", rate_rps=50)
+    assert outcomes(samples) == {"refused"}
+    assert samples["backend"].isna().all()
+    assert samples["end_ns"].notna().all()
+
+
+def test_nobody_accepts(loads: Loads) -> None:
+    with server(loads.port, answer=None):
+        samples = loads.samples(rate_rps=50, arrivals="constant", timeout_s=0.05)
+    assert outcomes(samples) == {"timeout"}
+    assert samples["connected_ns"].notna().all()
+    waited_ns = samples["end_ns"] - samples["start_ns"]
+    assert waited_ns.between(50_000_000, 500_000_000).all()
+
+
+def test_what_is_in_flight_at_the_end_is_censored(loads: Loads) -> None:
+    with server(loads.port, answer=None):
+        samples = loads.samples(rate_rps=50, arrivals="constant", drain_s=0)
+    assert outcomes(samples) == {"censored"}
+    assert len(samples) == 15
+
+
+def test_an_open_loop_is_never_blocked(loads: Loads) -> None:
+    with server(loads.port, answer=None):
+        samples = loads.samples(rate_rps=200, arrivals="constant", connections=2, reuse=10)
+    assert len(samples) == 60
+    late_ns = samples["start_ns"] - samples["scheduled_ns"]
+    assert late_ns.median() < 20_000_000
+
+
+def test_an_address_that_the_host_does_not_have_is_the_clients_trouble(served: Loads) -> None:
+    samples = served.samples(rate_rps=50, source_addresses=["192.0.2.1"])
+    assert outcomes(samples) == {"client_error"}
+
+
+def test_source_addresses_take_turns(served: Loads) -> None:
+    addresses = ["127.0.0.2", "127.0.0.3"]
+    samples = served.samples(
+        rate_rps=100, arrivals="constant", source_addresses=addresses, close="rst"
+    )
+    assert samples["src_ip"].value_counts().to_dict() == dict.fromkeys(addresses, 15)
+
+
+def test_a_kept_connection_whose_server_dies_is_replaced(loads: Loads, spawn: Spawn) -> None:
+    pod = {"pod": "web-0", "listen": "127.0.0.1", "port": loads.port, "netns": None}
+    first = spawn(echo.main, {"pods": [pod], "log": None})
+    assert first.hears() == {"ready": True}
+    load = loads.start(rate_rps=200, duration_s=2, reuse=10_000)
+    assert "progress" in load.hears()
+    first.signal(signal.SIGKILL)
+    first.ended()
+    second = spawn(echo.main, {"pods": [pod | {"pod": "web-1"}], "log": None})
+    assert second.hears() == {"ready": True}
+    samples = loads.end(load)
+    assert {"web-0", "web-1"} == set(samples["backend"].dropna())
+    assert samples.groupby("connection")["backend"].nunique().max() == 1
+    assert outcomes(samples) <= {"ok", "refused", "reset", "closed"}
+
+
+@pytest.mark.parametrize("how", ["stop", "SIGTERM", "SIGINT", "supervisor's end"])
+def test_an_early_end_keeps_what_was_measured(served: Loads, how: str) -> None:
+    load = served.start(rate_rps=200, duration_s=3600)
+    assert "progress" in load.hears()
+    match how:
+        case "stop":
+            load.tell({"stop": True})
+        case "supervisor's end":
+            load.channel.shutdown(socket.SHUT_WR)
+        case name:
+            load.signal(signal.Signals[name])
+    samples = served.end(load)
+    assert served.report["stopped"] is True
+    assert len(samples) == served.report["requests"] > 100
+
+
+def test_sigkill_loses_nothing_that_had_ended(served: Loads, tmp_path: Path) -> None:
+    load = served.start(rate_rps=200, duration_s=3600)
+    known = load.hears()["progress"]["requests"]
+    load.signal(signal.SIGKILL)
+    load.ended()
+    assert len(read(tmp_path / "samples")) >= known > 100
+
+
+def test_equal_seeds_give_equal_schedules(served: Loads) -> None:
+    def offsets(seed: int) -> list[int]:
+        served.report = {}
+        scheduled = served.samples(rate_rps=100, seed=seed)["scheduled_ns"].sort_values()
+        return (scheduled - scheduled.iloc[0]).tolist()  # type: ignore[no-any-return]
+
+    assert offsets(1) == offsets(1) != offsets(2)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"url": "http://web/", "rate_rps": 1}, "no name server"),
+        ({"url": "ftp://web/", "rate_rps": 1}, "scheme"),
+        ({"url": "http://10.0.0.1/"}, "a load needs a rate"),
+    ],
+)
+def test_a_load_that_cannot_be_says_why(
+    spawn: Spawn, tmp_path: Path, spec: dict[str, Any], words: str
+) -> None:
+    config = {"spec": {"source": "client", **spec}, "output": str(tmp_path / "samples")}
+    process = spawn(generator.main, config)
+    answer = process.hears()
+    assert words in answer["error"]
+    assert answer["exit_code"] == 2
+
+
+def test_a_place_that_cannot_be_written_says_why(spawn: Spawn, tmp_path: Path) -> None:
+    spec = {"source": "client", "url": "http://127.0.0.1:1/", "rate_rps": 1}
+    process = spawn(generator.main, {"spec": spec, "output": str(tmp_path / "no" / "samples")})
+    answer = process.hears()
+    assert "No such file" in answer["error"]
+    assert answer["exit_code"] == 5
