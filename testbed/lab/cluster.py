@@ -22,6 +22,7 @@ from testbed.kernel import features
 from testbed.kernel.features import Feature
 from testbed.kernel.run import Shell
 from testbed.lab import proof
+from testbed.lab.backends import backend
 from testbed.lab.delayed import DelayedSource
 from testbed.lab.differences import ObjectKey, allocated, key_of, writes
 from testbed.lab.node import LabNode, NodeParts
@@ -31,17 +32,13 @@ from testbed.model.addressing import dns_ip, plan_addresses
 from testbed.model.objects import Object, Pod
 from testbed.model.shorthand import expand
 from testbed.model.topology import Topology
-from testbed.proxy.iptables import IptablesBackend
 from testbed.proxy.loop import NodeAccess, ProxyLoop
 from testbed.proxy.pace import Periods
 from testbed.proxy.ruleset import Backend
 from testbed.proxy.table import ProxyConfig
 from testbed.runtime.underlay import Underlay
-from testbed.sandbox.world import in_user_namespace
 from testbed.store import Delete, Store
 
-NFT_RULES_IN_USER_NAMESPACE = 200
-"""A transaction there has to fit 212,992 bytes: SO_SNDBUFFORCE is refused."""
 PROXY_PATIENCE_S = 1.0
 """A new node's proxy waits for all pods to be ready before it writes its first rules, until nothing has moved
 for this long."""
@@ -261,16 +258,6 @@ class Cluster:
             seed=self.name,
             lock_file=lambda node: str(locks / node),
         )
-
-
-def backend(topology: Topology) -> Backend:
-    """The back end that a topology asks for, as this user may run it."""
-    unprivileged = in_user_namespace()
-    variant = topology.proxy.iptables.variant
-    if variant == "auto":
-        variant = "legacy" if unprivileged else "nft"
-    limit = NFT_RULES_IN_USER_NAMESPACE if unprivileged and variant == "nft" else None
-    return IptablesBackend(variant, limit)
 
 
 def _fabric(topology: Topology) -> fabric_plan.Fabric:

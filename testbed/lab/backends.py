@@ -1,0 +1,45 @@
+"""Which back end spells the rules of a topology: a line per proxy mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Literal
+
+from testbed.model.topology import Topology
+from testbed.proxy.iptables import IptablesBackend
+from testbed.proxy.ruleset import Backend
+from testbed.sandbox.world import in_user_namespace
+
+NFT_RULES_IN_USER_NAMESPACE = 200
+"""A transaction there has to fit 212,992 bytes: SO_SNDBUFFORCE is refused."""
+
+Factory = Callable[[Topology, int], Backend]
+"""(topology, IP family 4 or 6) -> the back end, as this user may run it."""
+
+
+def backend(topology: Topology, family: int = 4) -> Backend:
+    """The back end that a topology asks for."""
+    return BACKENDS[topology.proxy.mode](topology, family)
+
+
+def rules_per_transaction() -> int | None:
+    """How many rules one nft transaction may hold; None: any number."""
+    return NFT_RULES_IN_USER_NAMESPACE if in_user_namespace() else None
+
+
+def iptables_variant(topology: Topology) -> Literal["nft", "legacy"]:
+    """`nft` or `legacy`, where the topology leaves it to us."""
+    variant = topology.proxy.iptables.variant
+    if variant != "auto":
+        return variant
+    return "legacy" if in_user_namespace() else "nft"
+
+
+def _iptables(topology: Topology, family: int) -> Backend:
+    variant = iptables_variant(topology)
+    return IptablesBackend(variant, rules_per_transaction() if variant == "nft" else None)
+
+
+BACKENDS: Mapping[str, Factory] = MappingProxyType({"iptables": _iptables})
+"""Proxy mode -> how its back end is made. A new mode adds its line here."""
