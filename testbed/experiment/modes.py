@@ -1,0 +1,52 @@
+"""The factor `mode`: the label that results carry, and the topology that it asks for.
+
+Labels are those of MEASURING.md: iptables-legacy, iptables-nft, nftables, ipvs/SCHEDULER,
+userspace or userspace/BALANCER, external.
+"""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from testbed.errors import UsageError
+from testbed.model.topology import Scheduler, Topology
+from testbed.spelling import did_you_mean
+
+SCHEDULERS: tuple[str, ...] = get_args(Scheduler)
+
+MODES: tuple[str, ...] = (
+    "iptables-legacy",
+    "iptables-nft",
+    "nftables",
+    *(f"ipvs/{scheduler}" for scheduler in SCHEDULERS),
+    "userspace",
+    "external",
+)
+"""Every label that needs nothing beside it."""
+
+
+def with_mode(topology: Topology, label: str) -> Topology:
+    """The topology with its proxy in that mode. Raises UsageError for a label that is none."""
+    mode, _, variety = label.partition("/")
+    if label.startswith("iptables-"):
+        mode, _, variety = label.partition("-")
+    changes = _changes(mode, variety)
+    if changes is None:
+        hint = did_you_mean(label, MODES) or f"known: {', '.join(MODES)}"
+        raise UsageError(f"no proxy mode is called {label!r}", hint)
+    # Through validation: what a label names must be what a topology may say.
+    proxy = topology.proxy.model_dump(by_alias=True) | {"mode": mode} | changes
+    return topology.model_copy(update={"proxy": type(topology.proxy).model_validate(proxy)})
+
+
+def _changes(mode: str, variety: str) -> dict[str, Any] | None:
+    """What else a mode's proxy needs to be told; None where there is no such variety."""
+    if mode == "iptables" and variety in {"legacy", "nft"}:
+        return {"iptables": {"variant": variety}}
+    if mode == "ipvs" and variety in SCHEDULERS:
+        return {"ipvs": {"scheduler": variety}}
+    if mode == "userspace" and variety:
+        return {"userspace": {"balancer": variety}}
+    if mode in {"nftables", "userspace", "external"} and not variety:
+        return {}
+    return None
