@@ -11,6 +11,7 @@ import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from testbed.errors import UsageError
@@ -72,14 +73,18 @@ def arms(design: Design) -> tuple[Factors, ...]:
 
 
 def block(design: Design, number: int, attempt: int = 0) -> tuple[Trial, ...]:
-    """Every arm once, in this block's random order. A rerun (`attempt` > 0) is shuffled anew."""
+    """Every arm once, in this block's random order. A rerun (`attempt` > 0) is shuffled anew.
+
+    All arms of a block share a seed: they meet the same arrivals and the same fault.
+    """
+    seed = _derived(design.seed, "trial", number, attempt)
     trials = [
         Trial(
             id=trial_id(number, arm, attempt),
             block=number,
             arm=arm,
             factors=factors,
-            seed=_derived(design.seed, "trial", number, arm, attempt),
+            seed=seed,
             attempt=attempt,
         )
         for arm, factors in enumerate(arms(design))
@@ -127,7 +132,7 @@ def designed(
         raise UsageError(f"no profile {profile!r}", near or f"known: {', '.join(PROFILES)}")
     changes = experiment.profiles.get(profile, Profile())
     factors = {**experiment.factors, **changes.factors}
-    factors |= chosen(experiment.factors, settings)
+    factors |= chosen(experiment.factors, settings, experiment.choices)
     count = repeats
     if count is None:
         count = changes.repeats or _default_repeats(experiment, profile)
@@ -150,11 +155,14 @@ def _default_repeats(experiment: Experiment, profile: str) -> int:
 
 
 def chosen(
-    known: Mapping[str, tuple[Value, ...]], settings: Sequence[str]
+    known: Mapping[str, tuple[Value, ...]],
+    settings: Sequence[str],
+    choices: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> dict[str, tuple[Value, ...]]:
     """Values of `--set factor=v1,v2`, typed as the experiment's own values.
 
-    Numbers may be any; a text must be one that the experiment knows. Raises UsageError.
+    Numbers may be any; a text must be one that the experiment knows: a value of `known`, or one of
+    `choices`. Raises UsageError.
     """
     picked: dict[str, tuple[Value, ...]] = {}
     for setting in settings:
@@ -166,7 +174,8 @@ def chosen(
             raise UsageError(f"--set {setting}: the experiment has no factor {name!r}", hint)
         if name in picked:
             raise UsageError(f"--set {name} is given twice", f"write {name}=v1,v2")
-        values = tuple(_typed(name, part.strip(), known[name]) for part in text.split(","))
+        may = (*known[name], *choices.get(name, ()))
+        values = tuple(_typed(name, part.strip(), may) for part in text.split(","))
         if len(set(values)) < len(values):
             raise UsageError(f"--set {setting}: names a value twice")
         picked[name] = values
@@ -180,7 +189,7 @@ def _typed(name: str, text: str, known: tuple[Value, ...]) -> Value:
             return text.lower() == "true"
         raise UsageError(f"--set {name}={text}: not true or false")
     if kind is str:
-        texts = [str(value) for value in known]
+        texts = list(dict.fromkeys(map(str, known)))
         if text in texts:
             return text
         hint = did_you_mean(text, texts) or f"known: {', '.join(texts)}"

@@ -37,8 +37,9 @@ class Experiment:
     """A checked experiment; fields are named after the module's (docs/experiments.md).
 
     `topology` is a file's path as written, or a function of the factors. What a module may leave
-    out has a default here: `arrange(topology, factors)` adapts the topology to a trial,
-    `estimate_s(factors)` says how long one takes, `measure(run)` gives the metrics of each trial.
+    out has a default here: `arrange(topology, factors)` adapts the topology to a trial, `choices`
+    are texts that `--set` may name beside a factor's own, `estimate_s(factors)` says how long a
+    trial takes, `measure(run)` gives the metrics of each.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Experiment:
     plot: Callable[[Any], Mapping[str, Any]]
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     arrange: Callable[[Any, Factors], Any] | None = None
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     estimate_s: Callable[[Factors], float] | None = None
     measure: Callable[[Any], Any] | None = None
 
@@ -143,6 +145,7 @@ def check(module: ModuleType, path: Path) -> Experiment:
         plot=given["plot"],
         profiles=given.get("PROFILES", {}),
         arrange=given.get("arrange"),
+        choices=given.get("CHOICES", {}),
         estimate_s=given.get("estimate_s"),
         measure=given.get("measure"),
     )

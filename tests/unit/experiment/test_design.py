@@ -60,10 +60,24 @@ def test_more_repeats_leave_the_first_blocks_as_they_are() -> None:
     assert longer[: 8 * 6] == list(trials(DESIGN))
 
 
-def test_ids_and_seeds_tell_trials_and_reruns_apart() -> None:
+def test_ids_tell_trials_and_reruns_apart() -> None:
     everything = [*trials(DESIGN), *block(DESIGN, 0, attempt=1)]
     assert len({trial.id for trial in everything}) == len(everything)
-    assert len({trial.seed for trial in everything}) == len(everything)
+
+
+def test_the_arms_of_a_block_share_a_seed_that_no_other_block_has() -> None:
+    blocks = [block(DESIGN, number) for number in range(8)] + [block(DESIGN, 0, attempt=1)]
+    seeds = [{trial.seed for trial in arms_of} for arms_of in blocks]
+    assert all(len(seed) == 1 for seed in seeds)
+    assert len(set.union(*seeds)) == len(blocks)
+
+
+def test_a_choice_may_be_set_though_no_arm_has_it_by_default() -> None:
+    assert chosen({"mode": ("rr",)}, ["mode=lc,rr"], {"mode": ("lc", "sh")}) == {
+        "mode": ("lc", "rr")
+    }
+    with pytest.raises(UsageError, match="no such value"):
+        chosen({"mode": ("rr",)}, ["mode=lc"])
 
 
 def test_a_stored_design_is_the_design() -> None:
