@@ -50,13 +50,15 @@ def endpoint(number: int) -> Endpoint:
 
 def cluster(services: int) -> Iterator[Object]:
     """A node, and services of one port with three endpoints each."""
-    yield Node(ObjectMeta(_NODE), internal_ip="172.18.0.2", pod_cidr="10.244.0.0/24", ready=True)
+    yield Node(
+        ObjectMeta(_NODE), internal_ips=("172.18.0.2",), pod_cidrs=("10.244.0.0/24",), ready=True
+    )
     for number in range(services):
         name = f"svc-{number}"
         yield Service(
             ObjectMeta(name, "default"),
             ports=(ServicePort(80, target_port=8080),),
-            cluster_ip=f"10.96.{number // 250}.{number % 250 + 1}",
+            cluster_ips=(f"10.96.{number // 250}.{number % 250 + 1}",),
         )
         first = number * _ENDPOINTS
         yield EndpointSlice(

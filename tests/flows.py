@@ -76,14 +76,14 @@ def cluster(plan: Plan, state: str = "base") -> tuple[Object, ...]:
 
 def nodes(plan: Plan) -> tuple[Node, ...]:
     """The plan's nodes as API objects, for tests that have no lab."""
-    return tuple(Node(ObjectMeta(name), internal_ip=ip) for name, ip in plan.nodes.items())
+    return tuple(Node(ObjectMeta(name), internal_ips=(ip,)) for name, ip in plan.nodes.items())
 
 
 def _service(name: str, ip: str, **fields: object) -> Service:
     ports = fields.pop("ports", (ServicePort(80, "http"),))
     labels = fields.pop("labels", {})
     meta = ObjectMeta(name, NAMESPACE, labels=labels)  # type: ignore[arg-type]
-    return replace(Service(meta, ports, cluster_ip=ip), **fields)  # type: ignore[arg-type]
+    return replace(Service(meta, ports, cluster_ips=(ip,)), **fields)  # type: ignore[arg-type]
 
 
 def _slice(

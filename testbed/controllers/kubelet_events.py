@@ -33,5 +33,5 @@ def kubelet_events(before: PodRecord, after: PodRecord, node: str, t_ns: int) ->
                 finished_ns=round(new.finished_s * 1e9),
             )
     if after.stage is Stage.STOPPED and before.stage is not Stage.STOPPED:
-        add("pod-removed", pod_ip=after.pod_ip)
+        add("pod-removed", pod_ip=next(iter(after.pod_ips), ""))
     return events

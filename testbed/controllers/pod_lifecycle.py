@@ -80,8 +80,8 @@ def _observe(
             changes = {"pod": pod, "evicted": record.evicted or evicted}
         case Gone():
             changes = {"gone": True}
-        case SandboxCreated(pod_ip):
-            changes = {"stage": Stage.UP, "pod_ip": pod_ip, "problem": ""}
+        case SandboxCreated(pod_ips):
+            changes = {"stage": Stage.UP, "pod_ips": pod_ips, "problem": ""}
         case SandboxFailed(message):
             retry_at_s = now_s + timing.sandbox_retry_s
             changes = {"stage": Stage.NEW, "problem": message, "retry_at_s": retry_at_s}

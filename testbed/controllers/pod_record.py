@@ -62,7 +62,7 @@ class PodRecord:
     pod: Pod
     containers: tuple[ContainerRecord, ...]
     stage: Stage = Stage.NEW
-    pod_ip: str = ""
+    pod_ips: tuple[str, ...] = ()
     problem: str = ""
     """Why its sandbox could not be made."""
     retry_at_s: float = 0.0
@@ -96,7 +96,7 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class SandboxCreated:
-    pod_ip: str
+    pod_ips: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

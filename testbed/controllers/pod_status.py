@@ -21,7 +21,7 @@ def pod_status(record: PodRecord, before: PodStatus, now_s: float) -> PodStatus:
     ready = phase == "Running" and bool(containers) and all(status.ready for status in containers)
     return PodStatus(
         phase=phase,
-        pod_ip=record.pod_ip,
+        pod_ips=record.pod_ips,
         ready=ready,
         ready_changed_s=before.ready_changed_s if ready == before.ready else now_s,
         scheduled=True,

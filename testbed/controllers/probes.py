@@ -103,7 +103,7 @@ class Prober:
 
         await keep_asking(
             probe,
-            lambda: self._ask(pod.pod_ip, container.spec, probe),
+            lambda: self._ask(pod.pod_ips[0], container.spec, probe),
             report,
             lambda: self._now_ns() / 1e9,
         )
@@ -143,18 +143,20 @@ async def ask(make_socket: MakeSocket, address: str, container: Container, probe
     port = _port(container, action.port)
     if port is None:
         return Outcome(False, f"couldn't find port: {action.port}")
-    sock = make_socket(socket.AF_INET, socket.SOCK_STREAM)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    sock = make_socket(family, socket.SOCK_STREAM)
     try:
         async with asyncio.timeout(probe.timeout_s):
             await asyncio.get_running_loop().sock_connect(sock, (address, port))
             if isinstance(action, TCPSocketAction):
                 return Outcome(True)
-            return await _http_get(sock, f"{address}:{port}", action)
+            return await _http_get(sock, where, action)
     except TimeoutError:
-        return Outcome(False, f"no answer from {address}:{port} within {probe.timeout_s:g} s")
+        return Outcome(False, f"no answer from {where} within {probe.timeout_s:g} s")
     except OSError as error:
         what = os.strerror(error.errno) if error.errno else str(error)
-        return Outcome(False, f"{address}:{port}: {what.lower()}")
+        return Outcome(False, f"{where}: {what.lower()}")
     finally:
         sock.close()
 

@@ -76,7 +76,7 @@ def _keeping(service: Service, snapshot: Snapshot) -> Service:
     ports = service.ports
     if service.type in {"NodePort", "LoadBalancer"}:
         ports = tuple(_with_node_port(port, given) for port in ports)
-    return replace(service, cluster_ip=service.cluster_ip or current.cluster_ip, ports=ports)
+    return replace(service, cluster_ips=service.cluster_ips or current.cluster_ips, ports=ports)
 
 
 def _with_node_port(port: ServicePort, given: Mapping[tuple[str, str], int]) -> ServicePort:

@@ -39,8 +39,9 @@ class Taken:
 
     def add(self, service: Service) -> None:
         """Count one more service's."""
-        if service.cluster_ip and not service.headless:
-            self.addresses[service.cluster_ip] = name_of(service)
+        for ip in service.cluster_ips:
+            if ip != "None":
+                self.addresses[ip] = name_of(service)
         for port in service.ports:
             if port.node_port:
                 self.node_ports[port.node_port, port.protocol] = name_of(service)
@@ -77,7 +78,7 @@ def allocate_next(
         return service
     allocated = replace(
         service,
-        cluster_ip=service.cluster_ip or _address(name_of(service), taken, service_cidr),
+        cluster_ips=service.cluster_ips or (_address(name_of(service), taken, service_cidr),),
     )
     taken.add(allocated)
     if service.type in {"NodePort", "LoadBalancer"}:

@@ -207,6 +207,15 @@ class Fields:
                 self.mistakes.append(Mistake(path, message, "put it in quotes"))
         return tuple(item for item in items if isinstance(item, str))
 
+    def first_and_all(self, first: str, every: str, written: tuple[str, ...]) -> tuple[str, ...]:
+        """A list that Kubernetes writes twice: `every` is all of it (read as `written`), `first` its
+        first. Either alone will do; where they differ it is noted.
+        """
+        value = self.text(first)
+        if value and written and value != written[0]:
+            self.wrong(first, f"{first} is not the first of {every}", f"leave {first} out")
+        return written or ((value,) if value else ())
+
     def child(self, key: str) -> Fields:
         """The mapping at `key`; an empty one when it is absent."""
         return Fields(self.values.get(key), (*self.path, key), self.mistakes)

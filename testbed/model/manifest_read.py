@@ -26,17 +26,17 @@ from testbed.model.pod_read import condition, deployment, pod
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 POLICIES = ("Cluster", "Local")
+IP_FAMILIES = ("IPv4", "IPv6")
+IP_FAMILY_POLICIES = ("SingleStack", "PreferDualStack", "RequireDualStack")
 
 _TOP = ("apiVersion", "kind", "metadata", "spec", "status", "testbed")
 _SERVICE_KEYS = words(
-    "type selector clusterIP externalName externalIPs ports sessionAffinity sessionAffinityConfig "
+    "type selector clusterIP clusterIPs ipFamilies ipFamilyPolicy externalName externalIPs ports "
+    "sessionAffinity sessionAffinityConfig "
     "internalTrafficPolicy externalTrafficPolicy loadBalancerSourceRanges healthCheckNodePort "
     "publishNotReadyAddresses"
 )
-_SERVICE_IGNORED = words(
-    "clusterIPs ipFamilies ipFamilyPolicy allocateLoadBalancerNodePorts loadBalancerClass "
-    "loadBalancerIP"
-)
+_SERVICE_IGNORED = words("allocateLoadBalancerNodePorts loadBalancerClass loadBalancerIP")
 _SERVICE_UNBUILT = ("trafficDistribution",)
 _SLICE_KEYS = words("apiVersion kind metadata addressType endpoints ports testbed")
 _ENDPOINT_KEYS = words("addresses conditions hostname nodeName zone targetRef")
@@ -46,13 +46,15 @@ def node(fields: Fields, _namespace: str) -> Node:
     fields.only(_TOP, ())
     spec, status = fields.child("spec"), fields.child("status")
     spec.only(("podCIDR", "podCIDRs", "unschedulable"), ("taints", "providerID"))
-    addresses = {
-        entry.text("type"): entry.text("address") for entry in status.children("addresses")
-    }
+    internal_ips = tuple(
+        entry.text("address")
+        for entry in status.children("addresses")
+        if entry.text("type") == "InternalIP"
+    )
     return Node(
         meta=meta(fields, ""),
-        internal_ip=addresses.get("InternalIP", ""),
-        pod_cidr=spec.text("podCIDR"),
+        internal_ips=internal_ips,
+        pod_cidrs=spec.first_and_all("podCIDR", "podCIDRs", spec.texts("podCIDRs")),
         unschedulable=spec.boolean("unschedulable"),
         ready=condition(status, "Ready"),
     )
@@ -65,16 +67,16 @@ def service(fields: Fields, namespace: str) -> Service:
     kind = spec.choice("type", SERVICE_TYPES, "ClusterIP")
     affinity = spec.child("sessionAffinityConfig").child("clientIP")
     ingress = fields.child("status").child("loadBalancer").children("ingress")
-    cluster_ip = spec.text("clusterIP")
-    if cluster_ip not in {"", "None"}:
-        _check_address(spec, "clusterIP", cluster_ip)
+    cluster_ips = _cluster_ips(spec)
     external_name = spec.text("externalName", required=kind == "ExternalName")
     return Service(
         meta=meta(fields, namespace),
         ports=_service_ports(spec, kind),
         selector=spec.labels("selector"),
         type=kind,
-        cluster_ip=cluster_ip,
+        cluster_ips=cluster_ips,
+        ip_families=_ip_families(spec),
+        ip_family_policy=spec.choice("ipFamilyPolicy", ("", *IP_FAMILY_POLICIES), ""),
         external_name=external_name,
         external_ips=spec.texts("externalIPs"),
         session_affinity=spec.choice("sessionAffinity", ("None", "ClientIP"), "None"),
@@ -88,10 +90,34 @@ def service(fields: Fields, namespace: str) -> Service:
     )
 
 
+def _cluster_ips(spec: Fields) -> tuple[str, ...]:
+    found = spec.first_and_all("clusterIP", "clusterIPs", spec.texts("clusterIPs"))
+    key = "clusterIPs" if spec.has("clusterIPs") else "clusterIP"
+    for ip in found:
+        if ip not in {"", "None"}:
+            _check_address(spec, key, ip)
+    if "None" in found and len(found) > 1:
+        spec.wrong(key, "None stands alone: a headless service has no addresses")
+    elif len(found) > 2 or len({":" in ip for ip in found}) < len(found):
+        spec.wrong(key, "one address per IP family", "write an IPv4 and an IPv6 address")
+    return found
+
+
+def _ip_families(spec: Fields) -> tuple[str, ...]:
+    found = spec.texts("ipFamilies")
+    for family in found:
+        if family not in IP_FAMILIES:
+            spec.wrong("ipFamilies", f"{family[:40]!r} is none of {', '.join(IP_FAMILIES)}")
+    if len(set(found)) < len(found):
+        spec.wrong("ipFamilies", "a family is named twice")
+    return found
+
+
 def _service_ports(spec: Fields, kind: str) -> tuple[ServicePort, ...]:
     entries = spec.children("ports")
     none_given = not spec.values.get("ports")
-    if none_given and kind != "ExternalName" and spec.text("clusterIP") != "None":
+    headless = "None" in {spec.text("clusterIP"), *spec.texts("clusterIPs")}
+    if none_given and kind != "ExternalName" and not headless:
         spec.wrong("ports" if spec.has("ports") else None, "a service needs at least one port")
     ports = tuple(_service_port(entry) for entry in entries)
     names: set[str] = set()

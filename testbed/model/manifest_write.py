@@ -89,13 +89,11 @@ def _object(meta: ObjectMeta, spec: Json, status: Json, own: Json) -> Json:
 
 
 def node(item: Node) -> Json:
-    spec = _full({"podCIDR": item.pod_cidr, "podCIDRs": [item.pod_cidr] if item.pod_cidr else []})
+    spec = _full({"podCIDR": item.pod_cidr, "podCIDRs": list(item.pod_cidrs)})
     if item.unschedulable:
         spec["unschedulable"] = True
     status = {
-        "addresses": [{"type": "InternalIP", "address": item.internal_ip}]
-        if item.internal_ip
-        else [],
+        "addresses": [{"type": "InternalIP", "address": ip} for ip in item.internal_ips],
         "conditions": [{"type": "Ready", "status": _when(item.ready)}],
     }
     return _object(item.meta, spec, _full(status), {})
@@ -194,7 +192,7 @@ def _pod_status(status: PodStatus) -> Json:
             "reason": status.reason,
             "message": status.message,
             "podIP": status.pod_ip,
-            "podIPs": [{"ip": status.pod_ip}] if status.pod_ip else [],
+            "podIPs": [{"ip": ip} for ip in status.pod_ips],
             "containerStatuses": [_container_status(item) for item in status.containers],
         }
     )
@@ -261,6 +259,9 @@ def _service_spec(item: Service) -> Json:
             "type": item.type,
             "selector": dict(item.selector),
             "clusterIP": item.cluster_ip,
+            "clusterIPs": list(item.cluster_ips),
+            "ipFamilies": list(item.ip_families),
+            "ipFamilyPolicy": item.ip_family_policy,
             "externalName": item.external_name,
             "externalIPs": list(item.external_ips),
             "ports": [_service_port(port) for port in item.ports],

@@ -80,10 +80,21 @@ class Node:
 
     kind: ClassVar[str] = "Node"
     meta: ObjectMeta
-    internal_ip: str = ""
-    pod_cidr: str = ""
+    internal_ips: tuple[str, ...] = ()
+    """One per IP family, the cluster's primary family first."""
+    pod_cidrs: tuple[str, ...] = ()
     unschedulable: bool = False
     ready: bool = False
+
+    @property
+    def internal_ip(self) -> str:
+        """Its address of the primary family; "" where it has none."""
+        return next(iter(self.internal_ips), "")
+
+    @property
+    def pod_cidr(self) -> str:
+        """Its pods' range of the primary family; "" where it has none."""
+        return next(iter(self.pod_cidrs), "")
 
 
 # Pod
@@ -186,7 +197,8 @@ class ContainerStatus:
 @dataclass(frozen=True, slots=True)
 class PodStatus:
     phase: str = "Pending"
-    pod_ip: str = ""
+    pod_ips: tuple[str, ...] = ()
+    """One per IP family, the cluster's primary family first."""
     ready: bool = False
     """The Ready condition."""
     ready_changed_s: float | None = None
@@ -195,6 +207,11 @@ class PodStatus:
     """Why it is where it is: Unschedulable, Evicted, CrashLoopBackOff, …"""
     message: str = ""
     containers: tuple[ContainerStatus, ...] = ()
+
+    @property
+    def pod_ip(self) -> str:
+        """Its address of the primary family; "" before it has one."""
+        return next(iter(self.pod_ips), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,14 +266,19 @@ class LoadBalancerIngress:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """`cluster_ip` is "" until allocated and "None" for a headless service."""
+    """`cluster_ips` is empty until allocated and ("None",) for a headless service."""
 
     kind: ClassVar[str] = "Service"
     meta: ObjectMeta
     ports: tuple[ServicePort, ...] = ()
     selector: Labels = field(default_factory=dict)
     type: str = "ClusterIP"
-    cluster_ip: str = ""
+    cluster_ips: tuple[str, ...] = ()
+    """One per family of `ip_families`, in that order."""
+    ip_families: tuple[str, ...] = ()
+    """IPv4, IPv6; empty until allocated, and for an ExternalName service."""
+    ip_family_policy: str = ""
+    """SingleStack, PreferDualStack or RequireDualStack; "" until allocated."""
     external_name: str = ""
     external_ips: tuple[str, ...] = ()
     session_affinity: str = "None"
@@ -267,6 +289,11 @@ class Service:
     load_balancer_ingress: tuple[LoadBalancerIngress, ...] = ()
     health_check_node_port: int = 0
     publish_not_ready_addresses: bool = False
+
+    @property
+    def cluster_ip(self) -> str:
+        """Its primary cluster address: "" until allocated, "None" for a headless service."""
+        return next(iter(self.cluster_ips), "")
 
     @property
     def headless(self) -> bool:

@@ -220,7 +220,9 @@ def _status(status: Fields, times: Fields) -> PodStatus:
     started = times.child("containersStartedSeconds")
     return PodStatus(
         phase=status.choice("phase", _PHASES, "Pending"),
-        pod_ip=status.text("podIP"),
+        pod_ips=status.first_and_all(
+            "podIP", "podIPs", tuple(entry.text("ip") for entry in status.children("podIPs"))
+        ),
         ready=condition(status, "Ready"),
         ready_changed_s=times.optional_seconds("readyChangedSeconds"),
         scheduled=condition(status, "PodScheduled"),

@@ -78,8 +78,8 @@ def node(name: str, spec: NodeSpec, address: NodeAddress) -> Node:
     zone = {ZONE_LABEL: spec.zone} if spec.zone else {}
     return Node(
         meta=ObjectMeta(name, labels={HOSTNAME_LABEL: name, **zone, **spec.labels}),
-        internal_ip=address.ip,
-        pod_cidr=address.pod_cidr,
+        internal_ips=(address.ip,),
+        pod_cidrs=(address.pod_cidr,),
         unschedulable=spec.unschedulable,
     )
 
@@ -104,7 +104,7 @@ def dns_objects(dns: DNS, cluster_ip: str) -> Iterator[Object]:
             ServicePort(DNS_PORT, "dns-tcp", "TCP", DNS_PORT),
         ),
         selector=DNS_LABELS,
-        cluster_ip=cluster_ip,
+        cluster_ips=(cluster_ip,),
     )
 
 
@@ -186,7 +186,7 @@ def service(name: str, spec: ServiceSpec, workload: Workload | None) -> Service:
         ports=tuple(_service_port(port, spec, own) for port in spec.all_ports),
         selector=selector,
         type=spec.kind,
-        cluster_ip=spec.cluster_ip,
+        cluster_ips=(spec.cluster_ip,) if spec.cluster_ip else (),
         external_name=spec.external_name,
         external_ips=spec.external_ips,
         session_affinity=spec.session_affinity,

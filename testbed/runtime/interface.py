@@ -24,9 +24,10 @@ class ContainerState:
 class PodRuntime(Protocol):
     """One node's pods. All methods are called from the supervisor's event loop."""
 
-    async def create_sandbox(self, pod: Pod) -> str:
-        """Make and wire the pod's network namespace; returns its address. Raises OutOfTimeOrRoom
-        (addresses used up) or another TestbedError; the kubelet says so in the pod's status and retries.
+    async def create_sandbox(self, pod: Pod) -> tuple[str, ...]:
+        """Make and wire the pod's network namespace; returns its addresses, one per IP family, the
+        primary one first. Raises OutOfTimeOrRoom (addresses used up) or another TestbedError; the kubelet
+        says so in the pod's status and retries.
         """
 
     async def start_container(self, pod: Pod, container: Container) -> ContainerState:

@@ -86,8 +86,8 @@ class NetnsRuntime:
         with netns.entered(namespace):
             self._netlink = netlink.Netlink()
 
-    async def create_sandbox(self, pod: Pod) -> str:
-        """Make and wire the pod's namespace; returns its address. Raises OutOfTimeOrRoom."""
+    async def create_sandbox(self, pod: Pod) -> tuple[str, ...]:
+        """Make and wire the pod's namespace; returns its addresses. Raises OutOfTimeOrRoom."""
         await self._turn(pod)
         have = self._sandboxes.get(pod.meta.uid)
         if have is None:
@@ -95,7 +95,7 @@ class NetnsRuntime:
             self._next_index += 1
             have = _Sandbox(self._wire(link), link)
             self._sandboxes[pod.meta.uid] = have
-        return str(have.link.address)
+        return (str(have.link.address),)
 
     async def start_container(self, pod: Pod, container: Container) -> ContainerState:
         """Start the container's program; returns when it serves (or has ended)."""

@@ -22,7 +22,7 @@ from testbed.traffic import echo, generator
 from testbed.traffic.samples import read
 
 DNS_IP, WEB_IP, SILENT_IP, NOBODY_IP = "127.0.0.10", "127.0.0.2", "127.0.0.11", "127.0.0.12"
-WEB = Service(ObjectMeta("web", "default"), (ServicePort(80),), cluster_ip=WEB_IP)
+WEB = Service(ObjectMeta("web", "default"), (ServicePort(80),), cluster_ips=(WEB_IP,))
 SEARCH = "search default.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n"
 
 

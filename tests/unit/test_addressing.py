@@ -121,7 +121,7 @@ def test_allocated_addresses_are_distinct_and_above_the_static_band() -> None:
 
 def test_what_one_asks_for_no_other_draws() -> None:
     drawn = allocate(service("a", 0), (), SERVICES)
-    rival = service("b", drawn.ports[0].node_port, cluster_ip=drawn.cluster_ip)
+    rival = service("b", drawn.ports[0].node_port, cluster_ips=(drawn.cluster_ip,))
     first, second = allocate_all([service("a", 0), rival], SERVICES)
     assert second == rival
     assert first.cluster_ip != rival.cluster_ip
@@ -138,7 +138,7 @@ def test_existing_services_keep_what_they_have() -> None:
 
 
 def test_headless_and_external_names_get_no_address() -> None:
-    headless = service("a", cluster_ip="None")
+    headless = service("a", cluster_ips=("None",))
     external = service("b", type="ExternalName", external_name="example.org")
     assert allocate_all([headless, external], SERVICES) == (headless, external)
 
@@ -146,19 +146,19 @@ def test_headless_and_external_names_get_no_address() -> None:
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        (service("a", cluster_ip="10.97.0.1"), "is not one of serviceCIDR"),
-        (service("a", cluster_ip="10.96.0.0"), "is not one of serviceCIDR"),
-        (service("a", cluster_ip="10.96.7.7"), "is taken by service default/other"),
+        (service("a", cluster_ips=("10.97.0.1",)), "is not one of serviceCIDR"),
+        (service("a", cluster_ips=("10.96.0.0",)), "is not one of serviceCIDR"),
+        (service("a", cluster_ips=("10.96.7.7",)), "is taken by service default/other"),
         (service("a", 30007), "node port 30007/TCP is taken by service default/other"),
         (service("a", 30008, 30008), "node port 30008/TCP is taken by service default/a"),
         (service("a", 80), "node ports are from 30000 to 32767"),
         (service("a", 30009, type="ClusterIP"), "has no node port"),
-        (service("a", 0, cluster_ip="None"), "cannot be headless"),
-        (service("a", type="ExternalName", cluster_ip="10.96.0.7"), "has no address"),
+        (service("a", 0, cluster_ips=("None",)), "cannot be headless"),
+        (service("a", type="ExternalName", cluster_ips=("10.96.0.7",)), "has no address"),
     ],
 )
 def test_what_cannot_be_had_is_refused(wanted: Service, message: str) -> None:
-    other = service("other", 30007, cluster_ip="10.96.7.7")
+    other = service("other", 30007, cluster_ips=("10.96.7.7",))
     with pytest.raises(UsageError, match=message):
         allocate(wanted, [other], SERVICES)
 

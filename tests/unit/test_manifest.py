@@ -127,7 +127,7 @@ CONTAINER_STATUSES = st.builds(
 POD_STATUSES = st.builds(
     PodStatus,
     phase=st.sampled_from(["Pending", "Running", "Succeeded", "Failed", "Unknown"]),
-    pod_ip=st.just("") | ADDRESSES,
+    pod_ips=many(ADDRESSES),
     ready=st.booleans(),
     ready_changed_s=SOME_SECONDS,
     scheduled=st.booleans(),
@@ -158,7 +158,9 @@ SERVICES = st.builds(
     ).map(tuple),
     selector=LABELS,
     type=st.sampled_from(["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]),
-    cluster_ip=st.sampled_from(["", "None", "10.96.0.7"]),
+    cluster_ips=st.sampled_from([(), ("None",), ("10.96.0.7",), ("fd00::7", "10.96.0.7")]),
+    ip_families=st.sampled_from([(), ("IPv4",), ("IPv6", "IPv4")]),
+    ip_family_policy=st.sampled_from(["", "SingleStack", "PreferDualStack", "RequireDualStack"]),
     external_name=NAMES,
     external_ips=many(ADDRESSES),
     session_affinity=st.sampled_from(["None", "ClientIP"]),
@@ -195,8 +197,8 @@ SLICES = st.builds(
 NODES = st.builds(
     Node,
     meta=metas(st.just("")),
-    internal_ip=st.just("") | ADDRESSES,
-    pod_cidr=st.sampled_from(["", "10.244.1.0/24"]),
+    internal_ips=many(ADDRESSES),
+    pod_cidrs=st.sampled_from([(), ("10.244.1.0/24",), ("fd00:1::/64", "10.244.1.0/24")]),
     unschedulable=st.booleans(),
     ready=st.booleans(),
 )
@@ -215,7 +217,7 @@ def test_a_manifest_is_what_kubernetes_would_print() -> None:
         (ServicePort(80, "http", "TCP", "http", 30080),),
         {"app": "web"},
         "NodePort",
-        "10.96.0.20",
+        ("10.96.0.20",),
     )
     assert to_manifest(service) == {
         "apiVersion": "v1",
@@ -230,6 +232,7 @@ def test_a_manifest_is_what_kubernetes_would_print() -> None:
             "type": "NodePort",
             "selector": {"app": "web"},
             "clusterIP": "10.96.0.20",
+            "clusterIPs": ["10.96.0.20"],
             "ports": [
                 {
                     "name": "http",

@@ -41,7 +41,13 @@ def pod(name: str = "web-0", labels: Mapping[str, str] | None = None, **spec: An
 def running(bare: Pod, ip: str, node_name: str = "n1", **status: Any) -> Pod:
     """The same pod as it is once it serves."""
     spec = replace(bare.spec, node_name=node_name)
-    fields = {"phase": "Running", "pod_ip": ip, "ready": True, "scheduled": True, **status}
+    fields = {
+        "phase": "Running",
+        "pod_ips": (ip,) if ip else (),
+        "ready": True,
+        "scheduled": True,
+        **status,
+    }
     return replace(bare, spec=spec, status=PodStatus(**fields))
 
 

@@ -83,13 +83,13 @@ class FakeRuntime:
         self._pods: dict[str, dict[str, ContainerState]] = {}
         self._next_pid = 100
 
-    async def create_sandbox(self, pod: Pod) -> str:
+    async def create_sandbox(self, pod: Pod) -> tuple[str, ...]:
         self.calls.append(("create", pod.meta.name))
         if self.room == 0:
             raise OutOfTimeOrRoom("no address is left in 10.244.1.0/24")
         self.room -= 1
         self._pods[pod.meta.uid] = {}
-        return f"10.244.1.{len(self._pods) + 1}"
+        return (f"10.244.1.{len(self._pods) + 1}",)
 
     async def start_container(self, pod: Pod, container: Container) -> ContainerState:
         self.calls.append(("start", pod.meta.name, container.name))

@@ -154,7 +154,7 @@ def test_services_that_get_no_slices(name: str, fields: dict[str, Any]) -> None:
 
 
 def test_a_headless_service_is_labelled_so() -> None:
-    store = stored(service(cluster_ip="None"), SERVING)
+    store = stored(service(cluster_ips=("None",)), SERVING)
     settle(store)
     assert HEADLESS_LABEL in store.list(EndpointSlice)[0].meta.labels
 

@@ -69,7 +69,7 @@ def play(script: Script, first: Pod) -> Step:
     return step
 
 
-UP: Script = [(0, SandboxCreated(IP)), (0, Started("echo", runs()))]
+UP: Script = [(0, SandboxCreated((IP,))), (0, Started("echo", runs()))]
 START = StartContainer(ECHO)
 
 STEPS: list[tuple[str, Pod, Script, tuple[Action, ...], float | None]] = [
@@ -126,7 +126,7 @@ STEPS: list[tuple[str, Pod, Script, tuple[Action, ...], float | None]] = [
     ("doomed while its sandbox is made: that is finished first", bound(),
      [(1, Seen(doomed(20)))], (), None),
     ("and then stopped, before any container starts", bound(),
-     [(1, Seen(doomed(20))), (2, SandboxCreated(IP))], (StopPod(22.0),), None),
+     [(1, Seen(doomed(20))), (2, SandboxCreated((IP,)))], (StopPod(22.0),), None),
     ("doomed while a container starts: likewise", bound(),
      [*UP[:1], (1, Seen(doomed(20))), (2, Started("echo", runs(2)))], (StopPod(22.0),), None),
     ("no restart while being stopped", bound(),

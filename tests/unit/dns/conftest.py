@@ -27,7 +27,9 @@ def server() -> Iterator[RunningServer]:
 
 @pytest.fixture
 def web() -> Service:
-    return Service(ObjectMeta("web", "default"), cluster_ip="10.96.1.1", ports=(ServicePort(80),))
+    return Service(
+        ObjectMeta("web", "default"), cluster_ips=("10.96.1.1",), ports=(ServicePort(80),)
+    )
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def pets() -> Callable[[int], tuple[Object, ...]]:
         endpoints = tuple(Endpoint((f"10.244.0.{n}",)) for n in range(1, count + 1))
         meta = ObjectMeta("pets-1", "default", labels={SERVICE_NAME_LABEL: "pets"})
         ports = (ServicePort(80),)
-        service = Service(ObjectMeta("pets", "default"), cluster_ip="None", ports=ports)
+        service = Service(ObjectMeta("pets", "default"), cluster_ips=("None",), ports=ports)
         return service, EndpointSlice(meta, endpoints)
 
     return make

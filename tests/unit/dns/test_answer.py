@@ -32,13 +32,13 @@ def slice_of(name: str, *endpoints: Endpoint, suffix: str = "1") -> EndpointSlic
 
 
 OBJECTS: tuple[Object, ...] = (
-    service("kube-dns", "kube-system", cluster_ip="10.96.0.10"),
-    service("web", cluster_ip="10.96.1.1"),
+    service("kube-dns", "kube-system", cluster_ips=("10.96.0.10",)),
+    service("web", cluster_ips=("10.96.1.1",)),
     service("pending"),
-    service("six", cluster_ip="fd00::6"),
-    service("pets", cluster_ip="None"),
-    service("empty", cluster_ip="None"),
-    service("early", cluster_ip="None", publish_not_ready_addresses=True),
+    service("six", cluster_ips=("fd00::6",)),
+    service("pets", cluster_ips=("None",)),
+    service("empty", cluster_ips=("None",)),
+    service("early", cluster_ips=("None",), publish_not_ready_addresses=True),
     service("out", type="ExternalName", external_name="www.example.com"),
     service("alias", type="ExternalName", external_name=f"WEB.default.svc.{ZONE}."),
     service("dangling", type="ExternalName", external_name=f"gone.default.svc.{ZONE}"),
@@ -201,7 +201,7 @@ def test_other_classes_are_refused() -> None:
 
 def test_a_zone_of_another_name() -> None:
     names = NameTable("Lab.Example.")
-    names.put(service("web", cluster_ip="10.96.1.1"))
+    names.put(service("web", cluster_ips=("10.96.1.1",)))
     assert answer(Question("web.default.svc.lab.example", 1), names).answers
     assert shown(answer(Question(WEB, 1), names)) == REFUSED
 

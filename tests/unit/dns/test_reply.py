@@ -23,8 +23,8 @@ EDNS = bytes.fromhex("00 0029 04d0 00 00 0000 0000")  # OPT, 1,232 bytes, versio
 
 def replier(pets: int = 3) -> Replier:
     names = NameTable()
-    names.put(Service(ObjectMeta("web", "default"), cluster_ip="10.96.1.1"))
-    names.put(Service(ObjectMeta("pets", "default"), cluster_ip="None"))
+    names.put(Service(ObjectMeta("web", "default"), cluster_ips=("10.96.1.1",)))
+    names.put(Service(ObjectMeta("pets", "default"), cluster_ips=("None",)))
     endpoints = tuple(Endpoint((f"10.244.{n // 250}.{n % 250}",)) for n in range(pets))
     meta = ObjectMeta("pets-1", "default", labels={SERVICE_NAME_LABEL: "pets"})
     names.put(EndpointSlice(meta, endpoints))
@@ -55,7 +55,7 @@ def test_a_change_drops_ready_answers() -> None:
     server = replier()
     query = encode_query(1, WEB, wire.A)
     assert asked(server, query).answers[0].data == "10.96.1.1"
-    server.names.put(Service(ObjectMeta("web", "default"), cluster_ip="10.96.1.2"))
+    server.names.put(Service(ObjectMeta("web", "default"), cluster_ips=("10.96.1.2",)))
     server.changed()
     assert asked(server, query).answers[0].data == "10.96.1.2"
 

@@ -54,7 +54,7 @@ def test_changes_reach_the_answers(server: RunningServer, web: Service) -> None:
     server.change("DELETED", web)
     gone = until(server, WEB, wire.NXDOMAIN)
     assert gone.authority[0].data.split()[2] == "2"  # the SOA's serial is the resourceVersion
-    server.change("ADDED", replace(web, cluster_ip="10.96.1.2"))
+    server.change("ADDED", replace(web, cluster_ips=("10.96.1.2",)))
     assert until(server, WEB, wire.NOERROR).answers[0].data == "10.96.1.2"
 
 

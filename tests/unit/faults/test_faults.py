@@ -101,7 +101,7 @@ class World:
 
     def __post_init__(self) -> None:
         spec = PodSpec(TWO, node_name="n1")
-        status = PodStatus("Running", "10.244.1.2", ready=True)
+        status = PodStatus("Running", ("10.244.1.2",), ready=True)
         self.store.apply([Create(Pod(ObjectMeta("web-0", "default"), spec, status))])
 
     def reach(self) -> Reach:

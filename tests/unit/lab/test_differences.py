@@ -24,7 +24,7 @@ from testbed.model.objects import (
 from testbed.store import Create, Delete, Store, Update
 
 CIDR = IPv4Network("10.96.0.0/16")
-NODE = Node(ObjectMeta("n1"), internal_ip="192.0.2.1")
+NODE = Node(ObjectMeta("n1"), internal_ips=("192.0.2.1",))
 SPEC = PodSpec((Container("main", "echo"),))
 POD = Pod(ObjectMeta("solo", "default"), SPEC)
 DEPLOYMENT = Deployment(ObjectMeta("web", "default"), 2, {}, PodTemplate({}, SPEC))
@@ -106,7 +106,7 @@ def test_a_service_that_is_no_node_port_any_more_gives_the_port_up() -> None:
 
 
 def test_an_address_that_another_service_has_is_refused() -> None:
-    taken = replace(SERVICE, meta=ObjectMeta("other", "default"), cluster_ip="10.96.0.7")
+    taken = replace(SERVICE, meta=ObjectMeta("other", "default"), cluster_ips=("10.96.0.7",))
     store, _ = applied(taken)
     with pytest.raises(UsageError, match=r"10\.96\.0\.7"):
-        allocated([replace(SERVICE, cluster_ip="10.96.0.7")], store.snapshot(), CIDR)
+        allocated([replace(SERVICE, cluster_ips=("10.96.0.7",))], store.snapshot(), CIDR)

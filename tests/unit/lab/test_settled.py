@@ -9,9 +9,9 @@ from testbed.lab.settled import missing, unready_pods
 from testbed.model.objects import Container, Node, Object, ObjectMeta, Pod, PodSpec, PodStatus
 from testbed.store import Create, Snapshot, Store
 
-NODE = Node(ObjectMeta("n1"), "192.0.2.1", "198.51.100.0/24", ready=True)
+NODE = Node(ObjectMeta("n1"), ("192.0.2.1",), ("198.51.100.0/24",), ready=True)
 SPEC = PodSpec((Container("main", "echo"),), node_name="n1")
-READY = PodStatus("Running", "198.51.100.2", ready=True, scheduled=True)
+READY = PodStatus("Running", ("198.51.100.2",), ready=True, scheduled=True)
 
 
 def pod(name: str, status: PodStatus = READY, deletion_s: float | None = None) -> Pod:

@@ -34,12 +34,12 @@ def snapshot() -> Snapshot:
     endpoints = (endpoint("web-1"), endpoint("web-0"), endpoint("web-2", ready=False))
     store.apply(
         [
-            Create(Node(ObjectMeta("n1"), internal_ip=NODE_IP)),
+            Create(Node(ObjectMeta("n1"), internal_ips=(NODE_IP,))),
             Create(
                 Service(
                     ObjectMeta("web", "default"),
                     (ServicePort(80, node_port=NODE_PORT),),
-                    cluster_ip=CLUSTER_IP,
+                    cluster_ips=(CLUSTER_IP,),
                 )
             ),
             Create(

@@ -25,7 +25,7 @@ from tests.addresses import PLAN
 IP = PLAN.pods["web-0"]
 SPEC = PodSpec((Container("main", "echo"),), node_name="n1")
 STATUS = PodStatus(
-    "Running", IP, ready=True, containers=(ContainerStatus("main", restart_count=2),)
+    "Running", (IP,), ready=True, containers=(ContainerStatus("main", restart_count=2),)
 )
 ROW = {
     "namespace": "default",
@@ -47,7 +47,7 @@ def shown(*items: Node | Pod | Service | EndpointSlice) -> dict[str, list[dict[s
 
 
 def test_a_node() -> None:
-    node = Node(ObjectMeta("n1"), PLAN.nodes["n1"], "198.51.100.0/24", ready=True)
+    node = Node(ObjectMeta("n1"), (PLAN.nodes["n1"],), ("198.51.100.0/24",), ready=True)
     assert shown(node)["nodes"] == [
         {
             "name": "n1",
@@ -72,7 +72,7 @@ def test_a_service_with_an_endpoint() -> None:
     endpoint = Endpoint((IP,), node_name="n1", target=TargetRef("default", "web-0", "u0"))
     port = ServicePort(80, "http", target_port=8080, node_port=30080)
     (row,) = shown(
-        Service(ObjectMeta("web", "default"), (port,), type="NodePort", cluster_ip="10.96.0.9"),
+        Service(ObjectMeta("web", "default"), (port,), type="NodePort", cluster_ips=("10.96.0.9",)),
         EndpointSlice(meta, (endpoint,), (EndpointPort(8080, "http"),)),
     )["services"]
     assert row == {

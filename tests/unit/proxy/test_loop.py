@@ -218,7 +218,7 @@ def crowd(size: int) -> list[Create]:
     for index in range(size):
         meta = ObjectMeta(f"crowd-{index}", NAMESPACE)
         labelled = ObjectMeta(meta.name, NAMESPACE, labels={SERVICE_NAME_LABEL: meta.name})
-        service = Service(meta, (ServicePort(80),), cluster_ip=a.crowd_ip(index))
+        service = Service(meta, (ServicePort(80),), cluster_ips=(a.crowd_ip(index),))
         endpoint = Endpoint((PLAN.pods["web-0"],), node_name="n1")
         writes += [
             Create(service),

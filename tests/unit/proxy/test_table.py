@@ -29,7 +29,7 @@ from tests.flows import nodes
 from tests.unit.proxy.states import CONFIG, snapshot_with, table_of
 
 META = ObjectMeta("web", "shop")
-SERVICE = Service(META, (ServicePort(80, "http"),), cluster_ip=a.WEB)
+SERVICE = Service(META, (ServicePort(80, "http"),), cluster_ips=(a.WEB,))
 LABELLED = ObjectMeta("web-a", "shop", labels={SERVICE_NAME_LABEL: "web"})
 READY = {pod: Endpoint((ip,), node_name=PLAN.pod_nodes[pod]) for pod, ip in PLAN.pods.items()}
 SLICE = EndpointSlice(LABELLED, (READY["web-0"], READY["web-1"]), (EndpointPort(8080, "http"),))
@@ -122,9 +122,9 @@ def test_local_endpoints_elsewhere_are_endpoints_all_the_same() -> None:
 @pytest.mark.parametrize(
     "ignored",
     [
-        replace(SERVICE, cluster_ip="None"),
-        replace(SERVICE, cluster_ip=""),
-        replace(SERVICE, cluster_ip="fd00::1"),
+        replace(SERVICE, cluster_ips=("None",)),
+        replace(SERVICE, cluster_ips=()),
+        replace(SERVICE, cluster_ips=("fd00::1",)),
         replace(SERVICE, type="ExternalName"),
         replace(SERVICE, meta=replace(META, labels={SERVICE_PROXY_NAME_LABEL: "other"})),
     ],
@@ -179,13 +179,15 @@ def written(store: Store, step: tuple[str, str, tuple[str, ...], int]) -> None:
         ip = a.crowd_ip(SERVICES.index(name))
         put(
             store,
-            Service(ObjectMeta(name, "x"), (port,), cluster_ip=ip, internal_traffic_policy=policy),
+            Service(
+                ObjectMeta(name, "x"), (port,), cluster_ips=(ip,), internal_traffic_policy=policy
+            ),
         )
     elif what.startswith("slice"):
         meta = ObjectMeta(f"{name}-{what}", "x", labels={SERVICE_NAME_LABEL: name})
         put(store, replace(SLICE, meta=meta, endpoints=tuple(READY[pod] for pod in pods)))
     elif what == "node":
-        put(store, replace(PLAN_NODE, internal_ip=PLAN.nodes["n2"]))
+        put(store, replace(PLAN_NODE, internal_ips=(PLAN.nodes["n2"],)))
     else:
         kind, target = ("Service", name) if what == "delete" else ("EndpointSlice", f"{name}-slice")
         if ("x", target) in store.snapshot().tables.get(kind, {}):
@@ -224,7 +226,7 @@ def test_a_table_derived_from_any_other_equals_the_one_from_scratch(
 def test_what_did_not_change_is_the_same_object() -> None:
     store = Store(lambda: 0.0)
     for number, name in enumerate(SERVICES):
-        put(store, Service(ObjectMeta(name, "x"), SERVICE.ports, cluster_ip=a.crowd_ip(number)))
+        put(store, Service(ObjectMeta(name, "x"), SERVICE.ports, cluster_ips=(a.crowd_ip(number),)))
         written(store, ("slice", name, ("web-0",), 0))
     before = forwarding_table(store.snapshot(), CONFIG, "n1")
     written(store, ("slice", "b", ("web-1",), 0))
