@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -158,6 +159,11 @@ def broken(label: str) -> str:
     """An arm's label with a line for each two of its factors, to fit above one plot of several."""
     parts = label.split(", ")
     return ",\n".join(", ".join(parts[at : at + 2]) for at in range(0, len(parts), 2))
+
+
+def wrapped(text: str, width: int) -> str:
+    """A long title on several lines."""
+    return "\n".join(textwrap.wrap(text, width))
 
 
 def caption_of(figure: Figure) -> str:

@@ -1,0 +1,177 @@
+"""Proxy modes side by side: how evenly each spreads connections, and what a crash costs in each."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from testbed.analysis import balance, failover, paired
+from testbed.analysis.latency import over_direct
+from testbed.analysis.paired import Measure
+from testbed.analysis.phases import HOLD_S
+from testbed.analysis.run import Finding, Run
+from testbed.errors import OutOfTimeOrRoom
+from testbed.experiment.arrange import (
+    subject_workload,
+    with_clients_on_every_node,
+    with_workload,
+    without_names,
+)
+from testbed.experiment.modes import MODES, with_mode
+from testbed.experiment.module import Factors, Profile, Value
+from testbed.experiment.trial_lab import TrialLab, has_programmed
+from testbed.kernel.features import Feature
+from testbed.model.topology import Topology
+from testbed.traffic.spec import LoadSpec
+
+QUESTION = (
+    "Does it matter which proxy mode a cluster runs: for balance, latency, and after a crash?"
+)
+HYPOTHESIS = (
+    "Against the first mode of the run, each other mode spreads connections as evenly (coefficient"
+    " of variation of the shares within 0.05), answers as fast (latency over the direct way within"
+    " 20 %), and recovers from a crashed backend as soon (within 500 ms)."
+)
+REFUTED_IF = "Some mode is shown to differ from the first by more than one of these margins."
+
+TOPOLOGY = "quickstart.yaml"
+FACTORS: dict[str, tuple[Value, ...]] = {
+    "proxy": ("iptables-legacy", "ipvs/rr", "ipvs/lc", "ipvs/sh", "ipvs/mh", "userspace"),
+    "replicas": (3,),
+    "rate_rps": (90.0,),
+    "duration_s": (10.0,),
+    "outage_rps": (30.0,),
+}
+"""`rate_rps` is of all client nodes together, `outage_rps` of each. All six modes of the first
+factor run on the packaged guest kernel; where another kernel is meant, name its modes."""
+CHOICES = {"proxy": MODES}
+REPEATS = 10
+REQUIRES = frozenset({Feature.CONNTRACK})
+TIMING = True
+PROFILES = {"smoke": Profile(repeats=5, factors={"duration_s": (6.0,)})}
+
+MEASURES = (
+    Measure("cv", "coefficient of variation of the shares", "", 0.05),
+    Measure("latency_over_direct", "latency over the direct way", "", 0.2),
+    Measure("recover_ms", "time to recover from a crash", "ms", 500.0, "recover_censored"),
+)
+OUTAGE_TIMEOUT_S = 0.5
+LEAD_IN_S = 0.5
+RELIST_S = 1.0
+"""How often the kubelet looks for dead containers: the fault falls anywhere in between."""
+PATIENCE_S = 6.0
+"""How long the withdrawal of a crashed backend may take to reach every node: a relist of 1 s, a
+sync period of 1 s, and room for a slow kernel."""
+
+SETTLE_S = 1.0
+"""What comes back after the last node's rules: requests in flight, a connection's time-out."""
+
+
+def arrange(topology: Topology, factors: Factors) -> Topology:
+    """The subject in the trial's mode, with its replicas, each a process of its own, and callers."""
+    topology = with_mode(without_names(topology), str(factors["proxy"]))
+    topology = with_workload(
+        topology, subject_workload(topology), replicas=factors["replicas"], server="process"
+    )
+    return with_clients_on_every_node(topology)
+
+
+def estimate_s(factors: Factors) -> float:
+    """How long a trial takes on average, without its lab."""
+    return float(factors["duration_s"]) + LEAD_IN_S + 2.0 + SETTLE_S + HOLD_S
+
+
+def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
+    """Poisson arrivals first; then a backend crashes under a steady stream of new connections."""
+    chance = random.Random(seed)
+    subject = lab.subject()
+    duration_s = float(factors["duration_s"])
+    share_rps = float(factors["rate_rps"]) / len(subject.clients)
+    main = LoadSpec(source="", url=subject.url(), rate_rps=share_rps, duration_s=duration_s)
+    lab.load(
+        *(
+            replace(main, source=client.name, seed=seed + number, label="main")
+            for number, client in enumerate(subject.clients)
+        ),
+        *(
+            replace(
+                main,
+                source=control.name,
+                url=subject.direct_url(subject.control_for(control)),
+                rate_rps=share_rps / 3,
+                seed=seed + 100 + number,
+                label="control",
+            )
+            for number, control in enumerate(subject.controls)
+        ),
+    )
+    outages = lab.start_loads(
+        *(
+            LoadSpec(
+                source=client.name,
+                url=subject.url(),
+                rate_rps=float(factors["outage_rps"]),
+                arrivals="constant",
+                duration_s=LEAD_IN_S + RELIST_S + 2 * PATIENCE_S + HOLD_S + SETTLE_S,
+                timeout_s=OUTAGE_TIMEOUT_S,
+                drain_s=OUTAGE_TIMEOUT_S,
+                seed=seed + 200 + number,
+                label="outage",
+            )
+            for number, client in enumerate(subject.clients)
+        )
+    )
+    victim = chance.choice(subject.backends)
+    lab.pause(LEAD_IN_S + chance.uniform(0.0, RELIST_S))
+    fault = lab.fault("crash", victim.name)
+    _watch(lab, fault.t_ns, victim.ip)
+    for load in outages:
+        load.stop()
+
+
+def _watch(lab: TrialLab, since_ns: int, ip: str) -> None:
+    """Wait until every node has programmed the withdrawal, and as long as recovery must hold."""
+    nodes = [node["name"] for node in lab.inspect()["nodes"]]
+    try:
+        withdrawn = lab.wait_event(
+            lambda event: (
+                (event.source, event.kind) == ("store", "endpoint-not-ready")
+                and event.t_ns >= since_ns
+                and event.detail.get("pod_ip") == ip
+            ),
+            PATIENCE_S,
+        )
+        for node in nodes:
+            lab.wait_event(
+                partial(has_programmed, node=node, version=withdrawn.resource_version), PATIENCE_S
+            )
+    except OutOfTimeOrRoom:
+        return  # what was not reached is recorded as censored
+    lab.pause(HOLD_S + SETTLE_S)
+
+
+def measure(run: Run) -> pd.DataFrame:
+    """Balance, latency and failover of each trial, for trials.csv."""
+    table = balance.metrics(run).merge(over_direct(run), on="trial", how="outer")
+    return table.merge(failover.metrics(run), on="trial", how="outer")
+
+
+def analyse(run: Run) -> list[Finding]:
+    """Every mode against the first, block by block, in each of the three measures."""
+    return paired.findings(paired.differences(run, measure(run), "proxy", MEASURES), HYPOTHESIS)
+
+
+def plot(run: Run) -> Mapping[str, Any]:
+    """The differences with their intervals, and the trials behind them."""
+    from testbed.report.comparison import differences, trials_by
+
+    table = measure(run)
+    return {
+        "differences": differences(run, paired.differences(run, table, "proxy", MEASURES)),
+        "trials": trials_by(run, table, "proxy", MEASURES),
+    }

@@ -1,0 +1,161 @@
+"""Arms against a baseline, block by block: what drifts over a run touches both alike.
+
+One difference per block, so that n is the number of blocks; the verdict is an equivalence test
+against a margin named before the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from testbed.analysis.equivalence import Equivalence, equivalence, verdicts
+from testbed.analysis.intervals import Interval, over_trials
+from testbed.analysis.run import Finding, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A column of the trials' metrics, compared between arms.
+
+    `margin` is in the column's unit; below it a difference does not matter. `censored` names a
+    column that says that a trial was not watched to the end of it.
+    """
+
+    column: str
+    title: str
+    unit: str
+    margin: float
+    censored: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One arm minus the baseline, in one measure; `values` has one number per block.
+
+    `ratio` is the geometric mean of arm / baseline. `censored` counts blocks that are left out
+    since one of the two never got there.
+    """
+
+    measure: Measure
+    arm: str
+    baseline: str
+    values: tuple[float, ...]
+    interval: Interval
+    ratio: Interval
+    test: Equivalence
+    censored: int
+
+
+def differences(
+    run: Run, table: pd.DataFrame, factor: str, measures: Sequence[Measure]
+) -> list[Difference]:
+    """Every value of `factor` against its first one, in every measure.
+
+    `table` has a row per trial (trial, metrics). Other factors must not vary: pairs are told by
+    their block alone.
+    """
+    joined = run.trials[["trial", "block", factor]].merge(table, on="trial")
+    order = [str(value) for value in run.meta["factors"][factor]]
+    known = [value for value in order if value in set(joined[factor].astype(str))]
+    found = []
+    for arm in known[1:]:
+        for measure in measures:
+            if measure.column in joined.columns:
+                found.append(_difference(joined, factor, (arm, known[0]), measure))
+    return found
+
+
+def _difference(
+    joined: pd.DataFrame, factor: str, pair: tuple[str, str], measure: Measure
+) -> Difference:
+    arm, baseline = pair
+    wide = _by_block(joined, factor, measure.column)[[arm, baseline]].dropna()
+    lost = pd.Series(False, index=wide.index)
+    if measure.censored and measure.censored in joined.columns:
+        marks = _by_block(joined, factor, measure.censored)[[arm, baseline]]
+        lost = marks.loc[wide.index].astype(bool).any(axis=1)
+    kept = wide[~lost]
+    values = (kept[arm] - kept[baseline]).to_numpy(dtype=float)
+    both = kept[(kept > 0).all(axis=1)]
+    return Difference(
+        measure=measure,
+        arm=arm,
+        baseline=baseline,
+        values=tuple(float(value) for value in values),
+        interval=over_trials(values),
+        ratio=over_trials((both[arm] / both[baseline]).to_numpy(dtype=float), scale="log"),
+        test=equivalence(values, 0.0, measure.margin),
+        censored=int(lost.sum()),
+    )
+
+
+def _by_block(joined: pd.DataFrame, factor: str, column: str) -> pd.DataFrame:
+    return joined.assign(**{factor: joined[factor].astype(str)}).pivot_table(
+        index="block", columns=factor, values=column, aggfunc="first", dropna=False
+    )
+
+
+def findings(found: Sequence[Difference], hypothesis: str) -> list[Finding]:
+    """An answer for each difference, Holm-corrected together: is it within its margin?"""
+    answers = verdicts([[one.test] for one in found])
+    return [
+        Finding(
+            question=f"{one.arm} against {one.baseline}: is the {one.measure.title} the same?",
+            hypothesis=hypothesis,
+            # What was left out might have decided otherwise.
+            verdict="undecided" if one.censored else verdict,
+            figures=_figures(one),
+            answer=_sentence(one),
+        )
+        for one, verdict in zip(found, answers, strict=True)
+    ]
+
+
+def _figures(one: Difference) -> Mapping[str, float | int | str | None]:
+    unit = f"_{one.measure.unit}" if one.measure.unit else ""
+    return {
+        "measure": one.measure.column,
+        "arm": one.arm,
+        "baseline": one.baseline,
+        "blocks": one.interval.n,
+        "censored_blocks": one.censored,
+        f"margin{unit}": one.measure.margin,
+        f"difference{unit}": one.interval.estimate,
+        f"difference_ci95_low{unit}": one.interval.low,
+        f"difference_ci95_high{unit}": one.interval.high,
+        "ratio": one.ratio.estimate if one.ratio.n else None,
+        "ratio_ci95_low": one.ratio.low,
+        "ratio_ci95_high": one.ratio.high,
+        "p_inside": one.test.p_inside,
+        "p_outside": one.test.p_outside,
+    }
+
+
+def _sentence(one: Difference) -> str:
+    unit = f" {one.measure.unit}" if one.measure.unit else ""
+    if not one.values:
+        return "No block in which both were watched to the end."
+    said = f"{one.interval.estimate:+.3g}{unit}"
+    interval = "too few blocks for an interval"
+    if one.interval.low is not None and one.interval.high is not None:
+        interval = f"95 % interval {one.interval.low:+.3g} to {one.interval.high:+.3g}"
+    left_out = f"; {one.censored} blocks left out, not watched to the end" if one.censored else ""
+    return (
+        f"{one.arm} minus {one.baseline}: {said}, {interval}, against a margin of "
+        f"{one.measure.margin:g}{unit}; n = {one.interval.n} blocks{left_out}."
+    )
+
+
+def standardised(one: Difference) -> tuple[float, float | None, float | None]:
+    """Estimate and limits in margins, for plots that put different measures side by side."""
+    margin = one.measure.margin
+    low, high = one.interval.low, one.interval.high
+    return (
+        one.interval.estimate / margin if one.values else float(np.nan),
+        None if low is None else low / margin,
+        None if high is None else high / margin,
+    )
