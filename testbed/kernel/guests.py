@@ -1,0 +1,78 @@
+"""Which guest kernels there are: User-Mode Linux, packaged by the distribution or built here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.errors import MissingFeature
+from testbed.kernel.search_path import with_admin_folders
+
+PACKAGED, BUILT = "packaged", "built"
+_MODULES = Path("/usr/lib/uml/modules")
+REMEDIES = {
+    PACKAGED: "apt-get install --no-install-recommends user-mode-linux",
+    BUILT: "testbed kernel build",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GuestKernel:
+    """A kernel that runs as an ordinary process. `modules` is its folder of modules, None where all
+    is built in.
+    """
+
+    name: str
+    binary: Path
+    release: str
+    modules: Path | None = None
+
+    @property
+    def label(self) -> str:
+        """As `ls` and results show it: uml 6.1.176."""
+        return f"uml {self.release}"
+
+
+def cache_folder() -> Path:
+    """Where built kernels and what was found out about kernels lie: the user's cache."""
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
+    return Path(home) / "testbed" / "kernels"
+
+
+def installed() -> tuple[GuestKernel, ...]:
+    """The guest kernels of this host, the one that can most first."""
+    return tuple(_installed())
+
+
+def best() -> GuestKernel:
+    """The guest kernel to use. Raises MissingFeature where there is none."""
+    for kernel in _installed():
+        return kernel
+    raise MissingFeature("there is no guest kernel on this host", " or ".join(REMEDIES.values()))
+
+
+def named(name: str) -> GuestKernel:
+    """The guest kernel of a name, `packaged` or `built`. Raises MissingFeature where there is none."""
+    for kernel in _installed():
+        if kernel.name == name:
+            return kernel
+    raise MissingFeature(f"there is no {name} guest kernel on this host", REMEDIES[name])
+
+
+def _installed() -> Iterator[GuestKernel]:
+    for folder in sorted(cache_folder().glob("*/linux"), reverse=True):
+        yield GuestKernel(BUILT, folder, _release(folder))
+    path = with_admin_folders(os.environ.get("PATH", os.defpath))
+    packaged = shutil.which("linux.uml", path=path)
+    if packaged is not None:
+        release = _release(Path(packaged))
+        yield GuestKernel(PACKAGED, Path(packaged), release, _MODULES / release)
+
+
+def _release(binary: Path) -> str:
+    done = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True)
+    return done.stdout.strip()

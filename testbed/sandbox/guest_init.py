@@ -1,0 +1,125 @@
+"""The first steps of PID 1 in a guest kernel: file systems, modules, the cable to the host."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from testbed.kernel import modules
+from testbed.kernel.netlink import Netlink, address, link_up, neighbour
+from testbed.sandbox.guest import GUEST, HOST, HOST_MAC, PORT, Job
+from testbed.sandbox.world import mount
+
+_MS_NOSUID, _MS_NODEV = 2, 4
+_AT_BOOT = [
+    "ipv6",
+    "veth",
+    "bridge",
+    "dummy",
+    "overlay",
+    "iptable_filter",
+    "iptable_nat",
+    "iptable_mangle",
+    "ip6table_filter",
+    "ip6table_nat",
+    "ip6table_mangle",
+    "nf_conntrack",
+    "nf_conntrack_netlink",
+    "xt_comment",
+    "xt_conntrack",
+    "xt_addrtype",
+    "xt_mark",
+    "xt_statistic",
+    "xt_recent",
+    "xt_multiport",
+    "xt_MASQUERADE",
+    "xt_nat",
+    "xt_REDIRECT",
+    "xt_set",
+    "ipt_REJECT",
+    "ip6t_REJECT",
+    "ip_set",
+    "ip_set_hash_ip",
+    "ip_set_hash_net",
+    "ip_set_hash_ipport",
+    "ip_set_hash_ipportip",
+    "ip_set_hash_ipportnet",
+    "ip_set_bitmap_port",
+    "ip_vs",
+    "sch_netem",
+]
+"""Others are loaded when something asks for them; each of those costs a program."""
+_MODPROBE_ROOT = Path("/run/kernel")
+
+
+def prepare(folder: Path) -> Job:
+    """Make the guest a place to live in. `folder` is the one that is written to; it has the job."""
+    job = Job.read(folder)
+    os.environ.clear()
+    os.environ.update(job.env)
+    _system_folders()
+    if job.modules:
+        modules.load(_AT_BOOT, Path(job.modules))
+    _scratch(folder)
+    if job.modules:
+        _modprobe(Path(job.modules))
+    _cable()
+    return job
+
+
+def hello() -> tuple[socket.socket, socket.socket]:
+    """(listener, connection to the host): who made the host's connection knows that we serve."""
+    listener = socket.create_server((str(GUEST.ip), PORT), backlog=64)
+    sock = socket.create_connection((str(HOST.ip), PORT))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener, sock
+
+
+def _system_folders() -> None:
+    mount("proc", "/proc", "proc")
+    mount("sysfs", "/sys", "sysfs")
+    if " /dev devtmpfs " not in Path("/proc/mounts").read_text():  # the kernel may have done it
+        mount("devtmpfs", "/dev", "devtmpfs")
+    for name, kind in (("pts", "devpts"), ("shm", "tmpfs")):
+        Path("/dev", name).mkdir(exist_ok=True)
+        mount(kind, f"/dev/{name}", kind, data="ptmxmode=666" if kind == "devpts" else "mode=1777")
+    for name, target in (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1")):
+        link = Path("/dev", name)
+        if not link.is_symlink():
+            link.symlink_to(target)
+
+
+def _modprobe(folder: Path) -> None:
+    """Let the kernel load what else is asked for: /lib/modules may not be there to mount on."""
+    modules_of_release = _MODPROBE_ROOT / "lib/modules" / os.uname().release
+    modules_of_release.parent.mkdir(parents=True)
+    modules_of_release.symlink_to(folder)
+    script = _MODPROBE_ROOT / "modprobe"
+    script.write_text(f'#!/bin/sh\nexec modprobe -d {_MODPROBE_ROOT} "$@"\n')
+    script.chmod(0o755)
+    Path("/proc/sys/kernel/modprobe").write_text(str(script))
+
+
+def _scratch(folder: Path) -> None:
+    """/run is empty, /tmp the host's with what is written kept here; `folder` is the host's own."""
+    mount("tmpfs", "/run", "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=755")
+    for name in ("upper", "work"):
+        Path("/run/tmp", name).mkdir(parents=True)
+    layers = "lowerdir=/tmp,upperdir=/run/tmp/upper,workdir=/run/tmp/work"
+    mount("overlay", "/tmp", "overlay", data=layers)
+    folder.mkdir(parents=True, exist_ok=True)
+    mount("none", str(folder), "hostfs", data=str(folder))
+
+
+def _cable() -> None:
+    with Netlink() as netlink:
+        wire = socket.if_nametoindex("vec0")
+        netlink.send(
+            [
+                link_up(socket.if_nametoindex("lo")),
+                link_up(wire),
+                address(GUEST, wire),
+                neighbour(HOST.ip.packed, HOST_MAC, wire),
+            ]
+        )
