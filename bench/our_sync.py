@@ -30,8 +30,9 @@ from testbed.model.objects import (
     Service,
     ServicePort,
 )
+from testbed.proxy.access import NodeAccess
 from testbed.proxy.iptables import IptablesBackend
-from testbed.proxy.loop import NodeAccess, ProxyLoop
+from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.pace import Periods
 from testbed.proxy.table import ProxyConfig
 from testbed.store import Create, Store, Update

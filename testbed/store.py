@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
@@ -61,13 +61,17 @@ Write = Create | Update | Delete
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One write as a watcher sees it: `previous` is None when added, `object` the last state."""
+    """One write as a watcher sees it: `previous` is None when added, `object` the last state.
+
+    `written_s` is the store's clock; it is no part of the value.
+    """
 
     type: str
     """ADDED, MODIFIED or DELETED."""
     object: Object
     previous: Object | None
     resource_version: int
+    written_s: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +211,7 @@ class Store:
         stored = with_meta(item, resource_version=self._version, **stamps)
         self._writable(kind)[key] = stored
         kind_of_change = "ADDED" if current is None else "MODIFIED"
-        return Change(kind_of_change, stored, current, self._version)
+        return Change(kind_of_change, stored, current, self._version, self._now_s())
 
     def _delete(self, write: Delete) -> Change | None:
         key = (write.namespace, write.name)
@@ -218,4 +222,4 @@ class Store:
             raise NotFound(f"no {write.kind} {'/'.join(filter(None, key))} to delete")
         self._version += 1
         del self._writable(write.kind)[key]
-        return Change("DELETED", current, current, self._version)
+        return Change("DELETED", current, current, self._version, self._now_s())

@@ -32,7 +32,8 @@ from testbed.model.addressing import dns_ip, plan_addresses
 from testbed.model.objects import Object, Pod
 from testbed.model.shorthand import expand
 from testbed.model.topology import Topology
-from testbed.proxy.loop import NodeAccess, ProxyLoop
+from testbed.proxy.access import NodeAccess
+from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.pace import Periods
 from testbed.proxy.ruleset import Backend
 from testbed.proxy.table import ProxyConfig

@@ -7,68 +7,25 @@ and what was done, and when it was true, goes out as `proxy`/`sync` events.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
 
-from testbed.clock import now_ns
-from testbed.command import Command
 from testbed.errors import CommandFailed, TestbedError
 from testbed.events import Event, Record
-from testbed.model.objects import EndpointSlice, Node, Service
+from testbed.model.objects import EndpointSlice, Node, Object, Service
 from testbed.proxy import stale
-from testbed.proxy.metrics import Metrics
+from testbed.proxy.access import Clock, MonotonicClock, NodeAccess, Source
+from testbed.proxy.in_force import InForce
+from testbed.proxy.metrics import Metrics, rules_written
 from testbed.proxy.pace import Pace, Periods
-from testbed.proxy.programme import Programme, Sync, next_programme, starting_point
+from testbed.proxy.programme import Programme, Sync, Taken, next_programme, starting_point
 from testbed.proxy.ruleset import Backend, Ruleset, changed_chains
+from testbed.proxy.status import ProxierStatus
 from testbed.proxy.table import ForwardingTable, ProxyConfig
-from testbed.store import Change, Snapshot, Watcher
+from testbed.store import Change, Snapshot
 
 T = TypeVar("T")
-
-
-class Source(Protocol):
-    """Where cluster state comes from: the store, or what stands between it and a node."""
-
-    def snapshot(self) -> Snapshot: ...
-
-    def watch(self, watcher: Watcher) -> Callable[[], None]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class NodeAccess:
-    """How the loop reaches its node. Both raise CommandFailed; `read` returns standard output.
-
-    `executor` runs the planning of a sync, so that a large one does not hold up the event loop.
-    """
-
-    run: Callable[[Sequence[Command]], Awaitable[None]]
-    read: Callable[[Command], Awaitable[str]]
-    executor: Executor | None = None
-
-
-class Clock(Protocol):
-    """Time as the loop needs it."""
-
-    def now_ns(self) -> int: ...
-
-    async def wait(self, event: asyncio.Event, timeout_s: float | None) -> None:
-        """Returns when the event is set or the time is up."""
-
-
-class MonotonicClock:
-    """CLOCK_MONOTONIC."""
-
-    def now_ns(self) -> int:
-        return now_ns()
-
-    async def wait(self, event: asyncio.Event, timeout_s: float | None) -> None:
-        try:
-            async with asyncio.timeout(timeout_s):
-                await event.wait()
-        except TimeoutError:
-            return
 
 
 class ProxyLoop:
@@ -90,6 +47,8 @@ class ProxyLoop:
     ) -> None:
         self.node = node
         self.metrics = Metrics()
+        self.on_programmed: Callable[[ForwardingTable], None] = lambda table: None
+        """Told of each table whose rules have come into force."""
         self._source = source
         self._backend = backend
         self._access = access
@@ -100,24 +59,22 @@ class ProxyLoop:
         self._wake = asyncio.Event()
         self._stalled = False
         self._stopping = False
-        self._forget = False
+        self._syncing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._cancel_watch: Callable[[], None] = lambda: None
         self._programmed: Programme | None = None
         self._trusted = False
         self._looked: ForwardingTable | None = None
-        self._heard = -1
-        self._last_change = 0
-        self._version = -1
-        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._in_force = InForce()
+        self._oldest_pending_ns: int | None = None
+        self._triggers_ns: list[int] = []
         self._error = ""
 
     # For the lab
 
     def start(self) -> None:
         """Begin to watch, and sync at once. Needs a running event loop."""
-        self._cancel_watch = self._source.watch(self._changed)
-        self._heard = self._source.snapshot().resource_version
+        self._listen()
         self._queue()
         self._task = asyncio.get_running_loop().create_task(self._main(), name=f"proxy-{self.node}")
         self._task.add_done_callback(self._ended)
@@ -135,13 +92,10 @@ class ProxyLoop:
 
         Raises what ended the loop, where it has ended.
         """
-        if self._in_force(resource_version):
-            return
-        if self._task is None or self._task.done():
-            raise self._ending()
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append((resource_version, waiter))
-        await waiter
+        if not self._in_force.holds(resource_version):
+            if self._task is None or self._task.done():
+                raise self._ending()
+            await self._in_force.wait(resource_version)
 
     @property
     def error(self) -> str:
@@ -151,7 +105,7 @@ class ProxyLoop:
     @property
     def resource_version(self) -> int:
         """The store's version whose rules are in force; -1 before the first sync."""
-        return self._version
+        return self._in_force.version
 
     @property
     def table(self) -> ForwardingTable | None:
@@ -163,42 +117,77 @@ class ProxyLoop:
         """The rules in force as they were planned; None before the first sync."""
         return self._programmed.rules if self._programmed else None
 
-    def stall(self) -> None:
-        """Sync no more until `resume`; changes queue up."""
+    @property
+    def status(self) -> ProxierStatus:
+        """What the proxy shows of itself now."""
+        return ProxierStatus(
+            self._config.family,
+            self._backend.name,
+            self.metrics,
+            self.table,
+            self.rules,
+            self._oldest_pending_ns,
+        )
+
+    @property
+    def stalled(self) -> bool:
+        """It was told to, and has not been told to go on."""
+        return self._stalled
+
+    async def stall(self) -> None:
+        """Sync no more until `resume`; changes queue up. Returns once no sync is under way."""
         self._stalled = True
+        async with self._syncing:
+            pass
 
     def resume(self) -> None:
-        """End a stall."""
+        """End a stall; what waits is synced as soon as its pace lets it."""
         self._stalled = False
         self._wake.set()
 
-    def restart(self) -> None:
-        """Forget everything, like a new process: what the kernel holds is read, and synced in full."""
-        self._forget = True
-        self._pace = Pace(self._pace.periods)
-        self._queue()
+    async def restart(self) -> None:
+        """Forget everything, like a new process: it lists anew, reads what the kernel holds, and syncs
+        in full. Returns when the old one is gone, after a sync that is under way.
+        """
+        async with self._syncing:
+            self._cancel_watch()
+            self._programmed, self._looked, self._trusted = None, None, False
+            self._pace = Pace(self._pace.periods)
+            self.metrics, self._triggers_ns, self._oldest_pending_ns = Metrics(), [], None
+            self._stalled = False
+            self._listen()
+            self._queue()
 
     # The loop
 
-    def _changed(self, changes: tuple[Change, ...]) -> None:
-        self._heard = changes[-1].resource_version
-        relevant = [change for change in changes if self._concerns(change)]
-        if relevant:
-            self._last_change = relevant[-1].resource_version
-            self._count(sync_proxy_rules_changes_total=len(relevant))
-            self._queue()
-        self._release_waiters()
+    def _listen(self) -> None:
+        self._cancel_watch = self._source.watch(self._changed)
+        self._in_force.heard(self._source.snapshot().resource_version, 0)
 
-    def _concerns(self, change: Change) -> bool:
-        item = change.object
-        if isinstance(item, Node):
-            return item.meta.name == self.node
-        return isinstance(item, Service | EndpointSlice)
+    def _changed(self, changes: tuple[Change, ...]) -> None:
+        slices = [change for change in changes if self._is_our_slice(change.object)]
+        services = sum(1 for change in changes if isinstance(change.object, Service))
+        own = sum(1 for change in changes if self._is_our_node(change.object))
+        concerns = len(slices) + services + own
+        if concerns:
+            self._triggers_ns += [round(change.written_s * 1e9) for change in slices]
+            self.metrics = self.metrics.heard(services, len(slices))
+            self._queue()
+        self._in_force.heard(self._source.snapshot().resource_version, concerns)
+
+    def _is_our_slice(self, item: Object) -> bool:
+        family = f"IPv{self._config.family}"
+        return isinstance(item, EndpointSlice) and item.address_type == family
+
+    def _is_our_node(self, item: Object) -> bool:
+        return isinstance(item, Node) and item.meta.name == self.node
 
     def _queue(self) -> None:
         now = self._clock.now_ns()
         self._pace = self._pace.queued(now / 1e9)
-        self.metrics = replace(self.metrics, sync_proxy_rules_last_queued_ns=now)
+        if self._oldest_pending_ns is None:
+            self._oldest_pending_ns = now
+        self.metrics = replace(self.metrics, last_queued_ns=now)
         self._wake.set()
 
     async def _main(self) -> None:
@@ -215,30 +204,39 @@ class ProxyLoop:
 
     async def _run(self) -> None:
         """One sync, its event, and whoever waited for it."""
+        async with self._syncing:
+            taken = self._take()
+            failure: CommandFailed | None = None
+            full = not self._trusted
+            try:
+                sync = await self._plan(taken.snapshot)
+                full = sync.full
+                await self._programme(sync, taken)
+            except CommandFailed as error:
+                failure = error
+                self._trusted = False
+                self.metrics = self.metrics.failed(full=full)
+            now_ns = self._clock.now_ns()
+            self.metrics = self.metrics.synced((now_ns - taken.start_ns) / 1e9, full=full)
+            self._error = "" if failure is None else str(failure)
+            self._pace = self._pace.ended(now_ns / 1e9, failed=failure is not None)
+
+    def _take(self) -> Taken:
+        """What the sync that starts now is about: all changes so far."""
         self._pace = self._pace.started()
-        snapshot = self._source.snapshot()
-        failure: CommandFailed | None = None
-        try:
-            await self._sync(snapshot)
-        except CommandFailed as error:
-            failure = error
-            self._trusted = False
-            self._count(sync_proxy_rules_iptables_restore_failures_total=1)
-        self._error = "" if failure is None else str(failure)
-        self._pace = self._pace.ended(self._clock.now_ns() / 1e9, failed=failure is not None)
-        self._release_waiters()
+        self._in_force.taking()
+        taken = Taken(
+            snapshot=self._source.snapshot(),
+            start_ns=self._clock.now_ns(),
+            queued_ns=self._oldest_pending_ns,
+            service_changes=self.metrics.service_changes_pending,
+            endpoint_changes=self.metrics.endpoint_changes_pending,
+            triggers_ns=tuple(self._triggers_ns),
+        )
+        self.metrics = self.metrics.took()
+        return taken
 
-    def _release_waiters(self) -> None:
-        for version, waiter in self._waiters:
-            if not waiter.done() and self._in_force(version):
-                waiter.set_result(None)
-        self._waiters = [item for item in self._waiters if not item[1].done()]
-
-    async def _sync(self, snapshot: Snapshot) -> None:
-        if self._forget:
-            self._programmed, self._looked, self._trusted = None, None, False
-            self._forget = False
-        sync = await self._plan(snapshot)
+    async def _programme(self, sync: Sync, taken: Taken) -> None:
         start_ns = self._clock.now_ns()
         error = ""
         try:
@@ -248,12 +246,24 @@ class ProxyLoop:
             error = str(failure)
             raise
         finally:
-            self._report(sync, start_ns, self._clock.now_ns(), error)
+            end_ns = self._clock.now_ns()
+            self._report(sync, taken, (start_ns, end_ns), error)
         self._programmed, self._trusted = sync.next, True
+        self._came_into_force(sync, taken, end_ns)
         try:
             await self._forget_stale_flows(sync.next.table)
         finally:
-            self._version = snapshot.resource_version
+            self._in_force.programmed(taken.snapshot.resource_version)
+
+    def _came_into_force(self, sync: Sync, taken: Taken, end_ns: int) -> None:
+        queued_s = self._pace.queued_s  # by changes that came meanwhile
+        self._oldest_pending_ns = None if queued_s is None else round(queued_s * 1e9)
+        del self._triggers_ns[: len(taken.triggers_ns)]
+        self.metrics = replace(
+            self.metrics.programmed(end_ns, taken.triggers_ns),
+            rules_last=rules_written(sync.commands),
+        )
+        self.on_programmed(sync.next.table)
 
     # Planning
 
@@ -287,10 +297,13 @@ class ProxyLoop:
     async def _forget_stale_flows(self, now: ForwardingTable) -> None:
         """Deletes UDP flows to endpoints that are gone. Where it fails, the next sync looks again."""
         if stale.needs_look(self._looked, now):
+            begun_ns, deleted = self._clock.now_ns(), 0
             flows = stale.parse_flows(await self._access.read(stale.LIST))
             for flow in stale.stale_flows(flows, self._looked, now):
                 await self._delete(flow)
-                self._count(conntrack_reconciler_deleted_flows_total=1)
+                deleted += 1
+            duration_s = (self._clock.now_ns() - begun_ns) / 1e9
+            self.metrics = self.metrics.reconciled(duration_s, deleted)
         self._looked = now
 
     async def _delete(self, flow: stale.Flow) -> None:
@@ -300,19 +313,17 @@ class ProxyLoop:
             if stale.NOTHING_DELETED not in failure.stderr:
                 raise
 
-    def _report(self, sync: Sync, start_ns: int, end_ns: int, error: str) -> None:
-        if not error:
-            kind = "full" if sync.full else "partial"
-            self._count(**{f"sync_{kind}_proxy_rules_count": 1})
-            self.metrics = replace(
-                self.metrics,
-                sync_proxy_rules_last_ns=end_ns,
-                sync_proxy_rules_iptables_total=tuple(sync.next.rules.count().items()),
-            )
+    def _report(self, sync: Sync, taken: Taken, interval_ns: tuple[int, int], error: str) -> None:
+        start_ns, end_ns = interval_ns
         detail = {
+            "ip_family": self.status.ip_family,
+            "queued_ns": taken.queued_ns,
+            "sync_start_ns": taken.start_ns,
             "start_ns": start_ns,
             "end_ns": end_ns,
             "full": sync.full,
+            "service_changes": taken.service_changes,
+            "endpoint_changes": taken.endpoint_changes,
             "changed_chains": sync.changed_chains,
             "commands": len(sync.commands),
             "error": error,
@@ -320,21 +331,8 @@ class ProxyLoop:
         version = sync.next.table.resource_version
         self._record(Event(end_ns, "proxy", self.node, "sync", "", version, detail))
 
-    def _count(self, **added: int) -> None:
-        self.metrics = self.metrics.plus(**added)
-
-    def _in_force(self, resource_version: int) -> bool:
-        """It is programmed, or nothing that came since what is programmed concerns this node."""
-        if self._version < 0:
-            return False
-        idle = self._last_change <= self._version
-        return resource_version <= (self._heard if idle else self._version)
-
     def _ended(self, task: asyncio.Task[None]) -> None:
-        for _, waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_exception(self._ending())
-        self._waiters = []
+        self._in_force.end(self._ending())
 
     def _ending(self) -> BaseException:
         """Why the loop does not run."""

@@ -29,6 +29,20 @@ class Sync:
     changed_chains: int
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a sync starts from. Times are CLOCK_MONOTONIC."""
+
+    snapshot: Snapshot
+    start_ns: int
+    queued_ns: int | None
+    """When the oldest change came that was not in force yet; None: there was none."""
+    service_changes: int
+    endpoint_changes: int
+    triggers_ns: tuple[int, ...]
+    """When each change of a slice was written that is not in force yet."""
+
+
 def next_programme(
     snapshot: Snapshot, config: ProxyConfig, node: str, backend: Backend, before: Programme | None
 ) -> Programme:

@@ -22,8 +22,9 @@ from testbed.model.objects import (
     Service,
     ServicePort,
 )
+from testbed.proxy.access import NodeAccess
 from testbed.proxy.iptables import IptablesBackend
-from testbed.proxy.loop import NodeAccess, ProxyLoop
+from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.pace import Periods
 from testbed.proxy.ruleset import Ruleset
 from testbed.store import Create, Delete, Store, Update
@@ -146,7 +147,7 @@ async def test_a_failed_sync_is_retried_and_mends_what_was_half_done(bench: Benc
     assert retried.detail["start_ns"] - failed.t_ns == 30 * 10**9
     assert bench.loop.rules is not None
     assert bench.held.tables["nat"] == bench.loop.rules.tables["nat"]
-    assert bench.loop.metrics.sync_proxy_rules_iptables_restore_failures_total == 1
+    assert bench.loop.metrics.sync_failures_total == 1
 
 
 @on_bench
@@ -160,7 +161,7 @@ async def test_pods_and_other_nodes_are_no_reason_to_sync(bench: Bench) -> None:
 @on_bench
 async def test_a_restart_reads_the_kernel_and_repairs_it(bench: Bench) -> None:
     bench.node.tables["nat"]["KUBE-SERVICES"].clear()
-    bench.loop.restart()
+    await bench.loop.restart()
     bench.withdraw("web")
     await bench.settled()
     assert bench.events[-1].detail["full"] is True
@@ -170,7 +171,7 @@ async def test_a_restart_reads_the_kernel_and_repairs_it(bench: Bench) -> None:
 
 @on_bench
 async def test_a_restart_without_damage_writes_nothing(bench: Bench) -> None:
-    bench.loop.restart()
+    await bench.loop.restart()
     await bench.until(lambda: len(bench.events) == 2)
     assert bench.events[1].detail["commands"] == 0
     assert bench.events[1].detail["full"] is True
@@ -178,7 +179,7 @@ async def test_a_restart_without_damage_writes_nothing(bench: Bench) -> None:
 
 @on_bench
 async def test_a_stalled_proxy_changes_nothing_until_it_resumes(bench: Bench) -> None:
-    bench.loop.stall()
+    await bench.loop.stall()
     bench.withdraw("web")
     bench.clock.at(500.0, bench.loop.resume)
     await bench.settled()
@@ -186,8 +187,75 @@ async def test_a_stalled_proxy_changes_nothing_until_it_resumes(bench: Bench) ->
 
 
 @on_bench
+async def test_a_stalled_proxy_has_something_pending_until_it_has_synced(bench: Bench) -> None:
+    assert bench.loop.status.oldest_pending_ns is None
+    await bench.loop.stall()
+    bench.withdraw("web")
+    assert bench.loop.status.oldest_pending_ns == bench.clock.now_ns()
+    assert bench.loop.metrics.endpoint_changes_pending == 1
+    bench.loop.resume()
+    await bench.settled()
+    assert bench.loop.status.oldest_pending_ns is None
+    assert bench.loop.metrics.endpoint_changes_pending == 0
+
+
+@on_bench
+async def test_a_sync_says_what_it_took_and_since_when(bench: Bench) -> None:
+    bench.clock.at(200.0, lambda: bench.withdraw("web") and None)
+    await bench.until(lambda: len(bench.events) == 2)
+    detail = bench.events[1].detail
+    assert (detail["endpoint_changes"], detail["service_changes"]) == (1, 0)
+    assert detail["queued_ns"] == detail["sync_start_ns"] == detail["start_ns"] == 200 * 10**9
+    assert detail["ip_family"] == "IPv4"
+
+
+@on_bench
+async def test_programming_is_timed_from_the_write_of_the_slice(bench: Bench) -> None:
+    bench.withdraw("web")
+    bench.withdraw("solo")
+    await bench.settled()
+    programming = bench.loop.metrics.network_programming_duration
+    waited_s = 2 * RESTORE_S + 1.0 - RESTORE_S
+    assert (programming.count, programming.sum_s) == (2, pytest.approx(2 * waited_s))
+
+
+@on_bench
+async def test_changes_of_a_sync_that_failed_are_timed_when_they_are_in_force(
+    bench: Bench,
+) -> None:
+    bench.node.failures = 1
+    bench.withdraw("web")
+    await bench.settled()
+    metrics = bench.loop.metrics
+    assert metrics.network_programming_duration.count == 1
+    assert metrics.network_programming_duration.sum_s > 30
+    assert metrics.sync_failures_total == metrics.partial_sync_failures_total == 1
+    assert metrics.sync_proxy_rules_duration.count == 3
+
+
+@on_bench
+async def test_a_restart_starts_counting_anew(bench: Bench) -> None:
+    bench.withdraw("web")
+    await bench.settled()
+    await bench.loop.restart()
+    assert bench.loop.metrics.sync_proxy_rules_duration.count == 0
+    await bench.settled()
+    await bench.until(lambda: len(bench.events) == 3)
+    assert bench.loop.metrics.sync_full_proxy_rules_duration.count == 1
+
+
+@on_bench
+async def test_each_table_in_force_is_told(bench: Bench) -> None:
+    told: list[int] = []
+    bench.loop.on_programmed = lambda table: told.append(table.resource_version)
+    version = bench.withdraw("web")
+    await bench.settled()
+    assert told == [version]
+
+
+@on_bench
 async def test_waiting_ends_with_the_proxy(bench: Bench) -> None:
-    bench.loop.stall()
+    await bench.loop.stall()
     waiting = asyncio.ensure_future(bench.loop.synced(bench.withdraw("web")))
     await asyncio.sleep(0)
     await bench.loop.stop()
@@ -206,7 +274,7 @@ async def test_udp_flows_to_a_withdrawn_endpoint_are_deleted(bench: Bench) -> No
     )
     bench.withdraw("datagram")
     await bench.settled()
-    await bench.until(lambda: bench.loop.metrics.conntrack_reconciler_deleted_flows_total == 1)
+    await bench.until(lambda: bench.loop.metrics.conntrack_reconciler_deleted_entries_total == 1)
     assert bench.node.commands[-1].argv[:2] == ("conntrack", "-D")
     assert pod in bench.node.commands[-1].argv
     assert [event.detail["error"] for event in bench.events] == ["", ""]

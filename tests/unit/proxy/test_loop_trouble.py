@@ -9,8 +9,9 @@ import pytest
 
 from testbed.command import Command
 from testbed.errors import CommandFailed, MissingFeature, TestbedError
+from testbed.proxy.access import NodeAccess
 from testbed.proxy.iptables import IptablesBackend
-from testbed.proxy.loop import NodeAccess, ProxyLoop
+from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.pace import Periods
 from testbed.store import Create, Store
 from tests.addresses import PLAN
