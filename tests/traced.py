@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from testbed.model.objects import Object, Service
-from testbed.proxy.iptables_rules import Packet
-from testbed.proxy.tracer import Outcome, Tracer
+from testbed.proxy.packet import Outcome, Packet
+from testbed.proxy.tracer import Tracer
 from tests.addresses import Plan
 from tests.flows import DROPPED, REFUSED, UNTOUCHED, Flow
 

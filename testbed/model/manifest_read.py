@@ -39,7 +39,7 @@ _SERVICE_KEYS = words(
 _SERVICE_IGNORED = words("allocateLoadBalancerNodePorts loadBalancerClass loadBalancerIP")
 _SERVICE_UNBUILT = ("trafficDistribution",)
 _SLICE_KEYS = words("apiVersion kind metadata addressType endpoints ports testbed")
-_ENDPOINT_KEYS = words("addresses conditions hostname nodeName zone targetRef")
+_ENDPOINT_KEYS = words("addresses conditions hints hostname nodeName zone targetRef")
 
 
 def node(fields: Fields, _namespace: str) -> Node:
@@ -166,7 +166,7 @@ def endpoint_slice(fields: Fields, namespace: str) -> EndpointSlice:
 
 
 def _endpoint(entry: Fields) -> Endpoint:
-    entry.only(_ENDPOINT_KEYS, ("hints", "deprecatedTopology"))
+    entry.only(_ENDPOINT_KEYS, ("deprecatedTopology",))
     addresses = entry.texts("addresses")
     if not addresses:
         entry.missing("addresses")
@@ -181,7 +181,13 @@ def _endpoint(entry: Fields) -> Endpoint:
         zone=entry.text("zone"),
         hostname=entry.text("hostname"),
         target=_target(entry),
+        for_zones=_hinted(entry, "forZones"),
+        for_nodes=_hinted(entry, "forNodes"),
     )
+
+
+def _hinted(entry: Fields, key: str) -> tuple[str, ...]:
+    return tuple(hint.text("name", required=True) for hint in entry.child("hints").children(key))
 
 
 def _target(entry: Fields) -> TargetRef | None:

@@ -321,6 +321,11 @@ def _endpoint(endpoint: Endpoint) -> Json:
         written["nodeName"] = endpoint.node_name
     if endpoint.zone:
         written["zone"] = endpoint.zone
+    hints = {"forZones": endpoint.for_zones, "forNodes": endpoint.for_nodes}
+    if any(hints.values()):
+        written["hints"] = {
+            key: [{"name": name} for name in names] for key, names in hints.items() if names
+        }
     target = endpoint.target
     if target is not None:
         reference = {"kind": "Pod", "namespace": target.namespace, "name": target.name}

@@ -321,6 +321,10 @@ class Endpoint:
     zone: str = ""
     hostname: str = ""
     target: TargetRef | None = None
+    for_zones: tuple[str, ...] = ()
+    """hints.forZones: who should use it; empty: no hint."""
+    for_nodes: tuple[str, ...] = ()
+    """hints.forNodes, likewise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,28 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from testbed.errors import TestbedError
-
-
-class UnknownRuleError(TestbedError):
-    """A rule says something that the tracer does not understand, so it cannot tell what happens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Packet:
-    """The first packet of a connection, and what the rules have done to it so far."""
-
-    protocol: str
-    """tcp, udp or sctp."""
-    src: str
-    dst: str
-    dport: int
-    mark: int = 0
-    translated: bool = False
-    """Its destination was rewritten (conntrack state DNAT)."""
-    masqueraded: bool = False
-    remembered: tuple[str, ...] = ()
-    """Lists of the `recent` match that the packet's source was put into on its way."""
+from testbed.proxy.packet import Packet, UnknownRuleError, is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +22,7 @@ class Surroundings:
     """Lists of the `recent` match that hold the packet's source already, none of them too old."""
 
     def is_local(self, ip: str) -> bool:
-        return ip in self.local_ips or ip.startswith("127.")
+        return ip in self.local_ips or is_loopback(ip)
 
 
 Match = Callable[[Packet, Surroundings], bool]

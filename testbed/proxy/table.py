@@ -6,19 +6,21 @@ Source: pkg/proxy/serviceport.go, endpointslicecache.go and topology.go of Kuber
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import cast
 
 from testbed.model.objects import (
     SERVICE_PROXY_NAME_LABEL,
+    ZONE_LABEL,
     EndpointSlice,
     Node,
     Service,
     ServicePort,
 )
-from testbed.proxy.endpoints import ServiceEndpoint, categorize, collect
+from testbed.proxy.endpoints import Categorized, Place, ServiceEndpoint, categorize, collect
+from testbed.proxy.family import addresses, contains, networks
 from testbed.proxy.names import service_port_name
 from testbed.store import Key, Snapshot
 
@@ -33,6 +35,13 @@ class ProxyConfig:
 
     cluster_cidr: str = ""
     masquerade_all: bool = False
+    family: int = 4
+    """4 or 6. Whatever has an address in a table is of this family."""
+    documented: bool = False
+    """Do what the Kubernetes documentation promises, where kube-proxy 1.36 does not."""
+    service_cidr: str = ""
+    node_port_addresses: tuple[str, ...] = ()
+    """CIDRs, or `primary`, of the node's addresses that node ports answer on; empty: as the mode does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +62,23 @@ class ServicePortEntry:
     external_ips: tuple[str, ...]
     load_balancer_ips: tuple[str, ...]
     load_balancer_source_ranges: tuple[str, ...]
-    """Empty: everybody may."""
+    """Who may use the load balancer's addresses; empty: everybody."""
+    node_in_source_ranges: bool
+    """This node may: then the load balancer's addresses may as well, which its own packets bear
+    where they are bound to the node."""
     affinity_s: int
     """sessionAffinity ClientIP's timeout; 0: none."""
     internal_local: bool
     external_local: bool
+    health_check_node_port: int
+    """0: none; only a LoadBalancer with external traffic policy Local has one."""
     cluster_endpoints: tuple[ServiceEndpoint, ...]
-    """For traffic policy Cluster: the ready ones, or else those that serve while terminating."""
+    """For traffic policy Cluster: the ready ones that topology hints leave to this node, or else those
+    that serve while terminating."""
     local_endpoints: tuple[ServiceEndpoint, ...]
     """The same for policy Local, on this node only; empty where no policy is Local."""
+    ready_endpoints: tuple[ServiceEndpoint, ...]
+    """All ready ones on any node, whatever policies and hints say."""
     serving_endpoints: tuple[ServiceEndpoint, ...]
     """Whoever may keep the connections it has: ready or terminating, not failing."""
     has_endpoints: bool
@@ -87,16 +104,24 @@ class ServicePortEntry:
 class ForwardingTable:
     """All service ports of one node, ordered by namespace, service, port name and protocol.
 
-    The fields that do not compare are what the next table is derived from.
+    The fields that do not compare are what the next table is derived from, this node's or another's.
     """
 
     node: str
+    zone: str
     node_ips: tuple[str, ...]
     config: ProxyConfig
     ports: tuple[ServicePortEntry, ...]
     known_endpoints: int
     snapshot: Snapshot = field(compare=False, repr=False)
     by_service: Mapping[Key, tuple[ServicePortEntry, ...]] = field(compare=False, repr=False)
+    of_this_node: frozenset[Key] = field(compare=False, repr=False)
+    """Services whose entries may differ from node to node: those with a policy Local, with hints, with
+    source ranges. All others' are the same objects on all nodes whose tables stem from each other."""
+
+    @property
+    def place(self) -> Place:
+        return Place(self.node, self.zone)
 
     @property
     def resource_version(self) -> int:
@@ -110,41 +135,66 @@ def forwarding_table(
     """The table of one node. With the table before, unchanged entries are the same objects as in
     it.
 
-    The result never depends on `previous`, which may stem from any other state.
+    The result never depends on `previous`, which may stem from any other state and any other node.
     """
-    if previous is None or previous.node != node:
-        changed = set(_services(snapshot))
-        by_service: dict[Key, tuple[ServicePortEntry, ...]] = {}
+    found = snapshot.get(Node, "", node)
+    zone = found.meta.labels.get(ZONE_LABEL, "") if found else ""
+    node_ips = addresses(found.internal_ips, config.family) if found else ()
+    around = _Around(config.family, Place(node, zone), node_ips)
+    if previous is None or previous.config != config:
+        by_service, of_this_node = _recomputed(
+            {}, set(), snapshot, set(_services(snapshot)), around
+        )
     else:
         changed = _changed_services(previous.snapshot, snapshot)
-        by_service = dict(previous.by_service)
-    by_service = _recomputed(by_service, snapshot, changed, node)
+        if (previous.place, previous.node_ips) != (around.place, node_ips):
+            changed |= previous.of_this_node
+        by_service, of_this_node = _recomputed(
+            dict(previous.by_service), set(previous.of_this_node), snapshot, changed, around
+        )
     ports = tuple(chain.from_iterable(by_service.values()))
-    node_object = snapshot.get(Node, "", node)
     return ForwardingTable(
         node=node,
-        node_ips=(node_object.internal_ip,) if node_object and node_object.internal_ip else (),
+        zone=zone,
+        node_ips=node_ips,
         config=config,
         ports=ports,
         known_endpoints=sum([entry.known_endpoints for entry in ports]),
         snapshot=snapshot,
         by_service=by_service,
+        of_this_node=frozenset(of_this_node),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What entries depend on beside the service and its slices."""
+
+    family: int
+    place: Place
+    node_ips: tuple[str, ...]
 
 
 def _recomputed(
     by_service: dict[Key, tuple[ServicePortEntry, ...]],
+    of_this_node: set[Key],
     snapshot: Snapshot,
-    changed: set[Key],
-    node: str,
-) -> dict[Key, tuple[ServicePortEntry, ...]]:
-    """`by_service` with the changed services decided again, ordered by key."""
+    changed: Collection[Key],
+    around: _Around,
+) -> tuple[dict[Key, tuple[ServicePortEntry, ...]], set[Key]]:
+    """`by_service` with the changed services decided again, ordered by key, and `of_this_node`."""
     services = _services(snapshot)
     slices = _slices_of(snapshot, changed)
     in_order = bool(by_service)
     for key in changed:
         service = services.get(key)
-        entries = _entries(service, slices.get(key, ()), node) if service else ()
+        entries, differs = (
+            _entries(service, slices.get(key, ()), around) if service else ((), False)
+        )
+        if differs:
+            of_this_node.add(key)
+        else:
+            of_this_node.discard(key)
         before = by_service.get(key)
         if not entries:
             by_service.pop(key, None)
@@ -153,7 +203,8 @@ def _recomputed(
             in_order = False
         elif before != entries:
             by_service[key] = _reused(before, entries)
-    return by_service if in_order else dict(sorted(by_service.items()))
+    ordered = by_service if in_order else dict(sorted(by_service.items()))
+    return ordered, of_this_node
 
 
 def _reused(
@@ -196,7 +247,7 @@ def _different(before: Mapping[Key, object], now: Mapping[Key, object]) -> Itera
     return different
 
 
-def _slices_of(snapshot: Snapshot, services: set[Key]) -> dict[Key, list[EndpointSlice]]:
+def _slices_of(snapshot: Snapshot, services: Collection[Key]) -> dict[Key, list[EndpointSlice]]:
     found: dict[Key, list[EndpointSlice]] = {}
     if services:
         for item in _slices(snapshot).values():
@@ -207,75 +258,127 @@ def _slices_of(snapshot: Snapshot, services: set[Key]) -> dict[Key, list[Endpoin
 
 
 def _is_proxied(service: Service) -> bool:
-    """Headless services, external names and those of another proxy get no rules; IPv4 only."""
+    """Headless services, external names and those of another proxy get no rules."""
     return (
         service.type != "ExternalName"
         and service.cluster_ip not in {"", "None"}
-        and ":" not in service.cluster_ip
         and SERVICE_PROXY_NAME_LABEL not in service.meta.labels
     )
 
 
 def _entries(
-    service: Service, slices: Iterable[EndpointSlice], node: str
-) -> tuple[ServicePortEntry, ...]:
+    service: Service, slices: Iterable[EndpointSlice], around: _Around
+) -> tuple[tuple[ServicePortEntry, ...], bool]:
+    """The entries of one service, and whether another node's may differ."""
     if not _is_proxied(service):
-        return ()
+        return (), False
+    common = _common(service, around)
+    if common is None:
+        return (), False
     # Slices in order of their name: which of two equal endpoints is kept must not depend on
     # history.
     ordered = sorted(slices, key=_slice_name)
-    entries = [_entry(service, port, ordered, node) for port in service.ports]
+    pairs = [_entry(service, port, common, ordered, around) for port in service.ports]
+    entries = [entry for entry, _ in pairs]
     if len(entries) > 1:
         entries.sort(key=lambda entry: (entry.port_name, entry.protocol))
-    return tuple(entries)
+    return tuple(entries), any(differs for _, differs in pairs)
 
 
 def _slice_name(item: EndpointSlice) -> str:
     return item.meta.name
 
 
-def _entry(
-    service: Service, port: ServicePort, slices: list[EndpointSlice], node: str
-) -> ServicePortEntry:
-    external_ips = _ipv4(service.external_ips)
-    load_balancer_ips = _ipv4(
-        ingress.ip
-        for ingress in service.load_balancer_ingress
-        if ingress.ip and ingress.ip_mode == "VIP"
-    )
-    internal_local = service.internal_traffic_policy == "Local"
-    accessible = bool(port.node_port or external_ips or load_balancer_ips)
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What the ports of a service share, of one family."""
+
+    cluster_ip: str
+    external_ips: tuple[str, ...]
+    load_balancer_ips: tuple[str, ...]
+    source_ranges: tuple[str, ...]
+    node_in_source_ranges: bool
+    affinity_s: int
+    internal_local: bool
+    external_local: bool
+    health_check_node_port: int
+
+
+def _common(service: Service, around: _Around) -> _Common | None:
+    """None: the service has no cluster IP of the family."""
+    family = around.family
+    cluster_ips = addresses(service.cluster_ips, family)
+    if not cluster_ips:
+        return None
     external_local = service.external_traffic_policy == "Local"
-    endpoints = categorize(
-        collect(slices, port.name, port.protocol, node),
-        use_cluster=not internal_local or accessible,
-        use_local=internal_local or (external_local and accessible),
+    has_health_check = service.type == "LoadBalancer" and external_local
+    ranges = networks(service.load_balancer_source_ranges, family)
+    if any(cidr.endswith("/0") for cidr in ranges):
+        ranges = ()
+    return _Common(
+        cluster_ip=cluster_ips[0],
+        external_ips=addresses(service.external_ips, family),
+        load_balancer_ips=addresses(
+            [
+                ingress.ip
+                for ingress in service.load_balancer_ingress
+                if ingress.ip and ingress.ip_mode == "VIP"
+            ],
+            family,
+        ),
+        source_ranges=ranges,
+        node_in_source_ranges=contains(ranges, around.node_ips),
+        affinity_s=(
+            service.session_affinity_timeout_s if service.session_affinity == "ClientIP" else 0
+        ),
+        internal_local=service.internal_traffic_policy == "Local",
+        external_local=external_local,
+        health_check_node_port=service.health_check_node_port if has_health_check else 0,
     )
+
+
+def _entry(
+    service: Service,
+    port: ServicePort,
+    common: _Common,
+    slices: list[EndpointSlice],
+    around: _Around,
+) -> tuple[ServicePortEntry, bool]:
+    accessible = bool(port.node_port or common.external_ips or common.load_balancer_ips)
+    use_local = common.internal_local or (common.external_local and accessible)
+    endpoints = categorize(
+        collect(slices, port.name, port.protocol, around.family),
+        around.place,
+        use_cluster=not common.internal_local or accessible,
+        use_local=use_local,
+    )
+    differs = use_local or endpoints.hinted or bool(common.source_ranges)
+    return _spelt(service, port, common, endpoints), differs
+
+
+def _spelt(
+    service: Service, port: ServicePort, common: _Common, endpoints: Categorized
+) -> ServicePortEntry:
     return ServicePortEntry(
         namespace=service.meta.namespace,
         service=service.meta.name,
         port_name=port.name,
         protocol=port.protocol.lower(),
-        cluster_ip=service.cluster_ip,
+        cluster_ip=common.cluster_ip,
         port=port.port,
         node_port=port.node_port,
-        external_ips=external_ips,
-        load_balancer_ips=load_balancer_ips,
-        load_balancer_source_ranges=_ipv4(service.load_balancer_source_ranges),
-        affinity_s=_affinity_s(service),
-        internal_local=internal_local,
-        external_local=external_local,
+        external_ips=common.external_ips,
+        load_balancer_ips=common.load_balancer_ips,
+        load_balancer_source_ranges=common.source_ranges,
+        node_in_source_ranges=common.node_in_source_ranges,
+        affinity_s=common.affinity_s,
+        internal_local=common.internal_local,
+        external_local=common.external_local,
+        health_check_node_port=common.health_check_node_port,
         cluster_endpoints=endpoints.cluster,
         local_endpoints=endpoints.local,
+        ready_endpoints=endpoints.ready,
         serving_endpoints=endpoints.serving,
         has_endpoints=endpoints.usable_anywhere,
         known_endpoints=endpoints.known,
     )
-
-
-def _affinity_s(service: Service) -> int:
-    return service.session_affinity_timeout_s if service.session_affinity == "ClientIP" else 0
-
-
-def _ipv4(addresses: Iterable[str]) -> tuple[str, ...]:
-    return tuple(address for address in addresses if ":" not in address)

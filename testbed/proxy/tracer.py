@@ -10,36 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from testbed.proxy.iptables_restore import BUILT_IN
 from testbed.proxy.iptables_rules import (
     TERMINAL,
-    Packet,
     Rule,
     Surroundings,
-    UnknownRuleError,
     parse_rule,
 )
-
-Verdict = Literal["accepted", "rejected", "dropped"]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One way it may end. `packet` is as it leaves the rules, `rules` are those it matched, in
-    order.
-    """
-
-    probability: float
-    verdict: Verdict
-    packet: Packet
-    rules: tuple[str, ...]
-
-    @property
-    def destination(self) -> str:
-        """`ip:port` that the packet goes to."""
-        return f"{self.packet.dst}:{self.packet.dport}"
+from testbed.proxy.packet import Outcome, Packet, UnknownRuleError, Verdict, split_host_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +148,8 @@ class Tracer:
                 replace(state, packet=replace(packet, mark=_marked(packet.mark, target.argument)))
             ]
         if target.name == "DNAT":
-            ip, _, port = target.argument.partition(":")
-            packet = replace(packet, dst=ip, dport=int(port), translated=True)
+            ip, port = split_host_port(target.argument)
+            packet = replace(packet, dst=ip, dport=port, translated=True)
         elif target.name == "MASQUERADE":
             packet = replace(packet, masqueraded=True)
         return [replace(state, packet=packet, verdict=target.name)]

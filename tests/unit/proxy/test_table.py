@@ -54,9 +54,9 @@ def test_endpoints_are_ordered_by_their_text_as_kube_proxy_orders_them() -> None
     assert PLAN.pods["web-2"].endswith(".9")
 
 
-def test_an_endpoint_knows_whether_it_is_on_this_node() -> None:
+def test_an_endpoint_knows_its_node() -> None:
     found = entry(SERVICE, SLICE, node="n2")
-    assert [endpoint.is_local for endpoint in found.cluster_endpoints] == [False, True]
+    assert [endpoint.node for endpoint in found.cluster_endpoints] == ["n1", "n2"]
 
 
 def test_only_the_first_address_of_an_endpoint_counts() -> None:

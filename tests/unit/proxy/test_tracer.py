@@ -8,7 +8,8 @@ import pytest
 
 from testbed.proxy.iptables import IptablesBackend
 from testbed.proxy.iptables_restore import RuleSyntaxError, parse_tables
-from testbed.proxy.iptables_rules import Packet, UnknownRuleError, parse_rule
+from testbed.proxy.iptables_rules import parse_rule
+from testbed.proxy.packet import Packet, UnknownRuleError
 from testbed.proxy.table import ForwardingTable
 from testbed.proxy.tracer import Tracer
 from tests import addresses as a
