@@ -21,16 +21,22 @@ class Source(Protocol):
     def watch(self, watcher: Watcher) -> Callable[[], None]: ...
 
 
+async def nothing_else() -> None:
+    """A proxy that is rules and nothing else."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeAccess:
-    """How the loop reaches its node. Both raise CommandFailed; `read` returns standard output.
+    """How the loop reaches its node. `run` and `read` raise CommandFailed; `read` returns standard output.
 
-    `executor` runs the planning of a sync, so that a large one does not hold up the event loop.
+    `executor` runs the planning of a sync, so that a large one does not hold up the event loop. `restart`
+    ends what is part of the proxy and no rule, where there is something: a process that copies.
     """
 
     run: Callable[[Sequence[Command]], Awaitable[None]]
     read: Callable[[Command], Awaitable[str]]
     executor: Executor | None = None
+    restart: Callable[[], Awaitable[None]] = nothing_else
 
 
 class Clock(Protocol):

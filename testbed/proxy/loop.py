@@ -117,6 +117,10 @@ class ProxyLoop:
         """The rules in force as they were planned; None before the first sync."""
         return self._programmed.rules if self._programmed else None
 
+    async def observed(self) -> str:
+        """What the node holds now, as its tools print it. Raises CommandFailed."""
+        return await self._access.read(self._backend.observe())
+
     @property
     def status(self) -> ProxierStatus:
         """What the proxy shows of itself now."""
@@ -151,6 +155,7 @@ class ProxyLoop:
         """
         async with self._syncing:
             self._cancel_watch()
+            await self._access.restart()
             self._programmed, self._looked, self._trusted = None, None, False
             self._pace = Pace(self._pace.periods)
             self.metrics, self._triggers_ns, self._oldest_pending_ns = Metrics(), [], None

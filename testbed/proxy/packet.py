@@ -9,7 +9,8 @@ from typing import Literal, Protocol
 
 from testbed.errors import TestbedError
 
-Verdict = Literal["accepted", "rejected", "dropped"]
+Verdict = Literal["accepted", "rejected", "dropped", "closed"]
+"""closed: a process on the node accepts it and closes it, having nowhere to send it."""
 
 
 class UnknownRuleError(TestbedError):

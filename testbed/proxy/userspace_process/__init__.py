@@ -1,0 +1,1 @@
+"""The userspace proxy's process ■: one epoll loop per node that accepts, picks, dials and copies."""
