@@ -39,7 +39,8 @@ class Experiment:
     `topology` is a file's path as written, or a function of the factors. What a module may leave
     out has a default here: `arrange(topology, factors)` adapts the topology to a trial, `choices`
     are texts that `--set` may name beside a factor's own, `estimate_s(factors)` says how long a
-    trial takes, `measure(run)` gives the metrics of each.
+    trial takes, `keep_rules` whether results hold every node's rules before and after each,
+    `measure(run)` gives the metrics of each.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Experiment:
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     arrange: Callable[[Any, Factors], Any] | None = None
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    keep_rules: bool = True
     estimate_s: Callable[[Factors], float] | None = None
     measure: Callable[[Any], Any] | None = None
 
@@ -146,6 +148,7 @@ def check(module: ModuleType, path: Path) -> Experiment:
         profiles=given.get("PROFILES", {}),
         arrange=given.get("arrange"),
         choices=given.get("CHOICES", {}),
+        keep_rules=given.get("KEEP_RULES", True),
         estimate_s=given.get("estimate_s"),
         measure=given.get("measure"),
     )

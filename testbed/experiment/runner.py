@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 from testbed.errors import CheckFailed, MissingFeature, NotBuiltYet, TestbedError, UsageError
@@ -118,7 +119,7 @@ class Runner:
 
     def _measure(self, trial: Trial, lab: Lab) -> TrialRecord:
         view = lab.inspect()
-        nodes = [node["name"] for node in view["nodes"]]
+        nodes = [node["name"] for node in view["nodes"]] if self._experiment.keep_rules else []
         before = {node: lab.rules(node) for node in nodes}
         lab.start_recording()
         started_ns = lab.now_ns()
@@ -135,7 +136,7 @@ class Runner:
             ended_ns=ended_ns,
             events=(
                 Event(started_ns, "lab", "", "trial-start", trial.id),
-                *record.events,
+                *sorted((*record.events, *trial_lab.notes), key=attrgetter("t_ns")),
                 Event(ended_ns, "lab", "", "trial-end", trial.id),
             ),
         )

@@ -67,7 +67,7 @@ def where(namespace: str, name: str) -> str:
 
 
 def subject_of(view: Mapping[str, Any]) -> Subject:
-    """The first service outside kube-system that has endpoints; clients in the order of nodes.
+    """The first service outside kube-system that has pods behind it; clients in the order of nodes.
 
     Raises UsageError where the lab has no such service, or no pod beside its backends.
     """
@@ -78,6 +78,8 @@ def subject_of(view: Mapping[str, Any]) -> Subject:
             continue
         behind = {endpoint["ip"] for endpoint in endpoints}
         backends = tuple(pod for pod in pods.values() if pod.ip in behind)
+        if not backends:
+            continue  # endpoints written by hand, with no pod behind them
         callers = [
             pod
             for name, pod in sorted(pods.items())

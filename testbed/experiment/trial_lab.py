@@ -129,6 +129,7 @@ class TrialLab:
         self._lab = lab
         self._cpu = generator_cpu
         self._loads: list[RunningLoad] = []
+        self._notes: list[Event] = []
 
     def subject(self) -> Subject:
         """The service that the lab is about, its backends, and the pods that call it.
@@ -194,6 +195,15 @@ class TrialLab:
     def wait_event(self, predicate: Callable[[Event], bool], timeout_s: float) -> Event:
         """The first event, past or to come, that `predicate` accepts. Raises OutOfTimeOrRoom."""
         return self._lab.wait_event(predicate, timeout_s)
+
+    def note(self, kind: str, **detail: Any) -> None:
+        """Record something that the trial itself measured, as an event of source `trial`."""
+        self._notes.append(Event(self._lab.now_ns(), "trial", "", kind, "", 0, detail))
+
+    @property
+    def notes(self) -> tuple[Event, ...]:
+        """What `note` has recorded."""
+        return tuple(self._notes)
 
     def pause(self, seconds: float) -> None:
         """Let the lab run by itself for a while."""
