@@ -28,6 +28,8 @@ class Feature(StrEnum):
     BRIDGE = "bridge"
     IPTABLES_NFT = "iptables-nft"
     IPTABLES_LEGACY = "iptables-legacy"
+    IP6TABLES_NFT = "ip6tables-nft"
+    IP6TABLES_LEGACY = "ip6tables-legacy"
     CONNTRACK = "conntrack"
     NFTABLES = "nftables"
     IPVS = "ipvs"
@@ -69,17 +71,22 @@ class FeatureStatus:
 
 _SERVICE_RULES = (
     "-m comment --comment x -m statistic --mode random --probability 0.5 -p tcp -m tcp"
-    " -j DNAT --to-destination 10.0.0.1:80"
+    " -j DNAT --to-destination"
 )
 _MASQUERADE = (
     "-m mark ! --mark 0x4000/0x4000 -m addrtype --dst-type LOCAL -j MASQUERADE --random-fully"
 )
 
 
-def _iptables(variant: str) -> Trial:
-    tool = f"iptables-{variant}"
-    line = f"{tool} -t nat -A OUTPUT {_SERVICE_RULES} && {tool} -t nat -A POSTROUTING {_MASQUERADE}"
-    return Trial(f"proxy.mode iptables, variant {variant}", line, tool, "iptables")
+def _iptables(variant: str, family: int = 4) -> Trial:
+    tool, target = {4: ("iptables", "10.0.0.1:80"), 6: ("ip6tables", "[fd00::1]:80")}[family]
+    tool = f"{tool}-{variant}"
+    line = (
+        f"{tool} -t nat -A OUTPUT {_SERVICE_RULES} {target}"
+        f" && {tool} -t nat -A POSTROUTING {_MASQUERADE}"
+    )
+    where = " over IPv6" if family == 6 else ""
+    return Trial(f"proxy.mode iptables, variant {variant}{where}", line, tool, "iptables")
 
 
 def _link(kind: str, needed_for: str) -> Trial:
@@ -99,6 +106,8 @@ TRIALS: Mapping[Feature, Trial] = {
     Feature.BRIDGE: _link("bridge", "every lab: the switch between nodes"),
     Feature.IPTABLES_NFT: _iptables("nft"),
     Feature.IPTABLES_LEGACY: _iptables("legacy"),
+    Feature.IP6TABLES_NFT: _iptables("nft", 6),
+    Feature.IP6TABLES_LEGACY: _iptables("legacy", 6),
     Feature.CONNTRACK: Trial(
         "stale UDP entries, the kernel's own picks", "conntrack -L", "conntrack", "conntrack"
     ),

@@ -6,9 +6,13 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal
 
+from testbed.lab.companion import CompanionSpec
 from testbed.model.topology import Topology
 from testbed.proxy.iptables import IptablesBackend
 from testbed.proxy.ruleset import Backend
+from testbed.proxy.userspace import UserspaceBackend
+from testbed.proxy.userspace_process.main import find_balancer
+from testbed.proxy.userspace_table import PROCESS
 from testbed.sandbox.world import in_user_namespace
 
 NFT_RULES_IN_USER_NAMESPACE = 200
@@ -38,8 +42,37 @@ def iptables_variant(topology: Topology) -> Literal["nft", "legacy"]:
 
 def _iptables(topology: Topology, family: int) -> Backend:
     variant = iptables_variant(topology)
-    return IptablesBackend(variant, rules_per_transaction() if variant == "nft" else None)
+    bound = rules_per_transaction() if variant == "nft" else None
+    return IptablesBackend(variant, bound, family)
 
 
-BACKENDS: Mapping[str, Factory] = MappingProxyType({"iptables": _iptables})
+def _userspace(topology: Topology, family: int) -> Backend:
+    variant = iptables_variant(topology)
+    bound = rules_per_transaction() if variant == "nft" else None
+    balancer = topology.proxy.userspace.balancer
+    find_balancer(balancer)  # now, and not in each node's process
+    return UserspaceBackend(variant, bound, family, balancer)
+
+
+BACKENDS: Mapping[str, Factory] = MappingProxyType(
+    {
+        "iptables": _iptables,
+        "userspace": _userspace,
+    }
+)
 """Proxy mode -> how its back end is made. A new mode adds its line here."""
+
+
+def companion(topology: Topology) -> CompanionSpec | None:
+    """The process that is part of a node's proxy, where the mode has one."""
+    if topology.proxy.mode != "userspace":
+        return None
+    settings = topology.proxy.userspace
+    config = {
+        "balancer": settings.balancer,
+        "documented": topology.proxy.profile == "documented",
+        "udp_idle_s": settings.udp_idle_s,
+        "load_path": settings.load_path,
+        "load_period_s": settings.load_period_s,
+    }
+    return CompanionSpec(PROCESS, "userspace", config)

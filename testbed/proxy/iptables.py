@@ -13,8 +13,10 @@ from typing import Literal
 
 from testbed.command import Command
 from testbed.proxy import iptables_restore
+from testbed.proxy.family import HOST_BITS
 from testbed.proxy.iptables_chains import (
     EXTERNAL_SERVICES,
+    HEALTH_CHECKS,
     MARK_MASQ,
     NODE_PORTS,
     PROXY_FIREWALL,
@@ -23,6 +25,7 @@ from testbed.proxy.iptables_chains import (
     Surroundings,
     port_rules,
 )
+from testbed.proxy.node_ports import node_port_ips
 from testbed.proxy.ruleset import Chains, Observed, Ruleset, changed_chains
 from testbed.proxy.table import ForwardingTable
 
@@ -66,14 +69,15 @@ _FILTER_JUMPS: Chains = {
     ),
 }
 
+# A martian that only route_localnet lets in: nobody on the link may reach 127.0.0.1.
+_NO_MARTIANS = (
+    "-A KUBE-FIREWALL ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment"
+    ' "block incoming localnet connections" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT'
+    " -j DROP"
+)
+
 _FILTER_FIXED: Chains = {
     "KUBE-PROXY-CANARY": (),
-    # A martian that only route_localnet lets in: nobody on the link may reach 127.0.0.1.
-    "KUBE-FIREWALL": (
-        "-A KUBE-FIREWALL ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment"
-        ' "block incoming localnet connections" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT'
-        " -j DROP",
-    ),
     "KUBE-FORWARD": (
         # An invalid packet would leave with its pod's own address, and the client would reset.
         "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP",
@@ -82,7 +86,6 @@ _FILTER_FIXED: Chains = {
         '-A KUBE-FORWARD -m comment --comment "kubernetes forwarding conntrack rule" -m conntrack'
         " --ctstate RELATED,ESTABLISHED -j ACCEPT",
     ),
-    NODE_PORTS: (),
 }
 
 _NAT_FIXED: Chains = {
@@ -106,11 +109,15 @@ _NAT_JUMPS: Chains = {
 }
 
 _NODE_PORTS_LAST = (
-    f'-A {SERVICES} -m comment --comment "kubernetes service nodeports; NOTE: this must be the last'
-    f' rule in this chain" -m addrtype --dst-type LOCAL -j {NODE_PORTS}'
+    '-m comment --comment "kubernetes service nodeports; NOTE: this must be the last rule in this'
+    ' chain"'
 )
 
-_SYSCTLS = MappingProxyType({"net.ipv4.conf.all.route_localnet": "1"})
+_SYSCTLS: Mapping[int, Mapping[str, str]] = {
+    4: MappingProxyType({"net.ipv4.conf.all.route_localnet": "1"}),
+    6: MappingProxyType({}),
+}
+_TOOLS = MappingProxyType({4: "iptables", 6: "ip6tables"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +140,11 @@ class IptablesBackend:
 
     variant: Literal["nft", "legacy"]
     max_rules_per_transaction: int | None = None
+    family: int = 4
+
+    @property
+    def _tool(self) -> str:
+        return f"{_TOOLS[self.family]}-{self.variant}"
 
     @property
     def name(self) -> str:
@@ -140,12 +152,12 @@ class IptablesBackend:
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset({f"iptables-{self.variant}"})
+        return frozenset({self._tool})
 
     @property
     def sysctls(self) -> Mapping[str, str]:
-        """Node ports answer on 127.0.0.1 too (`localhostNodePorts`)."""
-        return _SYSCTLS
+        """Node ports answer on 127.0.0.1 too (`localhostNodePorts`); there is no such thing in IPv6."""
+        return _SYSCTLS[self.family]
 
     def plan(self, table: ForwardingTable, previous: Ruleset | None = None) -> Ruleset:
         """All rules of the node. See `Backend.plan`."""
@@ -153,6 +165,7 @@ class IptablesBackend:
             cluster_cidr=table.config.cluster_cidr,
             masquerade_all=table.config.masquerade_all,
             comments=table.known_endpoints <= LARGE_CLUSTER_ENDPOINTS,
+            family=self.family,
         )
         known: Mapping[int, PortRules] = {}
         if previous and isinstance(previous.memo, _Memo) and previous.memo.around == around:
@@ -160,19 +173,19 @@ class IptablesBackend:
         rules = [known.get(id(entry)) or port_rules(entry, around) for entry in table.ports]
         tables: dict[str, Chains] = {
             "mangle": {"KUBE-PROXY-CANARY": ()},
-            "filter": _filter_table(rules),
-            "nat": _nat_table(rules),
+            "filter": _filter_table(rules, self.family),
+            "nat": _nat_table(rules, _node_port_rules(table)),
         }
         return Ruleset(tables, _Memo(around, {id(one.entry): one for one in rules}))
 
     def commands(self, have: Ruleset | None, want: Ruleset) -> list[Command]:
         """See `Backend.commands`; `iptables_restore.plan` has the details."""
         return iptables_restore.commands(
-            have, want, f"iptables-{self.variant}-restore", self.max_rules_per_transaction
+            have, want, f"{self._tool}-restore", self.max_rules_per_transaction
         )
 
     def observe(self) -> Command:
-        return Command((f"iptables-{self.variant}-save",))
+        return Command((f"{self._tool}-save",))
 
     def parse(self, text: str) -> Observed:
         """See `Backend.parse`. Raises RuleSyntaxError."""
@@ -188,9 +201,11 @@ class IptablesBackend:
         return changed_chains(have, want) ** 2 > NOFLUSH_BREAK_EVEN * chains
 
 
-def _filter_table(rules: list[PortRules]) -> Chains:
+def _filter_table(rules: list[PortRules], family: int) -> Chains:
     return {
         **_FILTER_FIXED,
+        "KUBE-FIREWALL": (_NO_MARTIANS,) if family == 4 else (),
+        HEALTH_CHECKS: tuple([line for one in rules for line in one.health_checks]),
         EXTERNAL_SERVICES: tuple([line for one in rules for line in one.external_rejects]),
         PROXY_FIREWALL: tuple([line for one in rules for line in one.firewall]),
         SERVICES: tuple([line for one in rules for line in one.rejects]),
@@ -198,13 +213,25 @@ def _filter_table(rules: list[PortRules]) -> Chains:
     }
 
 
-def _nat_table(rules: list[PortRules]) -> Chains:
+def _nat_table(rules: list[PortRules], node_ports: list[str]) -> Chains:
     chains: dict[str, tuple[str, ...]] = dict(_NAT_FIXED)
     for one in rules:
         chains.update(one.chains)
     chains[NODE_PORTS] = tuple([line for one in rules for line in one.node_ports])
     services = [line for one in rules for line in one.services]
-    services.append(_NODE_PORTS_LAST)
+    services += node_ports
     chains[SERVICES] = tuple(services)
     chains.update(_NAT_JUMPS)
     return chains
+
+
+def _node_port_rules(table: ForwardingTable) -> list[str]:
+    """The end of KUBE-SERVICES: which of the node's addresses node ports answer on."""
+    ips = node_port_ips(table)
+    if ips is not None:
+        host = HOST_BITS[table.config.family]
+        # ::1 cannot be translated; 127.0.0.1 can, by route_localnet.
+        found = [ip for ip in ips if ip != "::1"]
+        return [f"-A {SERVICES} -d {ip}/{host} {_NODE_PORTS_LAST} -j {NODE_PORTS}" for ip in found]
+    where = "! -d ::1/128 " if table.config.family == 6 else ""
+    return [f"-A {SERVICES} {where}{_NODE_PORTS_LAST} -m addrtype --dst-type LOCAL -j {NODE_PORTS}"]

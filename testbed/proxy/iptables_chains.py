@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 
 from testbed.proxy.endpoints import ServiceEndpoint
+from testbed.proxy.family import HOST_BITS
 from testbed.proxy.names import (
     CLUSTER_POLICY,
     EXTERNAL,
@@ -27,7 +29,11 @@ NODE_PORTS = "KUBE-NODEPORTS"
 EXTERNAL_SERVICES = "KUBE-EXTERNAL-SERVICES"
 PROXY_FIREWALL = "KUBE-PROXY-FIREWALL"
 
-REJECT = "REJECT --reject-with icmp-port-unreachable"
+HEALTH_CHECKS = NODE_PORTS
+"""The chain of that name in table filter, which lets probes of health check ports in."""
+
+_MASKS = MappingProxyType({4: "255.255.255.255", 6: "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"})
+_UNREACHABLE = MappingProxyType({4: "icmp-port-unreachable", 6: "icmp6-port-unreachable"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,21 @@ class Surroundings:
     masquerade_all: bool
     comments: bool
     """kube-proxy leaves them out of endpoint chains in large clusters."""
+    family: int = 4
+
+    @property
+    def host(self) -> str:
+        """The prefix length that makes an address a network."""
+        return f"/{HOST_BITS[self.family]}"
+
+    @property
+    def affinity(self) -> str:
+        """The end of a `recent` match: lists are by whole source addresses."""
+        return f"--mask {_MASKS[self.family]} --rsource"
+
+    @property
+    def reject(self) -> str:
+        return f"REJECT --reject-with {_UNREACHABLE[self.family]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +66,8 @@ class PortRules:
     """The rules of one service port.
 
     `chains` are its own chains of table nat, those jumped to first; the rest are its lines in the
-    shared chains: services and node_ports of table nat, rejects, external_rejects and firewall of
-    table filter.
+    shared chains: services and node_ports of table nat, rejects, external_rejects, firewall and
+    health_checks of table filter.
     """
 
     entry: ServicePortEntry
@@ -56,6 +77,7 @@ class PortRules:
     rejects: tuple[str, ...]
     external_rejects: tuple[str, ...]
     firewall: tuple[str, ...]
+    health_checks: tuple[str, ...]
 
 
 def port_rules(entry: ServicePortEntry, around: Surroundings) -> PortRules:
@@ -78,16 +100,17 @@ def port_rules(entry: ServicePortEntry, around: Surroundings) -> PortRules:
     if external:
         chains[EXTERNAL + suffix] = _external_chain(entry, name, suffix, around)
         if entry.load_balancer_ips and entry.load_balancer_source_ranges:
-            chains[FIREWALL + suffix] = _firewall_chain(entry, name, suffix)
-    rejects, external_rejects = _filter_rules(entry, name)
+            chains[FIREWALL + suffix] = _firewall_chain(entry, name, suffix, around)
+    rejects, external_rejects = _filter_rules(entry, name, around)
     return PortRules(
         entry=entry,
         chains=chains,
-        services=_services(entry, name, suffix),
+        services=_services(entry, name, suffix, around),
         node_ports=_node_ports(entry, name, suffix) if external else (),
         rejects=rejects,
         external_rejects=external_rejects,
-        firewall=_firewall(entry, name, suffix) if external else (),
+        firewall=_firewall(entry, name, suffix, around) if external else (),
+        health_checks=_health_checks(entry, name),
     )
 
 
@@ -110,14 +133,10 @@ def _endpoint_chain(
     protocol = entry.protocol
     chain = endpoint_chain(name, protocol, endpoint.text)
     comment = f' -m comment --comment "{name}"' if around.comments else ""
-    remember = (
-        f" -m recent --set --name {chain} --mask 255.255.255.255 --rsource"
-        if entry.affinity_s
-        else ""
-    )
+    remember = f" -m recent --set --name {chain} {around.affinity}" if entry.affinity_s else ""
     return chain, (
         # Hairpin: a pod that dials its own service must see a foreign source.
-        f"-A {chain} -s {endpoint.ip}/32{comment} -j {MARK_MASQ}",
+        f"-A {chain} -s {endpoint.ip}{around.host}{comment} -j {MARK_MASQ}",
         f"-A {chain} -p {protocol}{comment}{remember} -m {protocol} -j DNAT"
         f" --to-destination {endpoint.text}",
     )
@@ -136,7 +155,7 @@ def _policy_chain(
     if internal and (around.masquerade_all or around.cluster_cidr):
         source = "" if around.masquerade_all else f" ! -s {around.cluster_cidr}"
         rules.append(
-            f"-A {chain}{source} -d {entry.cluster_ip}/32 -p {protocol} -m comment --comment"
+            f"-A {chain}{source} -d {entry.cluster_ip}{around.host} -p {protocol} -m comment --comment"
             f' "{name} cluster IP" -m {protocol} --dport {entry.port} -j {MARK_MASQ}'
         )
     targets = [endpoint_chain(name, protocol, endpoint.text) for endpoint in endpoints]
@@ -144,7 +163,7 @@ def _policy_chain(
         comment = f' -m comment --comment "{name}"' if around.comments else ""
         rules += [
             f"-A {chain}{comment} -m recent --rcheck --seconds {entry.affinity_s} --reap"
-            f" --name {target} --mask 255.255.255.255 --rsource -j {target}"
+            f" --name {target} {around.affinity} -j {target}"
             for target in targets
         ]
     left = len(targets)
@@ -193,42 +212,46 @@ def _external_chain(
     return tuple(rules)
 
 
-def _firewall_chain(entry: ServicePortEntry, name: str, suffix: str) -> tuple[str, ...]:
+def _firewall_chain(
+    entry: ServicePortEntry, name: str, suffix: str, around: Surroundings
+) -> tuple[str, ...]:
     """Who may use the load balancer's address; who falls through is dropped by KUBE-PROXY-FIREWALL."""
+    sources = list(entry.load_balancer_source_ranges)
+    if entry.node_in_source_ranges:
+        # Where the address is bound to the node, the node's own packets come from the address itself.
+        sources += [f"{ip}{around.host}" for ip in entry.load_balancer_ips]
     return tuple(
-        f'-A {FIREWALL}{suffix}{_from(source)} -m comment --comment "{name} loadbalancer IP"'
+        f'-A {FIREWALL}{suffix} -s {source} -m comment --comment "{name} loadbalancer IP"'
         f" -j {EXTERNAL}{suffix}"
-        for source in entry.load_balancer_source_ranges
+        for source in sources
     )
-
-
-def _from(source: str) -> str:
-    return "" if source.endswith("/0") else f" -s {source}"
 
 
 # Table nat: lines in the shared chains
 
 
-def _services(entry: ServicePortEntry, name: str, suffix: str) -> tuple[str, ...]:
-    protocol, port = entry.protocol, entry.port
+def _services(
+    entry: ServicePortEntry, name: str, suffix: str, around: Surroundings
+) -> tuple[str, ...]:
+    protocol, port, host = entry.protocol, entry.port, around.host
     rules: list[str] = []
     if _internal_endpoints(entry):
         prefix = LOCAL_POLICY if entry.internal_local else CLUSTER_POLICY
         rules.append(
-            f"-A {SERVICES} -d {entry.cluster_ip}/32 -p {protocol} -m comment --comment"
+            f"-A {SERVICES} -d {entry.cluster_ip}{host} -p {protocol} -m comment --comment"
             f' "{name} cluster IP" -m {protocol} --dport {port} -j {prefix}{suffix}'
         )
     if not entry.has_endpoints:
         return tuple(rules)
     for ip in entry.external_ips:
         rules.append(
-            f'-A {SERVICES} -d {ip}/32 -p {protocol} -m comment --comment "{name} external IP"'
+            f'-A {SERVICES} -d {ip}{host} -p {protocol} -m comment --comment "{name} external IP"'
             f" -m {protocol} --dport {port} -j {EXTERNAL}{suffix}"
         )
     prefix = FIREWALL if entry.load_balancer_source_ranges else EXTERNAL
     for ip in entry.load_balancer_ips:
         rules.append(
-            f'-A {SERVICES} -d {ip}/32 -p {protocol} -m comment --comment "{name} loadbalancer IP"'
+            f'-A {SERVICES} -d {ip}{host} -p {protocol} -m comment --comment "{name} loadbalancer IP"'
             f" -m {protocol} --dport {port} -j {prefix}{suffix}"
         )
     return tuple(rules)
@@ -246,45 +269,69 @@ def _node_ports(entry: ServicePortEntry, name: str, suffix: str) -> tuple[str, .
 # Table filter
 
 
-def _filter_rules(entry: ServicePortEntry, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What nobody can answer: (to the cluster IP, to external addresses)."""
-    inside: tuple[str, ...] = ()
-    outside: tuple[str, ...] = ()
-    if not entry.has_endpoints:
-        inside, outside = _refusals(entry, f"{name} has no endpoints", REJECT)
-    elif entry.uses_local_endpoints and not entry.local_endpoints:
-        inside, outside = _refusals(entry, f"{name} has no local endpoints", "DROP")
-        if not entry.internal_local:
-            inside = ()
-        if not entry.external_local:
-            outside = ()
-    return inside, outside
-
-
-def _refusals(
-    entry: ServicePortEntry, comment: str, target: str
+def _filter_rules(
+    entry: ServicePortEntry, name: str, around: Surroundings
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    protocol, port = entry.protocol, entry.port
+    """What nobody can answer: (to the cluster IP, to external addresses)."""
+    if not entry.has_endpoints:
+        said = f"{name} has no endpoints"
+        return (
+            _refused_inside(entry, said, around.reject, around),
+            _refused_outside(entry, said, around.reject, around),
+        )
+    if not entry.uses_local_endpoints or entry.local_endpoints:
+        return (), ()
+    said = f"{name} has no local endpoints"
+    return (
+        _refused_inside(entry, said, "DROP", around) if entry.internal_local else (),
+        _refused_outside(entry, said, "DROP", around) if entry.external_local else (),
+    )
+
+
+def _refused_inside(
+    entry: ServicePortEntry, comment: str, target: str, around: Surroundings
+) -> tuple[str, ...]:
+    return (
+        f"-A {SERVICES} -d {entry.cluster_ip}{around.host} -p {entry.protocol} -m comment"
+        f' --comment "{comment}" -m {entry.protocol} --dport {entry.port} -j {target}',
+    )
+
+
+def _refused_outside(
+    entry: ServicePortEntry, comment: str, target: str, around: Surroundings
+) -> tuple[str, ...]:
+    protocol = entry.protocol
     said = f'-p {protocol} -m comment --comment "{comment}"'
-    inside = f"-A {SERVICES} -d {entry.cluster_ip}/32 {said} -m {protocol} --dport {port}"
-    outside = [
-        f"-A {EXTERNAL_SERVICES} -d {ip}/32 {said} -m {protocol} --dport {port} -j {target}"
+    rules = [
+        f"-A {EXTERNAL_SERVICES} -d {ip}{around.host} {said} -m {protocol} --dport {entry.port}"
+        f" -j {target}"
         for ip in (*entry.external_ips, *entry.load_balancer_ips)
     ]
     if entry.node_port:
-        outside.append(
+        rules.append(
             f"-A {EXTERNAL_SERVICES} {said} -m addrtype --dst-type LOCAL -m {protocol}"
             f" --dport {entry.node_port} -j {target}"
         )
-    return (f"{inside} -j {target}",), tuple(outside)
+    return tuple(rules)
 
 
-def _firewall(entry: ServicePortEntry, name: str, suffix: str) -> tuple[str, ...]:
+def _firewall(
+    entry: ServicePortEntry, name: str, suffix: str, around: Surroundings
+) -> tuple[str, ...]:
     if not entry.load_balancer_source_ranges:
         return ()
     return tuple(
-        f"-A {PROXY_FIREWALL} -d {ip}/32 -p {entry.protocol} -m comment --comment"
+        f"-A {PROXY_FIREWALL} -d {ip}{around.host} -p {entry.protocol} -m comment --comment"
         f' "{name} traffic not accepted by {FIREWALL}{suffix}" -m {entry.protocol}'
         f" --dport {entry.port} -j DROP"
         for ip in entry.load_balancer_ips
+    )
+
+
+def _health_checks(entry: ServicePortEntry, name: str) -> tuple[str, ...]:
+    if not entry.health_check_node_port:
+        return ()
+    return (
+        f'-A {HEALTH_CHECKS} -p tcp -m comment --comment "{name} health check node port" -m tcp'
+        f" --dport {entry.health_check_node_port} -j ACCEPT",
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_address, ip_network
 
 from testbed.proxy.packet import Packet, UnknownRuleError, is_loopback
 
@@ -67,9 +67,9 @@ _FLAGS = frozenset({"--set", "--rcheck", "--reap", "--rsource", "--random-fully"
 _SAYS_NOTHING = frozenset({"--comment", "--seconds", "--reap", "--rsource", "--random-fully"})
 _NEGATABLE = frozenset({"-s", "-d", "--mark", "--ctstate"})
 _FIXED_VALUES = {
-    "--mode": "random",
-    "--mask": "255.255.255.255",
-    "--reject-with": "icmp-port-unreachable",
+    "--mode": frozenset({"random"}),
+    "--mask": frozenset({"255.255.255.255", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"}),
+    "--reject-with": frozenset({"icmp-port-unreachable", "icmp6-port-unreachable"}),
 }
 _TARGET_ARGUMENT = {"DNAT": "--to-destination", "MARK": "--set-xmark"}
 TERMINAL = frozenset({"ACCEPT", "DROP", "REJECT", "DNAT", "MASQUERADE"})
@@ -135,7 +135,7 @@ def _match(text: str, option: _Option, named: dict[str, str]) -> Match | None:
     if name == "--name":
         return _recent(text, value, named)
     if name in _FIXED_VALUES:
-        understood = value == _FIXED_VALUES[name]
+        understood = value in _FIXED_VALUES[name]
     elif name == "-m":
         understood = value in _MODULES
     else:
@@ -169,13 +169,13 @@ def _recent(text: str, name: str, named: dict[str, str]) -> Match | None:
 
 
 def _source(value: str) -> Match:
-    network = IPv4Network(value)
-    return lambda packet, around: IPv4Address(packet.src) in network
+    network = ip_network(value)
+    return lambda packet, around: ip_address(packet.src) in network
 
 
 def _destination(value: str) -> Match:
-    network = IPv4Network(value)
-    return lambda packet, around: IPv4Address(packet.dst) in network
+    network = ip_network(value)
+    return lambda packet, around: ip_address(packet.dst) in network
 
 
 def _protocol(value: str) -> Match:
