@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +9,8 @@ import pandas as pd
 
 from testbed.analysis import balance
 from testbed.analysis.run import Finding, Run
-from testbed.errors import UsageError
 from testbed.experiment.arrange import (
+    require_positive,
     subject_workload,
     with_clients_on_every_node,
     with_workload,
@@ -63,12 +62,7 @@ def arrange(topology: Topology, factors: Factors) -> Topology:
 
     Raises UsageError for a factor that makes no load.
     """
-    for name in ("replicas", "reuse", "rate_rps", "duration_s"):
-        if not 0 < float(factors[name]) < math.inf:
-            raise UsageError(
-                f"balance needs {name} above 0, not {factors[name]}",
-                f"as in --set {name}={FACTORS[name][0]}",
-            )
+    require_positive("balance", factors, "replicas", "reuse", "rate_rps", "duration_s")
     topology = with_workload(
         without_names(topology),
         subject_workload(topology),

@@ -17,6 +17,7 @@ from testbed.analysis.phases import HOLD_S
 from testbed.analysis.run import Finding, Run
 from testbed.errors import OutOfTimeOrRoom
 from testbed.experiment.arrange import (
+    require_positive,
     subject_workload,
     with_clients_on_every_node,
     with_workload,
@@ -73,7 +74,11 @@ SETTLE_S = 1.0
 
 
 def arrange(topology: Topology, factors: Factors) -> Topology:
-    """The subject in the trial's mode, with its replicas, each a process of its own, and callers."""
+    """The subject in the trial's mode, with its replicas, each a process of its own, and callers.
+
+    Raises UsageError for a factor that makes no load.
+    """
+    require_positive("modes", factors, "replicas", "rate_rps", "duration_s", "outage_rps")
     topology = with_mode(without_names(topology), str(factors["proxy"]))
     topology = with_workload(
         topology, subject_workload(topology), replicas=factors["replicas"], server="process"

@@ -15,6 +15,7 @@ from testbed.analysis import growth
 from testbed.analysis.growth import Measure
 from testbed.analysis.run import Finding, Run
 from testbed.events import Event
+from testbed.experiment.arrange import require_positive
 from testbed.experiment.modes import MODES, with_mode
 from testbed.experiment.module import Factors, Profile, Value
 from testbed.experiment.trial_lab import TrialLab, has_programmed
@@ -72,7 +73,9 @@ def topology(factors: Factors) -> Topology:
     """One node with a client and the service that it dials, among services that nobody dials.
 
     The proxy need not wait between syncs, so that each change is a sync of its own.
+    Raises UsageError for a factor that is not above 0.
     """
+    require_positive("scale", factors, "services", "endpoints", "changes", "connections")
     crowd = int(factors["services"]) - 1
     made = Topology.model_validate(
         {

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from testbed.errors import UsageError
+from testbed.experiment.module import Factors
 from testbed.model.topology import Topology, Workload
+
+
+def require_positive(experiment: str, factors: Factors, *names: str) -> None:
+    """Raises UsageError for the first of these factors that is not a number above 0."""
+    for name in names:
+        if not 0 < float(factors[name]) < math.inf:
+            raise UsageError(f"{experiment} needs {name} above 0, not {factors[name]}")
 
 
 def subject_workload(topology: Topology) -> str:

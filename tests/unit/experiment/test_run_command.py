@@ -13,7 +13,7 @@ from testbed.cli.main import main
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        ("", 2, "name an experiment (known: balance, failover)"),
+        ("", 2, "name an experiment (known: balance, "),
         ("balence", 4, "did you mean balance?"),
         ("balance --profile smok", 2, "did you mean smoke?"),
         ("balance --set fault=crash", 2, "no factor 'fault'"),
