@@ -20,11 +20,8 @@ from prometheus_client.core import (
 from prometheus_client.exposition import generate_latest
 
 from testbed.proxy.metrics import Histogram
-from testbed.proxy.status import ProxierStatus, proxy_mode
+from testbed.proxy.status import Probes, ProxierStatus, proxy_mode
 from testbed.proxy.table import ForwardingTable
-
-Probes = Mapping[int, int]
-"""HTTP status -> how often it was answered."""
 
 _DURATIONS = {
     "sync_proxy_rules_duration_seconds": "SyncProxyRules latency",
@@ -183,7 +180,9 @@ def no_local_endpoints(table: ForwardingTable | None) -> dict[str, int]:
     ]
     return {
         "internal": sum(1 for entry in lacking if entry.internal_local),
-        "external": sum(1 for entry in lacking if entry.external_local),
+        "external": sum(
+            1 for entry in lacking if entry.external_local and entry.externally_accessible
+        ),
     }
 
 

@@ -11,10 +11,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from testbed.model.objects import EndpointSlice, Node
-from testbed.proxy.status import ProxierStatus
+from testbed.proxy.family import ADDRESS_TYPES, contains, is_of
+from testbed.proxy.status import ProxierStatus, proxy_mode
 from testbed.proxy.table import ForwardingTable
 from testbed.store import Key
 
+PRIMARY = "primary"
+"""Of --nodeport-addresses: the node's first address."""
 HEALTHY_PERIODS = 2
 """A change that waits longer than this many sync periods makes the proxy unhealthy."""
 
@@ -89,12 +92,26 @@ def health_check_ports(table: ForwardingTable) -> dict[Key, int]:
     }
 
 
+def health_check_addresses(table: ForwardingTable, mode: str) -> tuple[str, ...]:
+    """The node's addresses where those ports are open; "" stands for all of them, of both families."""
+    config = table.config
+    wanted = config.node_port_addresses
+    if not wanted and proxy_mode(mode) == "nftables" and not config.documented:
+        wanted = (PRIMARY,)
+    if not wanted or any(cidr.endswith("/0") for cidr in wanted):
+        return ("",)
+    if PRIMARY in wanted:
+        return table.node_ips[:1]
+    cidrs = [cidr for cidr in wanted if is_of(cidr, config.family)]
+    return tuple(ip for ip in table.node_ips if contains(cidrs, [ip]))
+
+
 def ready_on_node(table: ForwardingTable, service: Key) -> int:
     """Number of addresses of a service's endpoints that are ready on the table's node.
 
     Those that serve while terminating do not count: no load balancer shall send them new ones.
     """
-    family = f"IPv{table.config.family}"
+    family = ADDRESS_TYPES[table.config.family]
     return len(
         {
             endpoint.addresses[0]

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from testbed.errors import CommandFailed, TestbedError
 from testbed.events import Event, Record
 from testbed.model.objects import EndpointSlice, Node, Object, Service
 from testbed.proxy import stale
 from testbed.proxy.access import Clock, MonotonicClock, NodeAccess, Source
+from testbed.proxy.configz import configuration
 from testbed.proxy.in_force import InForce
 from testbed.proxy.metrics import Metrics, rules_written
 from testbed.proxy.pace import Pace, Periods
@@ -120,6 +121,16 @@ class ProxyLoop:
     async def observed(self) -> str:
         """What the node holds now, as its tools print it. Raises CommandFailed."""
         return await self._access.read(self._backend.observe())
+
+    @property
+    def periods(self) -> Periods:
+        """How often it may sync, and when it does anyway."""
+        return self._pace.periods
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """Its options as kube-proxy's configuration object, in JSON values."""
+        return configuration(self.node, self._backend.name, self._config, self.periods)
 
     @property
     def status(self) -> ProxierStatus:

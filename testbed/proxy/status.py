@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from testbed.proxy.metrics import Metrics
 from testbed.proxy.ruleset import Ruleset
 from testbed.proxy.table import ForwardingTable
+
+Probes = Mapping[int, int]
+"""HTTP status -> how often it was answered."""
 
 
 @dataclass(frozen=True, slots=True)

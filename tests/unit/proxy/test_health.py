@@ -17,6 +17,7 @@ from testbed.model.objects import (
     ServicePort,
 )
 from testbed.proxy.health import (
+    health_check_addresses,
     health_check_ports,
     proxy_health,
     ready_on_node,
@@ -25,6 +26,7 @@ from testbed.proxy.health import (
 )
 from testbed.proxy.metrics import Metrics
 from testbed.proxy.status import ProxierStatus
+from testbed.proxy.table import ProxyConfig
 from tests import addresses as a
 from tests.addresses import PLAN
 from tests.unit.proxy.states import snapshot_with, table_of
@@ -118,6 +120,31 @@ def test_only_ready_endpoints_of_the_node_count_and_each_address_once(
     table = table_of(snapshot_with([SERVICE, EndpointSlice(meta, endpoints, ports)]))
     assert health_check_ports(table) == {("flows", "shop"): 32001}
     assert ready_on_node(table, ("flows", "shop")) == count
+
+
+ADDRESSES: list[tuple[str, ProxyConfig, str, tuple[str, ...]]] = [
+    ("by default all", ProxyConfig(), "iptables-nft", ("",)),
+    ("nftables: the first", ProxyConfig(), "nftables", ("172.18.0.2",)),
+    ("nftables as documented: all", ProxyConfig(documented=True), "nftables", ("",)),
+    ("named so", ProxyConfig(node_port_addresses=("primary",)), "ipvs/rr", ("172.18.0.2",)),
+    (
+        "by network",
+        ProxyConfig(node_port_addresses=("10.9.0.0/16", "fd00::/8")),
+        "ipvs/rr",
+        ("10.9.0.1",),
+    ),
+    ("a network of all", ProxyConfig(node_port_addresses=("0.0.0.0/0",)), "nftables", ("",)),
+]
+
+
+@pytest.mark.parametrize(
+    ("config", "mode", "wanted"), [row[1:] for row in ADDRESSES], ids=[row[0] for row in ADDRESSES]
+)
+def test_where_the_ports_are_open(config: ProxyConfig, mode: str, wanted: tuple[str, ...]) -> None:
+    table = replace(
+        table_of(snapshot_with([SERVICE])), config=config, node_ips=("172.18.0.2", "10.9.0.1")
+    )
+    assert health_check_addresses(table, mode) == wanted
 
 
 def test_a_service_without_the_policy_has_no_port() -> None:

@@ -6,6 +6,15 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from testbed.command import Command
+from testbed.model.objects import (
+    SERVICE_NAME_LABEL,
+    Endpoint,
+    EndpointPort,
+    EndpointSlice,
+    ObjectMeta,
+    Service,
+    ServicePort,
+)
 from testbed.proxy.exposition import NodeMetrics, no_local_endpoints, text
 from testbed.proxy.metrics import (
     PROGRAMMING_BUCKETS_S,
@@ -16,7 +25,9 @@ from testbed.proxy.metrics import (
 )
 from testbed.proxy.ruleset import Ruleset
 from testbed.proxy.status import ProxierStatus, proxy_mode
-from tests.unit.proxy.states import snapshot_of, table_of
+from tests import addresses as a
+from tests.addresses import PLAN
+from tests.unit.proxy.states import snapshot_with, table_of
 
 METRICS = (
     Metrics()
@@ -125,11 +136,31 @@ def test_rules_are_counted_by_table() -> None:
     assert rules_written([]) == ()
 
 
-@pytest.mark.parametrize(("node", "count"), [("n1", 0), ("n2", 0), ("n3", 1)])
-def test_services_with_a_local_policy_and_no_endpoint_here(node: str, count: int) -> None:
-    """`internal` and `external` have endpoints on n1 and n2 only; `empty` has none anywhere."""
-    table = table_of(snapshot_of("base"), node)
-    assert no_local_endpoints(table) == {"internal": count, "external": count}
+LOCAL = Service(
+    ObjectMeta("shop", "flows"),
+    (ServicePort(80, "http", node_port=30080), ServicePort(443, "https")),
+    cluster_ips=(a.crowd_ip(1),),
+    internal_traffic_policy="Local",
+    external_traffic_policy="Local",
+)
+SLICE = EndpointSlice(
+    ObjectMeta("shop-a", "flows", labels={SERVICE_NAME_LABEL: "shop"}),
+    (Endpoint((PLAN.pods["web-0"],), node_name="n1"),),
+    (EndpointPort(8080, "http"), EndpointPort(8443, "https")),
+)
+
+
+@pytest.mark.parametrize(
+    ("node", "slices", "internal", "external"),
+    [("n1", [SLICE], 0, 0), ("n2", [SLICE], 2, 1), ("n2", [], 0, 0)],
+    ids=["on this node", "on another only", "none anywhere"],
+)
+def test_local_policies_and_endpoints_elsewhere(
+    node: str, slices: list[EndpointSlice], internal: int, external: int
+) -> None:
+    """Two ports with internal policy Local; the external one matters to the node port only."""
+    table = table_of(snapshot_with([LOCAL, *slices]), node)
+    assert no_local_endpoints(table) == {"internal": internal, "external": external}
 
 
 def test_before_the_first_sync_no_service_lacks_an_endpoint() -> None:
