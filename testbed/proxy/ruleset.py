@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from testbed.command import Command
 from testbed.proxy.table import ForwardingTable
@@ -24,6 +24,8 @@ class Ruleset:
 
     tables: Mapping[str, Chains]
     memo: object = field(default=None, compare=False, repr=False)
+    lingering: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    """What is no longer wanted and stays in the kernel until it has ended (see `Drains`)."""
 
     def count(self) -> dict[str, int]:
         """Number of rules in each table (kube-proxy's `sync_proxy_rules_iptables_total`)."""
@@ -75,6 +77,28 @@ class Backend(Protocol):
 
     def rewrites(self, have: Ruleset | None, want: Ruleset) -> bool:
         """Whether so much differs that replacing everything is much cheaper than a difference."""
+
+
+@runtime_checkable
+class Drains(Protocol):
+    """A back end that withdraws in two steps: first nothing new, then, once nothing is left, away.
+
+    `lingering` of a rule set names what is between the steps; it is found in the kernel again by
+    `parse`, so a proxy without memory finishes what another began.
+    """
+
+    @property
+    def drain_check_s(self) -> float:
+        """How often to look whether something has ended, beside after each sync."""
+
+    def lingering(self, have: Ruleset | None, want: Ruleset) -> frozenset[str]:
+        """What is between the steps after `commands(have, want)`."""
+
+    def look(self) -> Command:
+        """Prints what `finish` reads."""
+
+    def finish(self, text: str, rules: Ruleset) -> tuple[list[Command], Ruleset]:
+        """The commands that remove what has ended, and the rules with the rest lingering."""
 
 
 def changed_chains(have: Ruleset | None, want: Ruleset) -> int:

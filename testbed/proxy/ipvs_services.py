@@ -1,0 +1,210 @@
+"""What one service port needs on one node in IPVS mode: virtual servers, set entries, addresses.
+
+Everything is a map from a key, which names a thing in the kernel, to the lines that make it, in the
+syntax of the tool that takes them (`ip -batch`, `ipset restore`, `ipvsadm --restore`).
+
+Source: `syncProxyRules` in kubernetes/pkg/proxy/ipvs/proxier.go (1.36).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from testbed.proxy.endpoints import ServiceEndpoint
+from testbed.proxy.ipvs_sets import NODE_PORTS, Set, network_text, set_name
+from testbed.proxy.packet import host_port
+from testbed.proxy.table import ServicePortEntry
+
+DEVICE = "kube-ipvs0"
+"""The dummy device that holds the service addresses. It stays down: a local address needs no link."""
+MASQUERADED = "-m -w 1"
+"""How a packet is forwarded, and the weight of a destination that takes traffic."""
+
+Lines = dict[str, tuple[str, ...]]
+
+_SERVICE_FLAG = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}
+_SOURCE_PORT_HASHED = " -b mh-port"
+"""kube-proxy hashes source ports too with Maglev (IP_VS_SVC_F_SCHED_MH_PORT), so clients do not stick."""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What all nodes of one IP family have in common."""
+
+    family: int
+    scheduler: str
+    documented: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What differs from node to node."""
+
+    node: str
+    own_ips: tuple[str, ...]
+    """The node's addresses: never bound to the dummy device."""
+    node_port_ips: tuple[str, ...]
+    """Those of them on which node ports answer."""
+
+
+class Part(NamedTuple):
+    """Key -> lines, by where they go. `denied` and `short` are rules of filter and nat."""
+
+    entry: ServicePortEntry
+    """Kept alive: plans know a part by the identity of its entry."""
+    address: Lines
+    ipset: Lines
+    ipvs: Lines
+    denied: Lines
+    short: Lines
+
+
+class _Target(NamedTuple):
+    """A virtual server to be: where, and which endpoints it may use."""
+
+    ip: str
+    port: int
+    local: bool
+    external: bool
+
+
+def part(entry: ServicePortEntry, style: Style, site: Site) -> Part:
+    """All that a service port needs on a node."""
+    made = Part(entry, {}, {}, {}, {}, {})
+    targets = list(_targets(entry, site))
+    for target in targets:
+        _serve(made, target, style, site)
+    for one, line in _set_entries(entry, style, site):
+        name = set_name(one, style.family)
+        made.ipset[f"{name} {line}"] = (f"add {name} {line}",)
+    for rule in _denials(entry, style):
+        made.denied[rule] = (rule,)
+    if style.documented and entry.external_local:
+        for target in targets:
+            if target.external:
+                _short_circuit(made, target, style)
+    return made
+
+
+def _targets(entry: ServicePortEntry, site: Site) -> Iterator[_Target]:
+    yield _Target(entry.cluster_ip, entry.port, entry.internal_local, False)
+    for ip in (*entry.external_ips, *entry.load_balancer_ips):
+        yield _Target(ip, entry.port, entry.external_local, True)
+    if entry.node_port:
+        for ip in site.node_port_ips:
+            yield _Target(ip, entry.node_port, entry.external_local, True)
+
+
+def _serve(made: Part, target: _Target, style: Style, site: Site) -> None:
+    """The virtual server of a target, its destinations, and its address on the dummy device."""
+    entry = made.entry
+    if target.ip not in site.own_ips:
+        address = _whole(target.ip, style)
+        made.address[address] = (f"addr add {address} dev {DEVICE}",)
+        bound = set_name(Set.IPVS_IPS, style.family)
+        made.ipset[f"{bound} {target.ip}"] = (f"add {bound} {target.ip}",)
+    endpoints = entry.local_endpoints if target.local else entry.cluster_endpoints
+    if target.local and not endpoints:
+        if style.documented and entry.has_endpoints:
+            name = set_name(Set.NO_LOCAL, style.family)
+            item = _item(target.ip, entry.protocol, target.port)
+            made.ipset[f"{name} {item}"] = (f"add {name} {item}",)
+            return
+        # kube-proxy falls back to every endpoint, without SNAT (its PR 97081): pods on this node
+        # get an answer, and clients from outside get theirs from an address they did not dial.
+        endpoints = entry.cluster_endpoints or entry.ready_endpoints
+    service = f"{_SERVICE_FLAG[entry.protocol]} {host_port(target.ip, target.port)}"
+    made.ipvs[service] = (
+        f"-A {service} -s {style.scheduler}{_flags(entry, style)}",
+        *[f"-a {service} -r {endpoint.text} {MASQUERADED}" for endpoint in endpoints],
+    )
+
+
+def _flags(entry: ServicePortEntry, style: Style) -> str:
+    persistent = f" -p {entry.affinity_s}" if entry.affinity_s else ""
+    return persistent + (_SOURCE_PORT_HASHED if style.scheduler == "mh" else "")
+
+
+def _set_entries(entry: ServicePortEntry, style: Style, site: Site) -> Iterator[tuple[Set, str]]:
+    protocol, port = entry.protocol, entry.port
+    yield Set.CLUSTER_IP, _item(entry.cluster_ip, protocol, port)
+    for endpoint in _local(entry, site.node):
+        yield Set.LOOP_BACK, f"{_item(endpoint.ip, protocol, endpoint.port)},{endpoint.ip}"
+    for ip in entry.external_ips:
+        local = Set.EXTERNAL_IP_LOCAL if entry.external_local else Set.EXTERNAL_IP
+        yield local, _item(ip, protocol, port)
+    for ip in entry.load_balancer_ips:
+        yield Set.LOAD_BALANCER, _item(ip, protocol, port)
+        if entry.external_local:
+            yield Set.LOAD_BALANCER_LOCAL, _item(ip, protocol, port)
+        yield from _allowed_sources(entry, ip)
+    if entry.node_port and site.node_port_ips:
+        yield from _node_port_entries(entry, site)
+    if entry.health_check_node_port:
+        yield Set.HEALTH_CHECK_NODE_PORT, str(entry.health_check_node_port)
+
+
+def _local(entry: ServicePortEntry, node: str) -> set[ServiceEndpoint]:
+    """This node's endpoints in every use: whoever may answer may dial itself."""
+    used = (*entry.cluster_endpoints, *entry.ready_endpoints, *entry.serving_endpoints)
+    return {endpoint for endpoint in used if endpoint.node == node}
+
+
+def _allowed_sources(entry: ServicePortEntry, ip: str) -> Iterator[tuple[Set, str]]:
+    item = _item(ip, entry.protocol, entry.port)
+    ranges = entry.load_balancer_source_ranges
+    if ranges:
+        yield Set.LOAD_BALANCER_FW, item
+    for cidr in ranges:
+        yield Set.LOAD_BALANCER_SOURCE_CIDR, f"{item},{network_text(cidr)}"
+    if ranges and entry.node_in_source_ranges:
+        # The node dials a load balancer's address from that address: it is its own.
+        yield Set.LOAD_BALANCER_SOURCE_IP, f"{item},{ip}"
+
+
+def _node_port_entries(entry: ServicePortEntry, site: Site) -> Iterator[tuple[Set, str]]:
+    every, local = NODE_PORTS[entry.protocol]
+    if entry.protocol == "sctp":
+        items = [_item(ip, "sctp", entry.node_port) for ip in site.node_port_ips]
+    else:
+        items = [str(entry.node_port)]
+    for item in items:
+        yield every, item
+        if entry.external_local:
+            yield local, item
+
+
+def _short_circuit(made: Part, target: _Target, style: Style) -> None:
+    """Who is inside the cluster gets all endpoints, through the cluster IP's virtual server."""
+    entry = made.entry
+    if target.ip in entry.load_balancer_ips and entry.load_balancer_source_ranges:
+        return  # its source ranges hold for everybody
+    protocol = entry.protocol
+    where = f"-d {_whole(target.ip, style)} -p {protocol} -m {protocol} --dport {target.port}"
+    to = host_port(entry.cluster_ip, entry.port)
+    made.short[where] = (f"{where} -j DNAT --to-destination {to}",)
+
+
+def _denials(entry: ServicePortEntry, style: Style) -> Iterator[str]:
+    """What KUBE-IPVS-OUT-FILTER drops: the node itself dials an address that its ranges deny it."""
+    if not entry.load_balancer_source_ranges or entry.node_in_source_ranges:
+        return
+    for ip in entry.load_balancer_ips:
+        yield (
+            f"-s {_whole(ip, style)} -m ipvs --vproto {_PROTOCOL_NUMBER[entry.protocol]}"
+            f" --vaddr {ip} --vport {entry.port} -j DROP"
+        )
+
+
+_PROTOCOL_NUMBER = {"tcp": 6, "udp": 17, "sctp": 132}
+
+
+def _whole(ip: str, style: Style) -> str:
+    """The network that is one address."""
+    return f"{ip}/{32 if style.family == 4 else 128}"
+
+
+def _item(ip: str, protocol: str, port: int) -> str:
+    return f"{ip},{protocol}:{port}"
