@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 
 from testbed.dns import server as dns_server
+from testbed.proxy.userspace_process import main as userspace
 from testbed.runtime import zygote
 from testbed.traffic import echo, generator, recorder
 
@@ -17,6 +18,7 @@ MAINS: dict[str, zygote.Main] = {
     "dns": dns_server.main,
     "generator": generator.main,
     "recorder": recorder.main,
+    "userspace": userspace.main,
 }
 """By the name that `Processes.spawn` takes."""
 

@@ -121,7 +121,7 @@ class Programs:
         domain: str,
         on_dns: Callable[[LabProcess], None],
     ) -> None:
-        self._processes = processes
+        self.processes = processes
         self._logs = folder / "accepted"
         self._logs.mkdir(exist_ok=True)
         self._domain = domain
@@ -147,7 +147,7 @@ class Programs:
         for pod in pods:
             pod["netns"] = None
         config = {"pods": pods, "log": str(self.accept_log(place.pod))}
-        return OwnProcess(await self._processes.spawn("echo", config, place.netns))
+        return OwnProcess(await self.processes.spawn("echo", config, place.netns))
 
     def accept_log(self, pod: Pod) -> Path:
         """Where the pod's server notes whom it accepted; it outlives the server."""
@@ -155,7 +155,7 @@ class Programs:
 
     async def _start_dns(self, place: Place) -> Started:
         config = {"listen": "0.0.0.0", "port": 53, "domain": self._domain}
-        process = await self._processes.spawn("dns", config, place.netns)
+        process = await self.processes.spawn("dns", config, place.netns)
         self._on_dns(process)
         return OwnProcess(process)
 
@@ -172,14 +172,14 @@ class Programs:
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
             fds = [nothing, 1, 2]
-            return OwnProcess(await self._processes.execute(config, place.netns, fds))
+            return OwnProcess(await self.processes.execute(config, place.netns, fds))
         finally:
             os.close(nothing)
 
     async def _shared_server(self) -> SharedServer:
         async with self._shared_lock:
             if self._shared is None or not self._shared.process.running:
-                self._shared = await SharedServer.start(self._processes)
+                self._shared = await SharedServer.start(self.processes)
             return self._shared
 
 

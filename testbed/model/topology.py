@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from testbed.model.proxy_process import External, Userspace
 from testbed.model.scalars import (
     Count,
     Duration,
@@ -90,6 +91,8 @@ class Proxy(Strict):
     )
     iptables: IPTables = Field(IPTables(), description="of mode iptables")
     ipvs: IPVS = Field(IPVS(), description="of mode ipvs")
+    userspace: Userspace = Field(Userspace(), description="of mode userspace")
+    external: External = Field(External(), description="of mode external")
     min_sync_period_s: Duration = Field(
         1.0,
         alias="minSyncPeriod",
@@ -101,6 +104,12 @@ class Proxy(Strict):
     profile: Literal["kube-proxy-1.36", "documented"] = Field(
         "kube-proxy-1.36", description="whose behaviour, where kube-proxy and its documents differ"
     )
+
+    @model_validator(mode="after")
+    def _external_has_a_command(self) -> Proxy:
+        if self.mode == "external" and not self.external.command:
+            raise ValueError("mode external needs external.command: what runs on every node")
+        return self
 
 
 class DNS(Strict):

@@ -10,7 +10,6 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from random import Random
 from typing import Any
 
@@ -52,6 +51,8 @@ def find_balancer(name: str) -> Make:
     """The class that a name stands for, built in or a plug-in's. Raises MissingFeature."""
     if name in BUILT_IN:
         return BUILT_IN[name]
+    from importlib.metadata import entry_points  # every lab process holds what this file imports
+
     installed = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
     if name not in installed:
         known = ", ".join(sorted({*BUILT_IN, *installed}))
