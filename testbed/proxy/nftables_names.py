@@ -1,0 +1,48 @@
+"""Names of chains and sets in kube-proxy's nftables mode: a hash, then what they are named after.
+
+Source: `servicePortChainNameBase` and `servicePortEndpointChainNameBase` in
+kubernetes/pkg/proxy/nftables/proxier.go.
+"""
+
+from __future__ import annotations
+
+from base64 import b32encode
+from functools import lru_cache
+from hashlib import sha256
+
+SERVICE = "service-"
+"""Picks among the endpoints of traffic policy Cluster."""
+LOCAL = "local-"
+"""Picks among those of this node."""
+EXTERNAL = "external-"
+"""What comes for an external address or a node port."""
+FIREWALL = "firewall-"
+"""Drops whoever is not in loadBalancerSourceRanges."""
+ENDPOINT = "endpoint-"
+AFFINITY = "affinity-"
+
+_LONGEST = 240
+_HASH_BYTES = 5
+_REMEMBERED = 1 << 17
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def port_base(namespace: str, service: str, port_name: str, protocol: str) -> str:
+    """What follows the prefix in the names of a service port; `protocol` in lower case."""
+    return _hashed(f"{namespace}/{service}/{protocol}/{port_name}")
+
+
+def endpoint_base(port: tuple[str, str, str, str], ip: str, number: int) -> str:
+    """What follows the prefix in the names of an endpoint of a port (arguments of `port_base`).
+
+    A name in nft cannot hold a colon: those of an IPv6 address become full stops.
+    """
+    namespace, service, port_name, protocol = port
+    address = ip.replace(":", ".")
+    return _hashed(f"{namespace}/{service}/{protocol}/{port_name}__{address}/{number}")
+
+
+def _hashed(text: str) -> str:
+    # 8 characters of base32 spell 5 bytes, so the rest of the digest needs no encoding.
+    name = f"{b32encode(sha256(text.encode()).digest()[:_HASH_BYTES]).decode()}-{text}"
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."

@@ -1,0 +1,209 @@
+"""The whole table of one node, put together from its service ports, and from the table before.
+
+A sync must not walk 20,000 services for one that changed: what did not change is taken over by identity,
+and what did is noted as a Step, from which the commands follow without a comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import compress, count
+from operator import is_not
+
+from testbed.proxy import nftables_ports as ports
+from testbed.proxy.nftables_frame import Frame, frame_chains, frame_sets
+from testbed.proxy.nftables_ports import Claim, PortObjects
+from testbed.proxy.ruleset import Chains
+from testbed.proxy.table import ServicePortEntry
+
+Claims = dict[str, tuple[Claim, ...]]
+"""Key -> who wants it, the first of them the one that has it."""
+
+SHARED = (
+    ports.HAIRPINS,
+    ports.FIREWALL_IPS,
+    ports.SERVICE_IPS,
+    ports.SERVICE_NODE_PORTS,
+    ports.NO_ENDPOINT_SERVICES,
+    ports.NO_ENDPOINT_NODE_PORTS,
+    ports.CLUSTER_IPS,
+)
+"""Sets and maps whose elements come from service ports, in the order in which they may be filled: a
+filter before what it filters, and what rejects the rest last.
+"""
+
+Lines = tuple[str, ...] | None
+"""A block's lines; None: there is no such block."""
+
+ElementChanges = dict[str, dict[str, tuple[str | None, str | None]]]
+"""Set or map -> key -> what followed it and what is to follow it; None: it is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """From one table to another. Blocks in their order: (name, lines now, lines wanted)."""
+
+    blocks: tuple[tuple[str, Lines, Lines], ...]
+    elements: ElementChanges
+
+    def count(self) -> int:
+        """How many chains, sets and maps differ."""
+        return len(self.blocks) + sum(map(bool, self.elements.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A table in parts. `step` leads to it from the state whose `token` is `origin`."""
+
+    frame: Frame
+    node: str
+    entries: tuple[ServicePortEntry, ...]
+    ports: tuple[PortObjects, ...]
+    elements: Mapping[str, Claims]
+    origin: object = None
+    step: Changes | None = None
+    token: object = field(default_factory=object)
+
+
+class Tables(Mapping[str, Chains]):
+    """A state as table -> block -> lines, written out when somebody asks."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._chains: Chains | None = None
+
+    def __getitem__(self, name: str) -> Chains:
+        if name != self._state.frame.table:
+            raise KeyError(name)
+        if self._chains is None:
+            self._chains = _written_out(self._state)
+        return self._chains
+
+    def __iter__(self) -> Iterator[str]:
+        yield self._state.frame.table
+
+    def __len__(self) -> int:
+        return 1
+
+
+def _written_out(state: State) -> Chains:
+    blocks: dict[str, tuple[str, ...]] = {}
+    for port in state.ports:
+        blocks.update(port.blocks)
+    for name, lines in frame_sets(state.frame).items():
+        claims = state.elements.get(name, {})
+        elements = sorted(element(key, found[0][1]) for key, found in claims.items())
+        blocks[name] = (*lines, *elements)
+    return {**blocks, **frame_chains(state.frame)}
+
+
+def element(key: str, said: str) -> str:
+    """An element as nft has it."""
+    return f"{key} {said}" if said else key
+
+
+# From the entries of a table
+
+
+Spell = Callable[[ServicePortEntry], PortObjects]
+
+
+def fresh(frame: Frame, node: str, entries: tuple[ServicePortEntry, ...], spell: Spell) -> State:
+    """The state of a table, from nothing."""
+    found = tuple([spell(entry) for entry in entries])
+    elements: dict[str, Claims] = {name: {} for name in SHARED}
+    for port in found:
+        for where, key, claim in _wanted(port, node):
+            claims = elements[where]
+            if claims.setdefault(key, claim) is not claim:
+                claims[key] = tuple(sorted({*claims[key], *claim}))
+    return State(frame, node, entries, found, elements)
+
+
+def following(before: State, entries: tuple[ServicePortEntry, ...], spell: Spell) -> State:
+    """The state of a table with the frame and the node of the one before."""
+    start, old_end, new_end = _different(before.entries, entries)
+    old, new = before.ports[start:old_end], []
+    known = {id(port.entry): port for port in old}
+    for entry in entries[start:new_end]:
+        new.append(known.get(id(entry)) or spell(entry))
+    kept = {id(port) for port in old} & {id(port) for port in new}
+    gone = [port for port in old if id(port) not in kept]
+    come = [port for port in new if id(port) not in kept]
+    elements, changed = _moved(before, gone, come)
+    return State(
+        frame=before.frame,
+        node=before.node,
+        entries=entries,
+        ports=(*before.ports[:start], *new, *before.ports[old_end:]),
+        elements=elements,
+        origin=before.token,
+        step=Changes(tuple(_changed_blocks(gone, come)), changed),
+    )
+
+
+def _different(old: tuple[object, ...], new: tuple[object, ...]) -> tuple[int, int, int]:
+    """(start, end in old, end in new) of the stretch outside of which both are the same objects."""
+    shorter = min(len(old), len(new))
+    start = next(compress(count(), map(is_not, old, new)), shorter)
+    tail = next(compress(count(), map(is_not, reversed(old), reversed(new))), shorter)
+    tail = min(tail, shorter - start)
+    return start, len(old) - tail, len(new) - tail
+
+
+def _wanted(port: PortObjects, node: str) -> Iterator[tuple[str, str, tuple[Claim, ...]]]:
+    yield from port.elements
+    for key, claim in port.hairpins.get(node, ()):
+        yield ports.HAIRPINS, key, claim
+
+
+def _changed_blocks(
+    gone: Iterable[PortObjects], come: Iterable[PortObjects]
+) -> Iterator[tuple[str, Lines, Lines]]:
+    old = {name: lines for port in gone for name, lines in port.blocks}
+    new = {name: lines for port in come for name, lines in port.blocks}
+    for name, lines in new.items():
+        if old.get(name) != lines:
+            yield name, old.get(name), lines
+    for name, lines in old.items():
+        if name not in new:
+            yield name, lines, None
+
+
+def _moved(
+    before: State, gone: Iterable[PortObjects], come: Iterable[PortObjects]
+) -> tuple[dict[str, Claims], ElementChanges]:
+    """All elements after some ports left and some came, and those that are not as before."""
+    elements = dict(before.elements)
+    touched: dict[str, set[str]] = {}
+
+    def claims_of(where: str, key: str) -> Claims:
+        if where not in touched:
+            touched[where] = set()
+            elements[where] = dict(elements[where])
+        touched[where].add(key)
+        return elements[where]
+
+    for port in gone:
+        for where, key, theirs in _wanted(port, before.node):
+            claims = claims_of(where, key)
+            claims[key] = tuple([one for one in claims[key] if one not in theirs])
+    for port in come:
+        for where, key, theirs in _wanted(port, before.node):
+            claims = claims_of(where, key)
+            claims[key] = tuple(sorted({*claims.get(key, ()), *theirs}))
+    changed: ElementChanges = {}
+    for where, keys in touched.items():
+        for key in sorted(keys):
+            old, new = _said(before.elements[where], key), _said(elements[where], key)
+            if new is None:
+                del elements[where][key]
+            if old != new:
+                changed.setdefault(where, {})[key] = (old, new)
+    return elements, changed
+
+
+def _said(claims: Claims, key: str) -> str | None:
+    found = claims.get(key)
+    return found[0][1] if found else None
