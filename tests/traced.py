@@ -7,16 +7,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from testbed.model.objects import Object, Service
-from testbed.proxy.packet import Outcome, Packet
-from testbed.proxy.tracer import Tracer
+from testbed.proxy.packet import NodeTracer, Outcome, Packet
 from tests.addresses import Plan
-from tests.flows import DROPPED, REFUSED, UNTOUCHED, Flow
+from tests.flow import CLOSED, DROPPED, LOST, REFUSED, UNTOUCHED, Answer, Flow
+
+_VERDICTS = {"rejected": REFUSED, "dropped": DROPPED, "closed": CLOSED}
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One way a flow may end: at `who` (a pod, or REFUSED, DROPPED, UNTOUCHED), which sees
+    """One way a flow may end: at `who` (a pod, or REFUSED, DROPPED, UNTOUCHED, LOST, CLOSED), which sees
     `source`.
     """
 
@@ -26,59 +26,89 @@ class Arrival:
     rules: tuple[str, ...]
 
 
-def arrivals(
-    flow: Flow, plan: Plan, objects: Iterable[Object], tracers: Mapping[str, Tracer]
-) -> list[Arrival]:
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What stays the same along the way: the machines, their rules, and where the client is."""
+
+    plan: Plan
+    tracers: Mapping[str, NodeTracer]
+    client_node: str
+    """The client's own node; "" for an outside host."""
+
+
+def arrivals(flow: Flow, plan: Plan, tracers: Mapping[str, NodeTracer]) -> list[Arrival]:
     """Every way that a flow may end."""
     host, _, port = flow.to.rpartition(":")
-    src = "127.0.0.1" if host == "127.0.0.1" else plan.ip(flow.client)
-    packet = Packet(flow.protocol, src, _address(host, plan, objects), int(port))
+    dst = plan.target(host)
+    src = dst if host == "loopback" else plan.ip(flow.client)
+    packet = Packet(flow.protocol, src, dst, int(port))
+    at_home = flow.client if flow.client in plan.nodes else plan.pod_nodes.get(flow.client, "")
+    way = _Way(plan, tracers, at_home)
     if flow.client in plan.nodes:
-        outcomes = tracers[flow.client].from_node(packet)
-        return _onwards(flow.client, outcomes, plan, tracers)
-    node = flow.via or plan.pod_nodes.get(flow.client) or host
-    return _onwards(node, tracers[node].from_wire(packet), plan, tracers)
+        return _onwards(flow.client, tracers[flow.client].from_node(packet), way)
+    node = flow.via or at_home or host.removesuffix("-second")
+    return _onwards(node, tracers[node].from_wire(packet), way)
 
 
-def _address(host: str, plan: Plan, objects: Iterable[Object]) -> str:
-    for item in objects:
-        if isinstance(item, Service):
-            name = f"{item.meta.name}.{item.meta.namespace}.svc.cluster.local"
-            if name == host:
-                return item.cluster_ip
-    known = {**plan.nodes, **plan.hosts, **plan.pods}
-    return known.get(host, host)
+def difference(answer: Answer, found: Iterable[Arrival]) -> str:
+    """What is wrong with where a flow ends; "" when nothing."""
+    found = list(found)
+    if abs(sum(one.probability for one in found) - 1.0) > 1e-6:
+        return "the probabilities do not add up to 1"
+    ends = {(one.who, one.source) for one in found}
+    expected = {*answer.pods.items(), *({(answer.otherwise, "")} if answer.otherwise else ())}
+    if ends != expected:
+        return f"expected {sorted(expected)}, got {sorted(ends)}"
+    shares = [one.probability for one in found]
+    if not answer.otherwise and any(abs(share - 1 / len(shares)) > 1e-9 for share in shares):
+        # Ten decimals of a probability, through a cascade.
+        return f"unequal shares {shares}"
+    return ""
 
 
-def _onwards(
-    node: str, outcomes: Iterable[Outcome], plan: Plan, tracers: Mapping[str, Tracer]
-) -> list[Arrival]:
-    found: list[Arrival] = []
-    for outcome in outcomes:
-        found += _from(node, outcome, plan, tracers)
-    return found
+def shown(found: Iterable[Arrival]) -> str:
+    """What was predicted, with the rules that say so, for the reader of a failure."""
+    return "\n".join(
+        f"{one.probability:.4f} {one.who} sees {one.source}\n    " + "\n    ".join(one.rules)
+        for one in found
+    )
 
 
-def _from(node: str, outcome: Outcome, plan: Plan, tracers: Mapping[str, Tracer]) -> list[Arrival]:
+def _onwards(node: str, outcomes: Iterable[Outcome], way: _Way) -> list[Arrival]:
+    return [arrival for outcome in outcomes for arrival in _from(node, outcome, way)]
+
+
+def _from(node: str, outcome: Outcome, way: _Way) -> list[Arrival]:
     """What becomes of a packet after one node's rules."""
+    plan = way.plan
     if outcome.verdict != "accepted":
-        who = REFUSED if outcome.verdict == "rejected" else DROPPED
-        return [Arrival(who, "", outcome.probability, outcome.rules)]
-    seen = replace(outcome.packet, mark=0, translated=False, masqueraded=False)
-    if outcome.packet.masqueraded:
+        return [Arrival(_VERDICTS[outcome.verdict], "", outcome.probability, outcome.rules)]
+    packet = outcome.packet
+    seen = replace(packet, mark=0, translated=False, masqueraded=False)
+    if packet.masqueraded:
         seen = replace(seen, src=plan.nodes[node])
-    owner = {ip: name for name, ip in (plan.pods | plan.nodes).items()}.get(seen.dst)
-    next_node = plan.pod_nodes.get(owner, owner) if owner else None
-    if next_node is None or (next_node == node and owner in plan.nodes):
+    owner = _owner(plan, seen.dst)
+    next_node = plan.pod_nodes.get(owner, owner)
+    if not owner or (next_node == node and owner in plan.nodes):
         return [Arrival(UNTOUCHED, "", outcome.probability, outcome.rules)]
-    if next_node == node and owner:
+    if next_node == node:
         names = {ip: name for name, ip in (plan.pods | plan.nodes | plan.hosts).items()}
         return [Arrival(owner, names[seen.src], outcome.probability, outcome.rules)]
+    if packet.translated and not packet.masqueraded and node != way.client_node:
+        # The answer goes straight to the client, past the node that knows the address it dialled.
+        return [Arrival(LOST, "", outcome.probability, outcome.rules)]
     return [
         replace(
             arrival,
             probability=arrival.probability * outcome.probability,
             rules=outcome.rules + arrival.rules,
         )
-        for arrival in _onwards(next_node, tracers[next_node].from_wire(seen), plan, tracers)
+        for arrival in _onwards(next_node, way.tracers[next_node].from_wire(seen), way)
     ]
+
+
+def _owner(plan: Plan, ip: str) -> str:
+    """The pod or node that has an address; "" where nobody has."""
+    second = {address: node for node, address in plan.second.items()}
+    owners = {address: name for name, address in (plan.pods | plan.nodes).items()}
+    return (second | owners).get(ip, "")
