@@ -9,6 +9,7 @@ from typing import Literal
 from testbed.lab.companion import CompanionSpec
 from testbed.model.topology import Topology
 from testbed.proxy.iptables import IptablesBackend
+from testbed.proxy.nftables import NftablesBackend
 from testbed.proxy.ruleset import Backend
 from testbed.proxy.userspace import UserspaceBackend
 from testbed.proxy.userspace_process.main import find_balancer
@@ -16,6 +17,7 @@ from testbed.proxy.userspace_table import PROCESS
 from testbed.sandbox.world import in_user_namespace
 
 NFT_RULES_IN_USER_NAMESPACE = 200
+NFT_BYTES_IN_USER_NAMESPACE = 200_000
 """A transaction there has to fit 212,992 bytes: SO_SNDBUFFORCE is refused."""
 
 Factory = Callable[[Topology, int], Backend]
@@ -46,6 +48,10 @@ def _iptables(topology: Topology, family: int) -> Backend:
     return IptablesBackend(variant, bound, family)
 
 
+def _nftables(topology: Topology, family: int) -> Backend:
+    return NftablesBackend(family, NFT_BYTES_IN_USER_NAMESPACE if in_user_namespace() else None)
+
+
 def _userspace(topology: Topology, family: int) -> Backend:
     variant = iptables_variant(topology)
     bound = rules_per_transaction() if variant == "nft" else None
@@ -57,6 +63,7 @@ def _userspace(topology: Topology, family: int) -> Backend:
 BACKENDS: Mapping[str, Factory] = MappingProxyType(
     {
         "iptables": _iptables,
+        "nftables": _nftables,
         "userspace": _userspace,
     }
 )
