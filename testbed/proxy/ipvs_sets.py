@@ -86,16 +86,16 @@ COMMENTS = MappingProxyType(
         Set.NODE_PORT_UDP: "Kubernetes nodeport UDP port for masquerade purpose",
         Set.NODE_PORT_LOCAL_UDP: "Kubernetes nodeport UDP port with externalTrafficPolicy=local",
         Set.NODE_PORT_SCTP: (
-            "Kubernetes nodeport SCTP port for masquerade purpose with type 'hash ip:port'"
+            r"Kubernetes nodeport SCTP port for masquerade purpose with type \'hash ip:port\'"
         ),
         Set.NODE_PORT_LOCAL_SCTP: (
             "Kubernetes nodeport SCTP port with externalTrafficPolicy=local"
-            " with type 'hash ip:port'"
+            r" with type \'hash ip:port\'"
         ),
         Set.HEALTH_CHECK_NODE_PORT: "Kubernetes health check node port",
     }
 )
-"""What kube-proxy's rules say about the sets that they match."""
+"""What kube-proxy's rules say about the sets that they match, quoted as iptables-save quotes."""
 
 NODE_PORTS = MappingProxyType(
     {
