@@ -26,6 +26,7 @@ from testbed.model.pod_read import condition, deployment, pod
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 POLICIES = ("Cluster", "Local")
+TRAFFIC_DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
 IP_FAMILIES = ("IPv4", "IPv6")
 IP_FAMILY_POLICIES = ("SingleStack", "PreferDualStack", "RequireDualStack")
 
@@ -34,10 +35,9 @@ _SERVICE_KEYS = words(
     "type selector clusterIP clusterIPs ipFamilies ipFamilyPolicy externalName externalIPs ports "
     "sessionAffinity sessionAffinityConfig "
     "internalTrafficPolicy externalTrafficPolicy loadBalancerSourceRanges healthCheckNodePort "
-    "publishNotReadyAddresses"
+    "allocateLoadBalancerNodePorts publishNotReadyAddresses trafficDistribution"
 )
-_SERVICE_IGNORED = words("allocateLoadBalancerNodePorts loadBalancerClass loadBalancerIP")
-_SERVICE_UNBUILT = ("trafficDistribution",)
+_SERVICE_IGNORED = words("loadBalancerClass loadBalancerIP")
 _SLICE_KEYS = words("apiVersion kind metadata addressType endpoints ports testbed")
 _ENDPOINT_KEYS = words("addresses conditions hints hostname nodeName zone targetRef")
 
@@ -63,7 +63,7 @@ def node(fields: Fields, _namespace: str) -> Node:
 def service(fields: Fields, namespace: str) -> Service:
     fields.only(_TOP, ())
     spec = fields.child("spec")
-    spec.only(_SERVICE_KEYS, _SERVICE_IGNORED, _SERVICE_UNBUILT)
+    spec.only(_SERVICE_KEYS, _SERVICE_IGNORED)
     kind = spec.choice("type", SERVICE_TYPES, "ClusterIP")
     affinity = spec.child("sessionAffinityConfig").child("clientIP")
     ingress = fields.child("status").child("loadBalancer").children("ingress")
@@ -86,7 +86,9 @@ def service(fields: Fields, namespace: str) -> Service:
         load_balancer_source_ranges=spec.texts("loadBalancerSourceRanges"),
         load_balancer_ingress=tuple(_ingress(entry) for entry in ingress),
         health_check_node_port=spec.integer("healthCheckNodePort", 0, PORTS),
+        allocate_load_balancer_node_ports=spec.boolean("allocateLoadBalancerNodePorts", True),
         publish_not_ready_addresses=spec.boolean("publishNotReadyAddresses"),
+        traffic_distribution=spec.choice("trafficDistribution", ("", *TRAFFIC_DISTRIBUTIONS), ""),
     )
 
 

@@ -277,8 +277,12 @@ def _service_spec(item: Service) -> Json:
         spec["externalTrafficPolicy"] = item.external_traffic_policy
     if item.health_check_node_port:
         spec["healthCheckNodePort"] = item.health_check_node_port
+    if not item.allocate_load_balancer_node_ports:
+        spec["allocateLoadBalancerNodePorts"] = False
     if item.publish_not_ready_addresses:
         spec["publishNotReadyAddresses"] = True
+    if item.traffic_distribution:
+        spec["trafficDistribution"] = item.traffic_distribution
     return spec
 
 

@@ -288,7 +288,10 @@ class Service:
     load_balancer_source_ranges: tuple[str, ...] = ()
     load_balancer_ingress: tuple[LoadBalancerIngress, ...] = ()
     health_check_node_port: int = 0
+    allocate_load_balancer_node_ports: bool = True
     publish_not_ready_addresses: bool = False
+    traffic_distribution: str = ""
+    """PreferSameZone, PreferClose (the same), PreferSameNode; "": none."""
 
     @property
     def cluster_ip(self) -> str:

@@ -310,7 +310,10 @@ MISTAKES: list[tuple[Any, list[str]]] = [
     (service_with(ports=[{"port": 80}], type="nodePort"), ["did you mean NodePort?"]),
     (service_with(ports=[{"port": 80}], clusterIP="x"), ["spec.clusterIP: 'x' is no address"]),
     (service_with(ports=[{"port": 80}], selector={"a": 1}), ["spec.selector.a: a label is a text"]),
-    (service_with(ports=[{"port": 80}], trafficDistribution="x"), ["is not built yet"]),
+    (
+        service_with(ports=[{"port": 80}], trafficDistribution="PreferZone"),
+        ["did you mean PreferSameZone?"],
+    ),
     (service_with(ports=3), ["spec.ports: must be a list, not the number 3"]),
     (service_with(type="ExternalName"), ["spec: externalName is missing"]),
     (
