@@ -13,6 +13,8 @@ from testbed.proxy.userspace_process.serving import Serving, address_of, bound, 
 
 DIAL_TIMEOUTS_S = (0.25, 0.5, 1.0, 2.0)
 """kube-proxy's `EndpointDialTimeouts`: one endpoint after the other, then the client is given up."""
+_BURST = 64
+"""Connections accepted before others get their turn."""
 BACKLOG = 4096
 """What a listener asks for; the kernel caps it at net.core.somaxconn."""
 _BUFFER = memoryview(bytearray(256 * 1024))
@@ -31,6 +33,8 @@ class TcpListener:
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock.listen(BACKLOG)
         self._dialling = False
+        self._accepting = False
+        """In the middle of `_accept`: a dial that is over by then has held up nobody."""
         serving.process.loop.watch(self._sock.fileno(), self._acceptable)
 
     def close(self) -> None:
@@ -43,13 +47,17 @@ class TcpListener:
 
     def dialled(self) -> None:
         """The dial is over: the next one may come."""
-        self._dialling = False
-        if self._sock.fileno() >= 0:
+        if not self._accepting and self._sock.fileno() >= 0:
             self.serving.process.loop.want(self._sock.fileno(), READ)
+        self._dialling = False
 
     def _acceptable(self, _: int) -> None:
-        if self._accept() and self._dialling:
-            self.serving.process.loop.want(self._sock.fileno(), 0)
+        for _turn in range(_BURST):
+            if not self._accept():
+                return
+            if self._dialling:
+                self.serving.process.loop.want(self._sock.fileno(), 0)
+                return
 
     def _accept(self) -> bool:
         try:
@@ -57,8 +65,9 @@ class TcpListener:
         except OSError:  # none left, or this one was reset while it waited
             return False
         sock.setblocking(False)
-        self._dialling = True
+        self._dialling = self._accepting = True
         _Dial(self, sock, (client[0], client[1])).attempt()
+        self._accepting = False
         return True
 
 
@@ -74,7 +83,7 @@ class _Dial:
         self._outward: socket.socket | None = None
         self._endpoint = ""
         self._attempts = 0
-        self._timer = -1
+        self._timer = 0
 
     def attempt(self) -> None:
         """Dial the next endpoint; give up after the last attempt, or where there is none."""
@@ -94,22 +103,31 @@ class _Dial:
         self._outward = sock = socket.socket(family_of(endpoint), socket.SOCK_STREAM)
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if sock.connect_ex(address_of(endpoint)) in {0, errno.EINPROGRESS}:
+        target = address_of(endpoint)
+        error = sock.connect_ex(target)
+        if error == errno.EINPROGRESS:
+            error = sock.connect_ex(target)  # in one kernel the answer has mostly come by now
+        if error == 0:
+            self._connected()
+        elif error == errno.EALREADY:
             self._timer = self._loop.at(now_s() + timeout_s, self._failed)
-            self._loop.watch(sock.fileno(), self._connected, WRITE)
+            self._loop.watch(sock.fileno(), self._answered, WRITE)
         else:
             self._failed()
 
-    def _connected(self, _: int) -> None:
+    def _answered(self, _: int) -> None:
         assert self._outward is not None
         self._loop.cancel(self._timer)
-        self._timer = -1
+        self._loop.forget(self._outward.fileno())
         if self._outward.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._failed()
-            return
+        else:
+            self._connected()
+
+    def _connected(self) -> None:
+        assert self._outward is not None
         serving = self._serving
         serving.process.picked("tcp", self._client, self._endpoint, self._outward.getsockname())
-        self._loop.forget(self._outward.fileno())
         _Copy(serving, self._endpoint, self._inward.detach(), self._outward.detach())
         self._listener.dialled()
 
