@@ -25,6 +25,18 @@ def duration_s(text: str | float) -> float:
     return sum(float(value) * _DURATION_S[unit] for value, unit in _PART.findall(stripped))
 
 
+def fraction(text: str | float) -> float:
+    """A share of `5%` or `0.05`, from 0 to 1. Raises ValueError, with what would be right."""
+    try:
+        number = str(text).strip()
+        share = float(number[:-1]) / 100 if number.endswith("%") else float(number)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ValueError(f"{text!r} is not a share; write it like 5% or 0.05")
+    return share
+
+
 def pretty_s(seconds: float) -> str:
     """A duration for people: `850 µs`, `12.3 ms`, `4.56 s`, `2 min 5 s`."""
     if seconds < 1e-3:

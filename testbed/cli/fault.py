@@ -10,11 +10,21 @@ from testbed.cli.output import add_output_option, emit
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_lab_argument(parser)
-    parser.add_argument("kind", metavar="KIND", help="crash, delete, hang or heal")
-    parser.add_argument("where", metavar="WHERE", help="a pod: web-0, or namespace/pod")
+    parser.add_argument(
+        "kind",
+        metavar="KIND",
+        help="of a pod: crash, delete, hang, heal; of a node: delay-watch, stall-proxy, restart-proxy, heal",
+    )
+    parser.add_argument("where", metavar="WHERE", help="a pod (web-0, namespace/pod) or a node")
     parser.add_argument("--force", action="store_true", help="delete: without a grace period")
     parser.add_argument("--grace-period", metavar="D", help="delete: instead of the pod's own")
     parser.add_argument("--container", metavar="NAME", help="not the pod's first one")
+    parser.add_argument("--delay", metavar="D", help="delay-watch: how late changes reach the node")
+    parser.add_argument("--jitter", metavar="D", help="delay-watch: give or take up to this")
+    parser.add_argument(
+        "--reorder", metavar="SHARE", help="delay-watch: so many overtake, as in 5%%"
+    )
+    parser.add_argument("--seed", metavar="N", help="delay-watch: of jitter and reorder (0)")
     add_output_option(parser)
 
 
@@ -24,18 +34,15 @@ def run(args: argparse.Namespace) -> int:
     from testbed.lab.client import Lab
 
     words = [args.kind, args.where, *(["--force"] if args.force else [])]
-    words += ["--grace-period", args.grace_period] if args.grace_period else []
-    words += ["--container", args.container] if args.container else []
-    fault = parse_fault(words)
-    event = Lab.attach(args.lab).fault(
-        fault.kind,
-        fault.where,
-        force=fault.force,
-        grace_s=fault.grace_s,
-        container=fault.container,
-    )
+    for name in ("grace_period", "container", "delay", "jitter", "reorder", "seed"):
+        value = getattr(args, name)
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", value]
+    kind, where, options = parse_fault(words)
+    event = Lab.attach(args.lab).fault(kind, where, **options)
     if args.output == "table":
-        print(f"{event.kind} of {event.object} on {event.node}, effective at {event.t_ns} ns")
+        on = "" if event.object == event.node else f" on {event.node}"
+        print(f"{event.kind} of {event.object}{on}, effective at {event.t_ns} ns")
     else:
         emit(args, event.to_json())
     return 0

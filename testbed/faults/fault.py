@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from testbed.errors import NotBuiltYet, UsageError
-from testbed.units import duration_s
+from testbed.faults.watch_delay import WatchDelay
+from testbed.units import duration_s, fraction
 
-KINDS = ("crash", "delete", "hang", "heal")
-NOT_BUILT_YET = (
-    "stop-node",
-    "cut",
-    "impair",
-    "drain",
-    "delay-watch",
-    "stall-proxy",
-    "restart-proxy",
-)
+POD_KINDS = ("crash", "delete", "hang", "heal")
+NODE_KINDS = ("delay-watch", "stall-proxy", "restart-proxy", "heal")
+KINDS = tuple(dict.fromkeys((*POD_KINDS[:-1], *NODE_KINDS)))
+NOT_BUILT_YET = ("stop-node", "cut", "impair", "drain")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,35 +45,70 @@ class Fault:
         return namespace or "default", name
 
 
-def parse_fault(words: Sequence[str]) -> Fault:
-    """The fault that `KIND WHERE [--force] [--grace-period D] [--container NAME]` says.
+@dataclass(frozen=True, slots=True)
+class NodeFault:
+    """Something that goes wrong with what one node hears of the cluster, or with its proxy.
+
+    delay-watch: changes reach the proxy late, as `watch` says. stall-proxy: it syncs no more.
+    restart-proxy: a new process takes its place. heal: the end of a delay and of a stall.
+    """
+
+    kind: str
+    node: str
+    watch: WatchDelay | None = None
+    seed: int = 0
+    """delay-watch: of the jitter and of what overtakes."""
+
+    @property
+    def level(self) -> str:
+        """The label under which figures are kept apart."""
+        return self.kind
+
+
+def parse_fault(words: Sequence[str]) -> tuple[str, str, dict[str, Any]]:
+    """(kind, where, options) of `KIND WHERE [--OPTION [VALUE]]…`, options as `Lab.fault` takes them.
 
     Raises UsageError with what would be right, NotBuiltYet for a kind that this version lacks.
     """
     if len(words) < 2:
         raise UsageError("a fault is KIND WHERE", "such as: crash web-0")
-    kind, where, *options = words
+    kind, where, *rest = words
     check_kind(kind)
     if where.startswith("-") or not where.rpartition("/")[2]:
-        raise UsageError(f"{where!r} is not a pod", "write it as web-0 or default/web-0")
-    grace_s, force, container = None, False, ""
-    rest = iter(options)
-    for option in rest:
-        match option:
-            case "--force":
-                force = True
-            case "--grace-period":
-                grace_s = _duration(option, next(rest, ""))
-            case "--container":
-                container = _value(option, next(rest, ""))
-            case _:
-                raise UsageError(
-                    f"{option!r} is not an option of a fault",
-                    "there are --force, --grace-period and --container",
-                )
-    fault = Fault(kind, where, force, grace_s, container)
-    _check_options(fault)
-    return fault
+        raise UsageError(
+            f"{where!r} is neither a pod nor a node", "write it as web-0, default/web-0 or n1"
+        )
+    options: dict[str, Any] = {}
+    words_left = iter(rest)
+    for word in words_left:
+        if word not in _OPTIONS:
+            raise UsageError(
+                f"{word!r} is not an option of a fault", f"there are {', '.join(_OPTIONS)}"
+            )
+        name, read = _OPTIONS[word]
+        options[name] = True if read is None else _read(word, next(words_left, ""), read)
+    check_options(kind, options)
+    return kind, where, options
+
+
+def pod_fault(kind: str, where: str, options: Mapping[str, Any]) -> Fault:
+    """A fault of a pod. Raises UsageError, NotBuiltYet."""
+    check_kind(kind)
+    check_options(kind, options)
+    if kind not in POD_KINDS:
+        raise UsageError(f"{where} is a pod", f"{kind} is for nodes")
+    return Fault(kind, where, **options)
+
+
+def node_fault(kind: str, node: str, options: Mapping[str, Any]) -> NodeFault:
+    """A fault of a node. Raises UsageError, NotBuiltYet."""
+    check_kind(kind)
+    check_options(kind, options)
+    if kind not in NODE_KINDS:
+        raise UsageError(f"{node} is a node", f"{kind} is for pods")
+    delay = {name: options[name] for name in _DELAYS if name in options}
+    watch = WatchDelay(**delay) if kind == "delay-watch" else None
+    return NodeFault(kind, node, watch, int(options.get("seed", 0)))
 
 
 def check_kind(kind: str) -> None:
@@ -90,23 +121,47 @@ def check_kind(kind: str) -> None:
         raise UsageError(f"{kind!r} is not a fault", f"the faults are {', '.join(KINDS)}")
 
 
-def _check_options(fault: Fault) -> None:
-    if fault.kind != "delete" and (fault.force or fault.grace_s is not None):
-        raise UsageError(
-            f"{fault.kind} has no grace period", "--force and --grace-period belong to delete"
-        )
-    if fault.kind == "delete" and fault.container:
-        raise UsageError("a pod is deleted as a whole", "leave out --container")
+def check_options(kind: str, options: Mapping[str, Any]) -> None:
+    """Raises UsageError for options that do not belong to the kind, or are missing."""
+    mine = _OF_KIND.get(kind, ())
+    for name in options:
+        if name not in mine:
+            raise UsageError(
+                f"{kind} takes no {_SPELT.get(name, name)}",
+                f"it takes {', '.join(_SPELT[one] for one in mine)}" if mine else "leave it out",
+            )
+    if kind == "delay-watch":
+        if "delay_s" not in options:
+            raise UsageError("delay-watch needs --delay", "as in --delay 500ms")
+        if options.get("jitter_s", 0.0) > options["delay_s"]:
+            raise UsageError("--jitter is more than --delay", "no change comes before it is made")
 
 
-def _duration(option: str, text: str) -> float:
-    try:
-        return duration_s(_value(option, text))
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}") from error
+_DELAYS = ("delay_s", "jitter_s", "reorder")
+_OPTIONS: dict[str, tuple[str, Callable[[str], Any] | None]] = {
+    "--force": ("force", None),
+    "--grace-period": ("grace_s", duration_s),
+    "--container": ("container", str),
+    "--delay": ("delay_s", duration_s),
+    "--jitter": ("jitter_s", duration_s),
+    "--reorder": ("reorder", fraction),
+    "--seed": ("seed", int),
+}
+"""On the command line -> in Python, and how its value is read; None: it has none."""
+_SPELT = {name: word for word, (name, _) in _OPTIONS.items()}
+_OF_KIND = {
+    "delete": ("force", "grace_s"),
+    "crash": ("container",),
+    "hang": ("container",),
+    "heal": ("container",),
+    "delay-watch": (*_DELAYS, "seed"),
+}
 
 
-def _value(option: str, text: str) -> str:
+def _read(option: str, text: str, read: Callable[[str], Any]) -> Any:
     if not text or text.startswith("--"):
         raise UsageError(f"{option} needs a value")
-    return text
+    try:
+        return read(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from error

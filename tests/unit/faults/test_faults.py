@@ -11,13 +11,23 @@ import pytest
 
 from testbed.errors import CheckFailed, NotBuiltYet, NotFound, OutOfTimeOrRoom, UsageError
 from testbed.events import Event
-from testbed.faults.fault import KINDS, NOT_BUILT_YET, Fault, parse_fault
+from testbed.faults.fault import (
+    NODE_KINDS,
+    NOT_BUILT_YET,
+    POD_KINDS,
+    Fault,
+    NodeFault,
+    node_fault,
+    parse_fault,
+    pod_fault,
+)
 from testbed.faults.inject import Reach, inject
 from testbed.faults.process_state import STOPPED, process_state
+from testbed.faults.watch_delay import WatchDelay
 from testbed.model.objects import Container, ObjectMeta, Pod, PodSpec, PodStatus
 from testbed.store import Change, Create, Store, Write
 
-WRITTEN: list[tuple[str, Fault]] = [
+WRITTEN: list[tuple[str, Fault | NodeFault]] = [
     ("crash web-0", Fault("crash", "web-0")),
     ("crash shop/web-0 --container echo", Fault("crash", "shop/web-0", container="echo")),
     ("hang web-0", Fault("hang", "web-0")),
@@ -26,26 +36,41 @@ WRITTEN: list[tuple[str, Fault]] = [
     ("delete web-0", Fault("delete", "web-0")),
     ("delete web-0 --force", Fault("delete", "web-0", force=True)),
     ("delete web-0 --grace-period 5", Fault("delete", "web-0", grace_s=5.0)),
+    ("delay-watch n1 --delay 500ms", NodeFault("delay-watch", "n1", WatchDelay(0.5))),
+    (
+        "delay-watch n1 --delay 2s --jitter 1s --reorder 5% --seed 7",
+        NodeFault("delay-watch", "n1", WatchDelay(2.0, 1.0, 0.05), 7),
+    ),
+    ("stall-proxy n1", NodeFault("stall-proxy", "n1")),
+    ("restart-proxy n1", NodeFault("restart-proxy", "n1")),
+    ("heal n1", NodeFault("heal", "n1")),
 ]
 
 
 @pytest.mark.parametrize(("text", "fault"), WRITTEN, ids=[row[0] for row in WRITTEN])
-def test_parse(text: str, fault: Fault) -> None:
-    assert parse_fault(text.split()) == fault
+def test_parse(text: str, fault: Fault | NodeFault) -> None:
+    kind, where, options = parse_fault(text.split())
+    make = pod_fault if isinstance(fault, Fault) else node_fault
+    assert make(kind, where, options) == fault
 
 
 MISTAKES: list[tuple[str, type[Exception], str]] = [
     ("crash", UsageError, "such as: crash web-0"),
-    ("explode web-0", UsageError, "the faults are crash, delete, hang, heal"),
-    ("crash --force", UsageError, "is not a pod"),
-    ("crash shop/", UsageError, "is not a pod"),
-    ("crash web-0 --force", UsageError, "crash has no grace period"),
-    ("hang web-0 --grace-period 1s", UsageError, "hang has no grace period"),
-    ("delete web-0 --container echo", UsageError, "deleted as a whole"),
+    ("explode web-0", UsageError, "the faults are crash, delete, hang, delay-watch"),
+    ("crash --force", UsageError, "neither a pod nor a node"),
+    ("crash shop/", UsageError, "neither a pod nor a node"),
+    ("crash web-0 --force", UsageError, "crash takes no --force"),
+    ("hang web-0 --grace-period 1s", UsageError, "hang takes no --grace-period"),
+    ("delete web-0 --container echo", UsageError, "delete takes no --container"),
     ("delete web-0 --grace-period", UsageError, "--grace-period needs a value"),
     ("delete web-0 --grace-period --force", UsageError, "--grace-period needs a value"),
     ("delete web-0 --grace-period soon", UsageError, "write it like 10s"),
     ("hang web-0 --when 3s", UsageError, "'--when' is not an option"),
+    ("delay-watch n1", UsageError, "needs --delay"),
+    ("delay-watch n1 --delay 1s --jitter 2s", UsageError, "--jitter is more than --delay"),
+    ("delay-watch n1 --delay 1s --reorder 5", UsageError, "write it like 5% or 0.05"),
+    ("delay-watch n1 --delay 1s --seed x", UsageError, "--seed"),
+    ("stall-proxy n1 --delay 1s", UsageError, "stall-proxy takes no --delay"),
     *((f"{kind} n1", NotBuiltYet, "not built yet") for kind in NOT_BUILT_YET),
 ]
 
@@ -56,10 +81,21 @@ def test_mistakes(text: str, error: type[Exception], says: str) -> None:
         parse_fault(text.split())
 
 
+def test_a_fault_of_a_node_is_none_of_a_pod_and_the_other_way_round() -> None:
+    with pytest.raises(UsageError, match="stall-proxy is for nodes"):
+        pod_fault("stall-proxy", "default/web-0", {})
+    with pytest.raises(UsageError, match="crash is for pods"):
+        node_fault("crash", "n1", {})
+    with pytest.raises(UsageError, match="heal takes no --delay"):
+        node_fault("heal", "n1", {"delay_s": 1.0})
+
+
 def test_levels_are_never_pooled() -> None:
-    faults = [Fault(kind, "web-0") for kind in KINDS] + [Fault("delete", "web-0", force=True)]
+    faults: list[Fault | NodeFault] = [Fault(kind, "web-0") for kind in POD_KINDS]
+    faults += [Fault("delete", "web-0", force=True)]
+    faults += [NodeFault(kind, "n1") for kind in NODE_KINDS[:-1]]
     levels = [fault.level for fault in faults]
-    assert levels == ["crash", "delete", "hang", "heal", "delete --force"]
+    assert len(set(levels)) == len(levels)
 
 
 def test_where() -> None:
