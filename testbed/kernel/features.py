@@ -6,12 +6,14 @@ line can be pasted (`unshare -Urnmpf --mount-proc --kill-child sh -c '...'`) by 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -154,6 +156,8 @@ TRIALS: Mapping[Feature, Trial] = {
     ),
 }
 
+KNOWN = "TESTBED_FEATURES"
+"""Environment variable: the features of `known`, separated by spaces."""
 _TRIAL_TIMEOUT_S = 5.0
 _AT_ONCE = 4
 _SANDBOX = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
@@ -178,16 +182,21 @@ def probe(features: Iterable[Feature] = tuple(Feature)) -> list[FeatureStatus]:
         return list(pool.map(lambda feature: attempt(feature, TRIALS[feature]), features))
 
 
+def known() -> frozenset[Feature]:
+    """What who started this lab has already found to work on its kernel; empty where nothing was tried."""
+    return frozenset(map(Feature, os.environ.get(KNOWN, "").split()))
+
+
 def require(*features: Feature) -> None:
     """Raises MissingFeature, with the remedy, for the first of these that does not work here."""
-    for status in probe(features):
+    for status in probe(feature for feature in features if feature not in known()):
         if not status.available:
             raise MissingFeature(
                 f"{status.feature} does not work here: {status.detail}", status.remedy
             )
 
 
-def _path() -> str:
+def tool_path() -> str:
     """What a trial's tools are looked up in."""
     return with_admin_folders(os.environ.get("PATH", os.defpath))
 
@@ -196,7 +205,7 @@ def attempt(feature: Feature, trial: Trial) -> FeatureStatus:
     """Carry one trial out."""
     wanted = [(_SANDBOX[0], "util-linux")] if trial.sandboxed else []
     for tool, package in [*wanted, (trial.tool, trial.package)]:
-        if tool and shutil.which(tool, path=_path()) is None:
+        if tool and shutil.which(tool, path=tool_path()) is None:
             missing = f"{tool} is not installed"
             return FeatureStatus(feature, False, trial.needed_for, _install(package), missing)
     detail = _failure(trial)
@@ -219,7 +228,7 @@ def _failure(trial: Trial) -> str | None:
             text=True,
             errors="replace",
             timeout=_TRIAL_TIMEOUT_S,
-            env={**os.environ, "PATH": _path(), "LC_ALL": "C"},
+            env={**os.environ, "PATH": tool_path(), "LC_ALL": "C"},
             check=False,
         )
     except FileNotFoundError as error:
@@ -278,3 +287,13 @@ def user_namespace_remedy(settings: Path = Path("/proc/sys")) -> str:
         if value == refusing:
             return remedy
     return "run as root: this kernel or a container around it refuses user namespaces"
+
+
+def main() -> None:
+    """`python -m testbed.kernel.features`: what the kernel itself can do, as JSON."""
+    statuses = probe(feature for feature, trial in TRIALS.items() if trial.sandboxed)
+    json.dump([asdict(status) for status in statuses], sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

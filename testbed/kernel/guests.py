@@ -37,6 +37,20 @@ class GuestKernel:
         return f"uml {self.release}"
 
 
+LABEL = "TESTBED_KERNEL"
+"""Environment variable that a guest's processes bear: its label."""
+
+
+def label_here() -> str:
+    """The kernel that carries this process, as `ls` and results show it."""
+    return os.environ.get(LABEL) or f"host {os.uname().release}"
+
+
+def in_guest() -> bool:
+    """Whether a guest kernel carries this process."""
+    return LABEL in os.environ
+
+
 def cache_folder() -> Path:
     """Where built kernels and what was found out about kernels lie: the user's cache."""
     home = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal
 
+from testbed.kernel import features
+from testbed.kernel.features import Feature
+from testbed.kernel.guests import in_guest
 from testbed.lab.companion import CompanionSpec
 from testbed.model.topology import Topology
 from testbed.proxy.iptables import IptablesBackend
@@ -39,6 +42,8 @@ def iptables_variant(topology: Topology) -> Literal["nft", "legacy"]:
     variant = topology.proxy.iptables.variant
     if variant != "auto":
         return variant
+    if in_guest() and Feature.IPTABLES_NFT not in features.known():
+        return "legacy"
     return "legacy" if in_user_namespace() else "nft"
 
 

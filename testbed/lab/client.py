@@ -17,13 +17,16 @@ from typing import Any
 from testbed import clock
 from testbed.errors import OutOfTimeOrRoom, TestbedError
 from testbed.events import Event
+from testbed.kernel.features import KNOWN
 from testbed.kernel.search_path import with_admin_folders
 from testbed.lab import registry, wire
 from testbed.lab.ending import end
+from testbed.lab.kernels import Carrier, choose
 from testbed.lab.wire import Connection
 from testbed.model.loader import load as load_topology
 from testbed.model.support import require_supported
 from testbed.model.topology import Topology
+from testbed.sandbox.guest import JOB
 from testbed.traffic.spec import LoadSpec
 
 Progress = Callable[[Any], None]
@@ -77,13 +80,15 @@ class Lab:
         timeout_s: float = 60.0,
         ephemeral: bool = False,
         pin: bool = False,
+        carrier: Carrier | None = None,
         on_progress: Progress = _quiet,
     ) -> Lab:
         """Bring a lab to what a topology says; returns when every pod answers a packet and every node's
         rules are in place. A lab of that name that runs is changed, only where it differs.
 
         `settings` are `--set` assignments, for a topology that is a file. An `ephemeral` lab ends with this
-        process. `pin` keeps the lab off the last CPU, which is then the generators'. Raises TopologyError,
+        process. `pin` keeps the lab off the last CPU, which is then the generators'. `carrier` is the
+        kernel where it has been chosen already. Raises TopologyError,
         NotBuiltYet, MissingFeature, OutOfTimeOrRoom (and then a lab that was started here is taken down).
         """
         source = "" if isinstance(topology, Topology) else str(Path(topology).resolve())
@@ -99,7 +104,8 @@ class Lab:
         }
         with registry.starting(name):
             fresh = not registry.is_alive(registry.folder(name))
-            folder = _start(name) if fresh else registry.find(name)
+            carrier = carrier or (choose([topology], on_progress) if fresh else None)
+            folder = _start(name, carrier) if fresh and carrier else registry.find(name)
             lab = cls(name, folder, Connection(folder))
             try:
                 lab._connection.call("up", params, on_progress=on_progress)
@@ -150,8 +156,11 @@ class Lab:
         return result
 
     def now_ns(self) -> int:
-        """CLOCK_MONOTONIC of the kernel that carries the lab: this machine's."""
-        return clock.now_ns()
+        """CLOCK_MONOTONIC of the kernel that carries the lab: this machine's or a guest's."""
+        if not (self.folder / JOB).exists():
+            return clock.now_ns()
+        now: int = self._connection.call("now_ns")
+        return now
 
     def rules(self, node: str) -> str:
         """The service rules in a node's kernel now, as the tool's save command prints them."""
@@ -297,19 +306,21 @@ class LoadHandle:
         return LoadResult(summary, path, int(answer["started_ns"]), answer)
 
 
-def _start(name: str) -> Path:
+def _start(name: str, carrier: Carrier) -> Path:
     """Start a supervisor; returns its folder when it listens. Leaves nothing behind when it fails."""
     folder = registry.make_folder(name)
+    kernel = [carrier.guest.name] if carrier.guest else []
     try:
         with (folder / "log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "testbed.lab.supervisor", str(folder)],
+                [sys.executable, "-m", "testbed.lab.supervisor", str(folder), *kernel],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env={
                     **_lab_environment(os.environ),
                     registry.MARKER: name,
+                    KNOWN: " ".join(sorted(carrier.known)),
                     "OPENBLAS_NUM_THREADS": "1",
                 },
                 start_new_session=True,

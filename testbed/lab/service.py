@@ -12,14 +12,16 @@ from typing import Any
 
 from testbed.clock import now_ns, now_s
 from testbed.errors import NotFound
-from testbed.faults.fault import Fault
+from testbed.faults.fault import node_fault, pod_fault
 from testbed.faults.inject import inject
+from testbed.faults.inject_node import inject_node
+from testbed.kernel.guests import label_here
 from testbed.lab import control, views
 from testbed.lab.cluster import Cluster, lab_event
 from testbed.lab.control import Call, Method
 from testbed.lab.dns_feed import DnsFeed
 from testbed.lab.execution import Execution
-from testbed.lab.fault_reach import pod_of, reach
+from testbed.lab.fault_reach import node_reach, reach, target_of
 from testbed.lab.journal import Journal
 from testbed.lab.loads import Loads
 from testbed.lab.places import Places
@@ -84,6 +86,7 @@ class Service:
             "topology": self.topology,
             "rules": self.rules,
             "fault": self.fault,
+            "now_ns": self.now_ns,
             "events": self.events,
             "next_events": self.next_events,
             "start_recording": self.start_recording,
@@ -127,7 +130,7 @@ class Service:
     async def inspect(self, call: Call) -> dict[str, Any]:
         """DESIGN's JSON of `inspect`."""
         cluster = self._running()
-        head = {"name": self._folder.name, "kernel": os.uname().release}
+        head = {"name": self._folder.name, "kernel": label_here()}
         return {**head, "proxy": cluster.proxy_label, **views.inspect(cluster.store.snapshot())}
 
     async def describe(self, call: Call) -> dict[str, Any]:
@@ -136,7 +139,7 @@ class Service:
         return {
             "name": self._folder.name,
             "topology": self._source or cluster.topology.name,
-            "kernel": os.uname().release,
+            "kernel": label_here(),
             "nodes": len(cluster.nodes),
             "pods": len(cluster.store.list(Pod)),
             "since_s": (now_ns() - self._since_ns) / 1e9,
@@ -160,12 +163,18 @@ class Service:
     async def fault(self, call: Call) -> dict[str, Any]:
         """params: kind, where, options. The event of the fault."""
         cluster = self._running()
-        pod = pod_of(cluster, call.params["where"])
-        where = f"{pod.meta.namespace}/{pod.meta.name}"
-        fault = Fault(kind=call.params["kind"], where=where, **call.params["options"])
-        event = await inject(fault, reach(cluster))
+        kind, options = call.params["kind"], call.params["options"]
+        name, pod = target_of(cluster, call.params["where"])
+        if pod is None:
+            event = await inject_node(node_fault(kind, name, options), node_reach(cluster, name))
+        else:
+            event = await inject(pod_fault(kind, name, options), reach(cluster))
         self._journal.record(event)
         return event.to_json()
+
+    async def now_ns(self, call: Call) -> int:
+        """CLOCK_MONOTONIC of the kernel that carries the lab."""
+        return now_ns()
 
     async def events(self, call: Call) -> list[dict[str, Any]]:
         """params: since_ns."""

@@ -1,4 +1,4 @@
-"""The process that is a lab: `python -m testbed.lab.supervisor FOLDER`.
+"""The process that is a lab: `python -m testbed.lab.supervisor FOLDER [KERNEL]`.
 
 It enters its own world first, with as little imported as can be (a user namespace wants one thread), then
 forks the zygote, then becomes the control plane. Standard output carries the handshake to who started it:
@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from testbed.errors import TestbedError
 from testbed.lab import registry, wire
@@ -27,10 +29,30 @@ def main() -> None:
     try:
         lock = registry.hold(folder)
         listener = wire.listen(folder)
-        world.enter(lambda: _supervise(folder, lock, listener.detach()), registry.pid_file(folder))
+        if len(sys.argv) > 2:
+            _begin_in_guest(folder, listener, sys.argv[2])
+        begin(folder, listener, (lock,), registry.pid_file(folder))
     except TestbedError as error:
         _say(f"error {json.dumps(wire.error_message(error))}")
         sys.exit(error.exit_code)
+
+
+def begin(
+    folder: Path, listener: socket.socket, keep_out: tuple[int, ...], pid_file: Path
+) -> NoReturn:
+    """Make the lab's world here and be its supervisor. `keep_out`: what the lab's processes must not hold."""
+    listener_fd = listener.detach()
+    world.enter(lambda: _supervise(folder, listener_fd, (*keep_out, listener_fd)), pid_file)
+
+
+def _begin_in_guest(folder: Path, listener: socket.socket, name: str) -> NoReturn:
+    """Make a world with a guest kernel in it, and be its door."""
+    from testbed.kernel import guests
+    from testbed.lab.carrier import carry
+
+    kernel = guests.named(name)
+    env = {**os.environ, guests.LABEL: kernel.label}
+    world.enter(lambda: carry(folder, listener, kernel, env), registry.pid_file(folder))
 
 
 def _say(line: str) -> None:
@@ -40,13 +62,11 @@ def _say(line: str) -> None:
         sys.stdout.flush()
 
 
-def _supervise(folder: Path, lock: int, listener_fd: int) -> int:
+def _supervise(folder: Path, listener_fd: int, keep_out: tuple[int, ...]) -> int:
     """In the new world, as PID 2."""
-    import socket
-
     from testbed.lab.mains import fork_zygote
 
-    processes = fork_zygote((lock, listener_fd))
+    processes = fork_zygote(keep_out)
 
     from testbed.lab.service import run
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from testbed.errors import NotBuiltYet
-from testbed.model.objects import Service, name_of
-from testbed.model.shorthand import expand
 from testbed.model.topology import Topology
+
+BUILT_MODES = frozenset({"iptables", "nftables", "userspace"})
+"""Of `proxy.mode`: those with a back end."""
 
 _NODE_LIFECYCLE = ("node_monitor_period_s", "node_monitor_grace_period_s", "not_ready_toleration_s")
 """Of `timing`: what the node controller waits for."""
@@ -21,28 +22,13 @@ def require_supported(topology: Topology) -> None:
 
 def unsupported(topology: Topology) -> Iterator[tuple[str, str]]:
     """(what, what to use instead) of each value that `check` takes and `up` cannot build."""
-    if topology.kernel == "uml":
-        yield "kernel: uml", "use kernel: host"
     if topology.network.cni != "host-gw":
         yield f"network.cni: {topology.network.cni}", "use host-gw"
-    if topology.proxy.mode != "iptables":
+    if topology.proxy.mode not in BUILT_MODES:
         yield f"proxy.mode: {topology.proxy.mode}", "use iptables"
-    if topology.proxy.profile != "kube-proxy-1.36":
-        yield f"proxy.profile: {topology.proxy.profile}", "use kube-proxy-1.36"
     for name in _NODE_LIFECYCLE:
         field = type(topology.timing).model_fields[name]
         if getattr(topology.timing, name) != field.default:
             yield f"timing.{field.alias}", "leave it out: nodes do not fail in this version"
     if topology.links:
         yield "links", "leave them out: one switch joins all"
-    for item in expand(topology):
-        if isinstance(item, Service):
-            yield from _of_service(item)
-
-
-def _of_service(item: Service) -> Iterator[tuple[str, str]]:
-    where = f"service {name_of(item)}: "
-    if item.type == "LoadBalancer":
-        yield f"{where}type LoadBalancer", "use NodePort"
-    if any(port.protocol == "SCTP" for port in item.ports):
-        yield f"{where}protocol SCTP", "use TCP or UDP"

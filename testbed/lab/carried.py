@@ -1,0 +1,201 @@
+"""Init of a guest kernel that carries a lab: the supervisor runs here as it would on the host.
+
+The host's door (`carrier`) connects for every client and for every stream of a command; here these become a
+client of the control socket, and a pipe or a terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import pty
+import queue
+import socket
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from testbed.lab import registry, wire
+from testbed.lab.supervisor import begin
+from testbed.lab.wire import encode
+from testbed.sandbox import guest_init
+from testbed.sandbox.pumps import Arrivals, Keys, Output, Pump
+
+_HOME = Path("/run/lab")
+"""Where the control socket and the pid lie: a socket on the host's file system would not be this kernel's."""
+_FIRST_BYTES = 4096
+_POWER_OFF = 0x4321FEDC  # reboot(2)
+
+
+def main() -> None:
+    """Never returns: the kernel ends with the lab."""
+    folder = Path(sys.argv[1])
+    guest_init.prepare(folder)
+    _HOME.mkdir()
+    heard, said = os.pipe()
+    if os.fork() == 0:
+        os.close(heard)
+        os.dup2(said, 1)
+        os.close(said)
+        begin(folder, wire.listen(_HOME), (), registry.pid_file(_HOME))
+    os.close(said)
+    listener, host = guest_init.hello()
+    threading.Thread(target=_pass_handshake, args=(heard, host), daemon=True).start()
+    threading.Thread(target=_accept, args=(listener,), daemon=True).start()
+    _reap()
+
+
+def _pass_handshake(heard: int, host: socket.socket) -> None:
+    """The one line by which the supervisor says that it listens, or why not."""
+    with host, os.fdopen(heard, "rb") as lines:
+        host.sendall(lines.readline())
+
+
+def _reap() -> NoReturn:
+    """Take what ends, until PID 1 of the lab does (or it has not begun: then nothing is left)."""
+    lab = None
+    while True:
+        try:
+            ended, _ = os.wait()
+        except ChildProcessError:
+            break
+        lab = lab or registry.pid(_HOME)
+        if ended == lab:
+            break
+    sys.stderr.flush()
+    os.sync()
+    ctypes.CDLL(None).reboot(_POWER_OFF)
+    raise SystemExit("the guest cannot be switched off")
+
+
+def _accept(listener: socket.socket) -> None:
+    streams = Streams()
+    while True:
+        sock, _ = listener.accept()
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        threading.Thread(target=_greet, args=(sock, streams), daemon=True).start()
+
+
+def _greet(sock: socket.socket, streams: Streams) -> None:
+    first = _first_line(sock)
+    if "stream" in first:
+        streams.put(first["stream"], sock)
+    else:
+        Visitor(sock, streams).serve()
+
+
+def _first_line(sock: socket.socket) -> dict[str, Any]:
+    """The line that a connection begins with; what follows it stays unread."""
+    while (seen := sock.recv(_FIRST_BYTES, socket.MSG_PEEK)) and b"\n" not in seen:
+        pass
+    line: dict[str, Any] = json.loads(sock.recv(seen.index(b"\n") + 1))
+    return line
+
+
+class Streams:
+    """Connections that wait for the request that names them, by token."""
+
+    def __init__(self) -> None:
+        self._waiting: defaultdict[str, queue.SimpleQueue[socket.socket]] = defaultdict(
+            queue.SimpleQueue
+        )
+
+    def put(self, token: str, sock: socket.socket) -> None:
+        self._waiting[token].put(sock)
+
+    def take(self, token: str) -> socket.socket:
+        """The connection of a token, which is on its way at the latest."""
+        sock = self._waiting[token].get()
+        del self._waiting[token]
+        return sock
+
+
+class Visitor:
+    """A client of the control socket, in the name of one on the host."""
+
+    def __init__(self, host: socket.socket, streams: Streams) -> None:
+        self._host = host
+        self._streams = streams
+        self._lab = wire.connect(_HOME)
+        self._pumps: dict[int, list[Pump]] = {}
+        """Streams of the calls that have not been answered, by the call's id."""
+
+    def serve(self) -> None:
+        """Until either end closes."""
+        answers = threading.Thread(target=self._answers, daemon=True)
+        answers.start()
+        with contextlib.suppress(OSError), self._host.makefile("rb") as lines:
+            for line in lines:
+                self._request(line)
+        for sock in (self._lab, self._host):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        answers.join()
+        for pumps in self._pumps.values():
+            for pump in pumps:
+                pump.cut()
+        self._lab.close()
+        self._host.close()
+
+    def _request(self, line: bytes) -> None:
+        request = json.loads(line)
+        tokens = request.pop("streams", None)
+        if tokens is None:
+            self._lab.sendall(line)
+            return
+        pumps = self._pumps[int(request["id"])] = []
+        is_terminal = request["params"].get("tty", False)
+        fds = self._terminal(tokens, pumps) if is_terminal else self._plain(tokens, pumps)
+        data = encode(request)
+        sent = socket.send_fds(self._lab, [data], fds)
+        self._lab.sendall(data[sent:])
+        for fd in set(fds):
+            os.close(fd)
+
+    def _plain(self, tokens: Sequence[str], pumps: list[Pump]) -> list[int]:
+        """A descriptor for each: the command's input and outputs. "" is nothing: /dev/null."""
+        fds: list[int] = []
+        for number, token in enumerate(tokens):
+            if not token:
+                fds.append(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
+            elif token in tokens[1:number]:
+                fds.append(fds[tokens.index(token, 1)])
+            else:
+                read, write = os.pipe()
+                sock = self._streams.take(token)
+                pumps.append(Output(read, sock) if number else Arrivals(write, sock))
+                fds.append(write if number else read)
+        return fds
+
+    def _terminal(self, tokens: Sequence[str], pumps: list[Pump]) -> list[int]:
+        sock = self._streams.take(tokens[0])
+        master, slave = pty.openpty()
+        pumps += [Output(os.dup(master), sock.dup()), Keys(master, sock)]
+        return [slave] * len(tokens)
+
+    def _answers(self) -> None:
+        with contextlib.suppress(OSError), self._lab.makefile("rb") as lines:
+            for line in lines:
+                if self._pumps:
+                    self._settle(json.loads(line))
+                self._host.sendall(line)
+        with contextlib.suppress(OSError):
+            self._host.shutdown(socket.SHUT_RDWR)
+
+    def _settle(self, message: dict[str, Any]) -> None:
+        """Before a call's answer is passed on, all that its command printed has to be on its way."""
+        if "progress" in message:
+            return
+        for pump in self._pumps.pop(int(message["id"]), ()):
+            pump.stop()
+            if isinstance(pump, Output):
+                pump.join()
+
+
+if __name__ == "__main__":
+    main()
