@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from testbed.proxy.iptables import IptablesBackend
+from testbed.proxy.nft_tracer import NftTracer
+from testbed.proxy.nftables import NftablesBackend
 from testbed.proxy.packet import NodeTracer
 from testbed.proxy.ruleset import Backend, Ruleset
 from testbed.proxy.table import ProxyConfig, forwarding_table
@@ -53,6 +55,12 @@ SUBJECTS = (
         "iptables",
         lambda family: IptablesBackend("legacy", family=family),
         lambda rules, local: Tracer(rules.tables, local),
+    ),
+    Subject(
+        "nftables",
+        "nftables",
+        NftablesBackend,
+        lambda rules, local: NftTracer(rules.tables, local),
     ),
     Subject(
         "userspace",
