@@ -28,15 +28,31 @@ def endpoint(service: Service, pod: Pod, nodes: Mapping[Key, Node]) -> Endpoint 
         return None
     terminating = pod.meta.deletion_s is not None
     node = nodes.get(("", pod.spec.node_name))
+    zone = node.meta.labels.get(ZONE_LABEL, "") if node else ""
+    ready = service.publish_not_ready_addresses or (status.ready and not terminating)
+    for_zones, for_nodes = _hints(service, zone, pod.spec.node_name) if ready else ((), ())
     return Endpoint(
         addresses=(status.pod_ip,),
-        ready=service.publish_not_ready_addresses or (status.ready and not terminating),
+        ready=ready,
         serving=status.ready,
         terminating=terminating,
         node_name=pod.spec.node_name,
-        zone=node.meta.labels.get(ZONE_LABEL, "") if node else "",
+        zone=zone,
         target=TargetRef(pod.meta.namespace, pod.meta.name, pod.meta.uid),
+        for_zones=for_zones,
+        for_nodes=for_nodes,
     )
+
+
+def _hints(service: Service, zone: str, node: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """For which zones and nodes a ready endpoint is meant; nothing where all are equal (KEP-3015).
+
+    PreferSameNode names the zone as well, for nodes that have no endpoint of their own.
+    """
+    if not service.traffic_distribution:
+        return (), ()
+    for_zones = (zone,) if zone else ()
+    return for_zones, (node,) if service.traffic_distribution == "PreferSameNode" else ()
 
 
 def endpoint_ports(service: Service, pod: Pod) -> tuple[EndpointPort, ...]:

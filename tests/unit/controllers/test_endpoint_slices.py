@@ -71,6 +71,36 @@ CONDITIONS: list[tuple[str, Pod, bool, tuple[bool, bool, bool] | None]] = [
 ]
 
 
+HINTS: list[tuple[str, str, Pod, str, tuple[tuple[str, ...], tuple[str, ...]]]] = [
+    # name, trafficDistribution, pod, its node's zone, (zones, nodes)
+    ("without a preference there are none", "", SERVING, "a", ((), ())),
+    ("same zone", "PreferSameZone", SERVING, "a", (("a",), ())),
+    ("close is the same zone", "PreferClose", SERVING, "a", (("a",), ())),
+    ("same node, and its zone for the others", "PreferSameNode", SERVING, "a", (("a",), ("n1",))),
+    ("a node without a zone", "PreferSameZone", SERVING, "", ((), ())),
+    ("same node, without a zone", "PreferSameNode", SERVING, "", ((), ("n1",))),
+    ("a pod that is not ready", "PreferSameNode", UNREADY, "a", ((), ())),
+    ("a terminating pod", "PreferSameZone", terminating(SERVING), "a", ((), ())),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "distribution", "found", "zone", "expected"), HINTS, ids=[row[0] for row in HINTS]
+)
+def test_hints(
+    name: str,
+    distribution: str,
+    found: Pod,
+    zone: str,
+    expected: tuple[tuple[str, ...], tuple[str, ...]],
+) -> None:
+    labels = {ZONE_LABEL: zone} if zone else {}
+    store = stored(node("n1", labels), service(traffic_distribution=distribution), found)
+    settle(store)
+    (only,) = endpoints(store)
+    assert (only.for_zones, only.for_nodes) == expected
+
+
 @pytest.mark.parametrize(
     ("name", "found", "publish", "expected"), CONDITIONS, ids=[row[0] for row in CONDITIONS]
 )
