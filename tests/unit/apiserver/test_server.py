@@ -1,0 +1,219 @@
+"""The API server under somebody else's client (lightkube), and bare where that says too little."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import pytest
+from lightkube import Client, KubeConfig
+from lightkube.core.exceptions import ApiError
+from lightkube.models.meta_v1 import ObjectMeta as Meta
+from lightkube.resources.core_v1 import Namespace, Node, Service
+from lightkube.resources.discovery_v1 import EndpointSlice
+
+from testbed.apiserver.documents import kubeconfig
+from testbed.apiserver.resources import Face
+from testbed.apiserver.server import ApiServer
+from testbed.model.objects import ObjectMeta
+from testbed.model.objects import Service as StoredService
+from testbed.store import Create, Delete, Store, Update
+from tests.addresses import PLAN
+from tests.flows import cluster, nodes
+
+FACE = Face(("10.96.0.0/16",), 1_700_000_000.0)
+
+
+class Api:
+    """A server in a thread of its own, and the store behind it."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.store = Store(lambda: 1.0)
+        self.events: list[dict[str, Any]] = []
+        self.write(*(Create(item) for item in (*nodes(PLAN), *cluster(PLAN))))
+        sock = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self._thread.start()
+        self._server = self.call(self._make())
+        self.call(self._server.start(sock))
+
+    async def _make(self) -> ApiServer:
+        return ApiServer(self.store, FACE, self.events.append)
+
+    def call(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
+
+    def write(self, *writes: Any) -> None:
+        async def apply() -> None:
+            self.store.apply(writes)
+
+        if self.loop.is_running():
+            self.call(apply())
+        else:
+            self.store.apply(writes)
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+            return json.load(answer)
+
+    def watch(self, path: str) -> Iterator[Any]:
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+            for line in answer:
+                yield json.loads(line)
+
+    def close(self) -> None:
+        self.call(self._server.stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    made = Api()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def client(api: Api) -> Client:
+    return Client(KubeConfig.from_dict(kubeconfig(api.url, "lab")))
+
+
+def service(name: str, **changes: Any) -> StoredService:
+    meta = ObjectMeta(name, "flows", labels={"made": "later"})
+    return StoredService(meta, cluster_ips=("10.96.200.99",), **changes)
+
+
+def test_lists_and_gets_what_the_store_holds(api: Api, client: Client) -> None:
+    found = {item.metadata.name for item in client.list(Service, namespace="flows")}
+    assert found == {item.meta.name for item in api.store.list(StoredService)}
+    web = client.get(Service, "web", namespace="flows")
+    assert web.spec.clusterIPs == ["10.96.200.1"]
+    assert web.metadata.creationTimestamp is not None
+    assert len(list(client.list(EndpointSlice, namespace="*"))) > 5
+    assert client.get(Node, "n1").status.addresses[0].address == PLAN.nodes["n1"]
+    assert {one.metadata.name for one in client.list(Namespace)} >= {"default", "flows"}
+
+
+def test_selectors_narrow_a_list(client: Client) -> None:
+    own = client.list(Node, fields={"metadata.name": "n2"})
+    assert [node.metadata.name for node in own] == ["n2"]
+    slices = client.list(
+        EndpointSlice, namespace="flows", labels={"kubernetes.io/service-name": "web"}
+    )
+    assert [item.metadata.labels["kubernetes.io/service-name"] for item in slices] == ["web"]
+
+
+def test_what_is_not_there_is_a_kubernetes_error(client: Client) -> None:
+    with pytest.raises(ApiError) as caught:
+        client.get(Service, "nobody", namespace="flows")
+    assert caught.value.status.reason == "NotFound"
+
+
+def test_nothing_can_be_written(client: Client) -> None:
+    with pytest.raises(ApiError) as caught:
+        client.create(Service(metadata=Meta(name="x", namespace="flows")))
+    assert caught.value.status.code == 405
+
+
+def test_a_watch_sees_every_change_after_its_list(api: Api, client: Client) -> None:
+    watch = client.watch(Service, namespace="flows")
+    known = len(api.store.list(StoredService))
+    assert {next(watch)[0] for _ in range(known)} == {"ADDED"}
+    api.write(Create(service("late")))
+    api.write(Update(service("late", external_ips=("198.51.100.77",))))
+    api.write(Delete("Service", "flows", "late"))
+    seen = [next(watch) for _ in range(3)]
+    assert [(kind, item.metadata.name) for kind, item in seen] == [
+        ("ADDED", "late"),
+        ("MODIFIED", "late"),
+        ("DELETED", "late"),
+    ]
+
+
+def test_a_watch_list_ends_its_beginning_with_a_bookmark(api: Api) -> None:
+    path = "/api/v1/services?watch=1&sendInitialEvents=true&allowWatchBookmarks=true"
+    stream = api.watch(path + "&resourceVersionMatch=NotOlderThan")
+    kinds = [next(stream) for _ in range(len(api.store.list(StoredService)) + 1)]
+    assert {event["type"] for event in kinds[:-1]} == {"ADDED"}
+    assert kinds[-1]["type"] == "BOOKMARK"
+    assert kinds[-1]["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+    version = str(api.store.resource_version)
+    assert kinds[-1]["object"]["metadata"]["resourceVersion"] == version
+
+
+def test_an_object_that_a_selector_loses_is_deleted_for_its_watcher(api: Api) -> None:
+    version = api.store.resource_version
+    api.write(Create(service("late")))
+    path = "/api/v1/services?watch=1&labelSelector=made%3Dlater"
+    stream = api.watch(f"{path}&resourceVersion={version}")
+    assert next(stream)["type"] == "ADDED"
+    plain = service("late")
+    api.write(Update(replace(plain, meta=replace(plain.meta, labels={}))))
+    assert next(stream)["type"] == "DELETED"
+
+
+def test_a_version_of_long_ago_is_gone(api: Api) -> None:
+    (event,) = api.watch("/api/v1/nodes?watch=1&resourceVersion=1")
+    assert (event["type"], event["object"]["code"]) == ("ERROR", 410)
+
+
+def test_a_watch_ends_when_it_is_told_to(api: Api) -> None:
+    version = api.store.resource_version
+    path = f"/api/v1/nodes?watch=1&timeoutSeconds=1&resourceVersion={version}"
+    assert list(api.watch(path)) == []
+
+
+def test_a_namespace_appears_with_its_first_object(api: Api) -> None:
+    version = api.store.resource_version
+    stream = api.watch(f"/api/v1/namespaces?watch=1&resourceVersion={version}")
+    shop = StoredService(ObjectMeta("web", "shop"), cluster_ips=("10.96.200.98",))
+    api.write(Create(shop))
+    seen = {event["object"]["metadata"]["name"]: event["type"] for event in islice(stream, 4)}
+    assert seen["shop"] == "ADDED"
+
+
+def test_service_cidrs_are_the_labs(api: Api) -> None:
+    found = api.get("/apis/networking.k8s.io/v1/servicecidrs")
+    assert [item["spec"]["cidrs"] for item in found["items"]] == [["10.96.0.0/16"]]
+
+
+def test_posted_events_are_accepted_and_noted(api: Api) -> None:
+    body = json.dumps({"reason": "Starting", "regarding": {"name": "n1"}}).encode()
+    path = "/apis/events.k8s.io/v1/namespaces/default/events"
+    request = urllib.request.Request(api.url + path, body, method="POST")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 201
+    assert [event["reason"] for event in api.events] == ["Starting"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/version", "/api", "/apis", "/api/v1", "/apis/discovery.k8s.io/v1", "/apis/apps/v1"]
+)
+def test_discovery_answers(api: Api, path: str) -> None:
+    assert api.get(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/api/v1/secrets", 404),
+        ("/api/v1/pods?labelSelector=a%20b", 400),
+        ("/api/v1/pods?watch=1&resourceVersion=x", 400),
+    ],
+)
+def test_a_request_that_cannot_be_answered_says_why(api: Api, path: str, code: int) -> None:
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        api.get(path)
+    assert json.load(caught.value)["code"] == code
