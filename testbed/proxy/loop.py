@@ -17,6 +17,7 @@ from testbed.model.objects import EndpointSlice, Node, Object, Service
 from testbed.proxy import stale
 from testbed.proxy.access import Clock, MonotonicClock, NodeAccess, Source
 from testbed.proxy.configz import configuration
+from testbed.proxy.draining import Draining
 from testbed.proxy.in_force import InForce
 from testbed.proxy.metrics import Metrics, rules_written
 from testbed.proxy.pace import Pace, Periods
@@ -56,6 +57,7 @@ class ProxyLoop:
         self._record = record
         self._config = config
         self._clock = clock or MonotonicClock()
+        self._draining = Draining(backend, access)
         self._pace = Pace(periods)
         self._wake = asyncio.Event()
         self._stalled = False
@@ -209,14 +211,16 @@ class ProxyLoop:
     async def _main(self) -> None:
         while not self._stopping:
             self._wake.clear()
-            due_s = self._pace.due_s()
-            wait_s = None if due_s is None else due_s - self._clock.now_ns() / 1e9
+            dues = [due for due in (self._pace.due_s(), self._draining.due_s) if due is not None]
+            wait_s = min(dues) - self._clock.now_ns() / 1e9 if dues else None
             if self._stalled or wait_s is None:
                 await self._clock.wait(self._wake, None)
             elif wait_s > 0:
                 await self._clock.wait(self._wake, wait_s)
-            else:
+            elif min(dues) == self._pace.due_s():
                 await self._run()
+            else:
+                await self._drain()
 
     async def _run(self) -> None:
         """One sync, its event, and whoever waited for it."""
@@ -228,6 +232,8 @@ class ProxyLoop:
                 sync = await self._plan(taken.snapshot)
                 full = sync.full
                 await self._programme(sync, taken)
+                rules = await self._draining.finish(sync.next.rules, self._clock.now_ns() / 1e9)
+                self._programmed = replace(sync.next, rules=rules)
             except CommandFailed as error:
                 failure = error
                 self._trusted = False
@@ -236,6 +242,21 @@ class ProxyLoop:
             self.metrics = self.metrics.synced((now_ns - taken.start_ns) / 1e9, full=full)
             self._error = "" if failure is None else str(failure)
             self._pace = self._pace.ended(now_ns / 1e9, failed=failure is not None)
+
+    async def _drain(self) -> None:
+        """Remove what has ended of what was withdrawn; where it fails, a sync finds out what there is."""
+        async with self._syncing:
+            before = self._programmed
+            if before is None:
+                self._draining.due_s = None
+                return
+            try:
+                now_s = self._clock.now_ns() / 1e9
+                rules = await self._draining.finish(before.rules, now_s)
+                self._programmed = replace(before, rules=rules)
+            except CommandFailed as failure:
+                self._error, self._trusted = str(failure), False
+                self._queue()
 
     def _take(self) -> Taken:
         """What the sync that starts now is about: all changes so far."""
@@ -297,7 +318,7 @@ class ProxyLoop:
             )
         commands = await self._compute(lambda: self._backend.commands(have, want))
         return Sync(
-            next=following,
+            next=replace(following, rules=self._draining.begun(have, want)),
             commands=tuple(commands),
             full=not self._trusted or have is None,
             changed_chains=changed_chains(have, want),
