@@ -11,7 +11,7 @@ from testbed.kernel.netlink import Netlink, address, link_up, neighbour
 from testbed.sandbox.guest import GUEST, HOST, HOST_MAC, PORT, Job
 from testbed.sandbox.world import mount
 
-_MS_NOSUID, _MS_NODEV = 2, 4
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT, _MS_BIND = 1, 2, 4, 0x20, 0x1000
 _AT_BOOT = [
     "ipv6",
     "veth",
@@ -77,6 +77,8 @@ def hello() -> tuple[socket.socket, socket.socket]:
 
 
 def _system_folders() -> None:
+    # In an ordinary user's world root's files are nobody's: a set-user-ID mount would become nobody.
+    mount("none", "/", flags=_MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID)
     mount("proc", "/proc", "proc")
     mount("sysfs", "/sys", "sysfs")
     if " /dev devtmpfs " not in Path("/proc/mounts").read_text():  # the kernel may have done it
