@@ -24,15 +24,13 @@ async def no_program(place: Place) -> Started:
 
 async def build(topology: Topology, pods_per_node: int) -> list[NetnsRuntime]:
     """Wire the machines and their pods; returns what holds the namespaces."""
-    network = topology.network
-    fabric = plan(plan_addresses(topology), network.node_cidr, network.mtu)
-    underlay = Underlay(fabric.mtu, fabric.gateway)
+    fabric = plan(plan_addresses(topology), topology.network.mtu)
+    underlay = Underlay(fabric.mtu, fabric.gateways)
     underlay.apply(fabric)
     runtimes = []
     for node in fabric.machines:
-        assert node.pod_cidr is not None
         runtime = NetnsRuntime(
-            node.name, underlay.namespace(node.name), node.pod_cidr, fabric.mtu, no_program
+            node.name, underlay.namespace(node.name), node.pod_cidrs, fabric.mtu, no_program
         )
         runtimes.append(runtime)
         for number in range(pods_per_node):

@@ -28,10 +28,10 @@ class ResolvConf:
         return "\n".join(lines) + "\n"
 
 
-def pod_resolv_conf(namespace: str, domain: str, nameserver: str) -> ResolvConf:
-    """Settings of a pod with dnsPolicy ClusterFirst; `nameserver` is kube-dns's cluster address."""
+def pod_resolv_conf(namespace: str, domain: str, nameservers: tuple[str, ...]) -> ResolvConf:
+    """Settings of a pod with dnsPolicy ClusterFirst; `nameservers` are kube-dns's cluster addresses."""
     search = (f"{namespace}.svc.{domain}", f"svc.{domain}", domain)
-    return ResolvConf((nameserver,), search, ndots=5)
+    return ResolvConf(nameservers, search, ndots=5)
 
 
 def parse_resolv_conf(text: str) -> ResolvConf:

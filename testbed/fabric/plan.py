@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
 
-from testbed.model.addressing import AddressPlan
+from testbed.ip import IPAddress, IPInterface, IPNetwork
+from testbed.model.addressing import AddressPlan, NodeAddress
 
 BRIDGE = "br0"
-ANYWHERE = IPv4Network("0.0.0.0/0")
+ANYWHERE = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
+"""By IP family."""
 UPLINK = "eth0"
 UPLINK_INDEX = 2
 """ifindex of a machine's `eth0`; `lo` is 1."""
@@ -25,6 +27,25 @@ NODE_SYSCTLS = (
     ("ipv4/conf/all/rp_filter", "0"),
     ("ipv4/conf/default/rp_filter", "0"),
 )
+NODE_SYSCTLS_IPV6 = (("ipv6/conf/all/forwarding", "1"), ("ipv6/conf/default/forwarding", "1"))
+NO_IPV6 = (("ipv6/conf/all/disable_ipv6", "1"),)
+"""Of every namespace in a lab without IPv6. The kernel sets `default` along with `all`: links to come are
+meant, too."""
+IPV6 = tuple(
+    (f"ipv6/conf/{which}/{name}", value)
+    for which in ("all", "default")
+    for name, value in (
+        # A tentative address answers nobody: duplicate detection would cost every pod 1 to 2 s, and
+        # all addresses are given by plan.
+        ("accept_dad", "0"),
+        ("dad_transmits", "0"),
+        # Nobody advertises routes here, and link-local addresses are given where they are needed.
+        ("accept_ra", "0"),
+        ("router_solicitations", "0"),
+        ("addr_gen_mode", "1"),
+    )
+)
+"""Of every namespace in a lab with IPv6."""
 END_SYSCTLS = (
     # One SYN retry schedule on every kernel: 6.18 retries each second at first, 6.1 doubles.
     ("ipv4/tcp_syn_linear_timeouts", "0"),
@@ -41,8 +62,8 @@ SWITCH_SYSCTLS = (
 class Route:
     """To `destination` by the machine at `via`."""
 
-    destination: IPv4Network
-    via: IPv4Address
+    destination: IPNetwork
+    via: IPAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +73,13 @@ class Machine:
     name: str
     kind: str
     """node or host."""
-    address: IPv4Interface
+    addresses: tuple[IPInterface, ...]
+    """One per IP family, as in `pod_cidrs`."""
     mac: str
     port: str
     """Its port's interface name on the switch."""
-    pod_cidr: IPv4Network | None
+    pod_cidrs: tuple[IPNetwork, ...]
+    """A node's; an outside host has none."""
     routes: tuple[Route, ...]
 
 
@@ -68,34 +91,36 @@ class Fabric:
     """
 
     mtu: int
-    gateway: IPv4Interface
+    gateways: tuple[IPInterface, ...]
+    """One per IP family."""
     machines: tuple[Machine, ...]
 
 
-def plan(addresses: AddressPlan, machines: IPv4Network, mtu: int) -> Fabric:
-    """The fabric of an address plan in the network `machines`, whose first address is the gateway's.
+def plan(addresses: AddressPlan, mtu: int) -> Fabric:
+    """The fabric of an address plan; the first address of the machines' network is the gateway's.
 
     Every node routes the other nodes' pods to the other nodes.
 
     Outside hosts have no route to pods or services: they reach node addresses only.
     """
-    prefix = addresses.node_prefix
-    gateway = IPv4Interface((machines[1], prefix))
+    prefixes = tuple(network.prefixlen for network in addresses.networks)
+    gateways = tuple(
+        ip_interface((network[1], network.prefixlen)) for network in addresses.networks
+    )
+    defaults = tuple(Route(ANYWHERE[gateway.version], gateway.ip) for gateway in gateways)
+    # Made once for all nodes: of a hundred nodes each has ninety-nine of them.
+    to_pods = {name: _to_pods(node) for name, node in addresses.nodes.items()}
     nodes = [
         Machine(
             name=name,
             kind="node",
-            address=IPv4Interface(f"{node.ip}/{prefix}"),
-            mac=_mac(IPv4Address(node.ip)),
+            addresses=_interfaces(node.ips, prefixes),
+            mac=_mac(ip_address(node.ips[0]), host=False),
             port=f"port-n{number}",
-            pod_cidr=IPv4Network(node.pod_cidr),
+            pod_cidrs=tuple(route.destination for route in to_pods[name]),
             routes=(
-                Route(ANYWHERE, gateway.ip),
-                *(
-                    Route(IPv4Network(other.pod_cidr), IPv4Address(other.ip))
-                    for other_name, other in addresses.nodes.items()
-                    if other_name != name
-                ),
+                *defaults,
+                *(route for other, routes in to_pods.items() if other != name for route in routes),
             ),
         )
         for number, (name, node) in enumerate(addresses.nodes.items(), 1)
@@ -104,16 +129,40 @@ def plan(addresses: AddressPlan, machines: IPv4Network, mtu: int) -> Fabric:
         Machine(
             name=name,
             kind="host",
-            address=IPv4Interface(f"{host.ip}/{prefix}"),
-            mac=_mac(IPv4Address(host.ip)),
+            addresses=_interfaces(host.ips, prefixes),
+            mac=_mac(ip_address(host.ips[0]), host=True),
             port=f"port-h{number}",
-            pod_cidr=None,
+            pod_cidrs=(),
             routes=(),
         )
         for number, (name, host) in enumerate(addresses.hosts.items(), 1)
     ]
-    return Fabric(mtu, gateway, (*nodes, *hosts))
+    return Fabric(mtu, gateways, (*nodes, *hosts))
 
 
-def _mac(address: IPv4Address) -> str:
-    return "02:01:" + ":".join(f"{byte:02x}" for byte in address.packed)
+def _to_pods(node: NodeAddress) -> tuple[Route, ...]:
+    return tuple(
+        Route(ip_network(pods), ip_address(ip))
+        for ip, pods in zip(node.ips, node.pod_cidrs, strict=True)
+    )
+
+
+def _interfaces(ips: tuple[str, ...], prefixes: tuple[int, ...]) -> tuple[IPInterface, ...]:
+    return tuple(ip_interface(f"{ip}/{prefix}") for ip, prefix in zip(ips, prefixes, strict=True))
+
+
+def link_local(mac: str) -> IPInterface:
+    """The link-local address that a MAC address stands for (RFC 4291, appendix A). A machine that forwards
+    asks for its neighbours from it.
+    """
+    first, *rest = bytes.fromhex(mac.replace(":", ""))
+    identifier = bytes([first ^ 2, *rest[:2], 0xFF, 0xFE, *rest[2:]])
+    return ip_interface((IPv6Address(b"\xfe\x80" + bytes(6) + identifier), 64))
+
+
+def _mac(address: IPAddress, *, host: bool) -> str:
+    """Of an IPv4 address all four bytes; of an IPv6 one the last 31 bits, as hosts are a half apart."""
+    number = int(address)
+    if address.version == 6:
+        number = number % 2**31 + 2**31 * host
+    return "02:01:" + ":".join(f"{byte:02x}" for byte in number.to_bytes(4))

@@ -12,8 +12,9 @@ import socket
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv4Network
 from types import TracebackType
+
+from testbed.ip import IPInterface, IPNetwork
 
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR = 16, 17, 20, 21
 RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWNEIGH, RTM_DELNEIGH = 24, 25, 28, 29
@@ -24,6 +25,10 @@ _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 
 _IFLA_NET_NS_FD, _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 28, 1, 2, 1
 _IFF_UP = 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_IFA_F_NODAD = 0x02
+"""No duplicate address detection: addresses are given by plan, and may be used at once."""
+_FAMILY = {4: socket.AF_INET, 16: socket.AF_INET6}
+"""By the length of an address in bytes."""
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC = 1, 4, 5, 7
 _RT_TABLE_MAIN, _RTPROT_STATIC, _RTN_UNICAST, _RTN_BLACKHOLE = 254, 4, 1, 6
 _RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK, _RTNH_F_ONLINK = 0, 253, 4
@@ -119,20 +124,26 @@ def delete_link(index: int) -> Message:
     return Message(RTM_DELLINK, 0, payload, f"delete link {index}")
 
 
-def address(interface: IPv4Interface, index: int, *, delete: bool = False) -> Message:
+def address(interface: IPInterface, index: int, *, delete: bool = False) -> Message:
     """`interface` (address and prefix length) on link `index`."""
     packed = interface.ip.packed
+    family = _FAMILY[len(packed)]
+    flags = _IFA_F_NODAD if interface.version == 6 else 0
     payload = (
-        _IFADDR.pack(socket.AF_INET, interface.network.prefixlen, 0, 0, index)
+        _IFADDR.pack(family, interface.network.prefixlen, flags, _scope(interface), index)
         + _attribute(_IFA_LOCAL, packed)
         + _attribute(_IFA_ADDRESS, packed)
     )
-    kind, flags = (RTM_DELADDR, 0) if delete else (RTM_NEWADDR, _CREATE | _EXCL)
-    return Message(kind, flags, payload, f"address {interface}")
+    kind, how = (RTM_DELADDR, 0) if delete else (RTM_NEWADDR, _CREATE | _EXCL)
+    return Message(kind, how, payload, f"address {interface}")
+
+
+def _scope(interface: IPInterface) -> int:
+    return _RT_SCOPE_LINK if interface.version == 6 and interface.is_link_local else 0
 
 
 def route(
-    destination: IPv4Network,
+    destination: IPNetwork,
     index: int,
     *,
     via: bytes = b"",
@@ -143,7 +154,7 @@ def route(
     """A unicast route out of link `index`, by gateway `via` (packed) where there is one."""
     scope = _RT_SCOPE_UNIVERSE if via else _RT_SCOPE_LINK
     payload = _RTMSG.pack(
-        socket.AF_INET,
+        _FAMILY[len(destination.network_address.packed)],
         destination.prefixlen,
         0,
         0,
@@ -164,10 +175,10 @@ def route(
     return Message(kind, flags, payload, f"route to {destination}")
 
 
-def blackhole(destination: IPv4Network) -> Message:
+def blackhole(destination: IPNetwork) -> Message:
     """Packets for `destination` are dropped where no longer prefix has a route."""
     payload = _RTMSG.pack(
-        socket.AF_INET,
+        _FAMILY[len(destination.network_address.packed)],
         destination.prefixlen,
         0,
         0,
@@ -183,12 +194,12 @@ def blackhole(destination: IPv4Network) -> Message:
 def neighbour(ip: bytes, mac: str, index: int, *, delete: bool = False) -> Message:
     """A permanent neighbour: the ARP table is shared by all namespaces and holds 1,024 others."""
     payload = (
-        _NDMSG.pack(socket.AF_INET, index, _NUD_PERMANENT, 0, _RTN_UNICAST)
+        _NDMSG.pack(_FAMILY[len(ip)], index, _NUD_PERMANENT, 0, _RTN_UNICAST)
         + _attribute(_NDA_DST, ip)
         + _attribute(_NDA_LLADDR, mac_bytes(mac))
     )
     kind, flags = (RTM_DELNEIGH, 0) if delete else (RTM_NEWNEIGH, _CREATE | _REPLACE)
-    return Message(kind, flags, payload, f"neighbour {socket.inet_ntoa(ip)}")
+    return Message(kind, flags, payload, f"neighbour {socket.inet_ntop(_FAMILY[len(ip)], ip)}")
 
 
 class Netlink:

@@ -1,16 +1,22 @@
-"""ICMP echo from a namespace to many addresses at once: readiness is proven by a packet."""
+"""ICMP and ICMPv6 echo from a namespace to many addresses at once: readiness is proven by a packet."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import struct
-from collections.abc import Iterable
-from ipaddress import IPv4Address
+from collections.abc import Iterable, Set
+from ipaddress import ip_address
 
+from testbed.ip import IPAddress, family_of
 from testbed.kernel import netns
 
 _ECHO_REQUEST, _ECHO_REPLY = 8, 0
+_ECHO_REQUEST_V6, _ECHO_REPLY_V6 = 128, 129
+_SOCKET = {
+    4: (socket.AF_INET, socket.IPPROTO_ICMP),
+    6: (socket.AF_INET6, socket.IPPROTO_ICMPV6),
+}
 _RETRY_S = 0.1
 
 
@@ -26,21 +32,36 @@ def echo_request(identifier: int, sequence: int) -> bytes:
     return struct.pack("!BBHHH", _ECHO_REQUEST, 0, _checksum(bare), identifier, sequence)
 
 
+def echo_request_v6(identifier: int, sequence: int) -> bytes:
+    """An ICMPv6 echo request of 8 bytes (RFC 4443); the kernel fills in its checksum."""
+    return struct.pack("!BBHHH", _ECHO_REQUEST_V6, 0, 0, identifier, sequence)
+
+
 async def ping(
-    namespace: int, targets: Iterable[IPv4Address], timeout_s: float
-) -> frozenset[IPv4Address]:
+    namespace: int, targets: Iterable[IPAddress], timeout_s: float
+) -> frozenset[IPAddress]:
     """Which targets have not answered a packet sent from `namespace` within `timeout_s` (empty: all have)."""
-    waiting = {str(target) for target in targets}
-    if not waiting:
-        return frozenset()
+    by_family: dict[int, set[str]] = {}
+    for target in targets:
+        by_family.setdefault(target.version, set()).add(str(target))
+    silent = await asyncio.gather(
+        *(_ping(namespace, waiting, timeout_s) for waiting in by_family.values())
+    )
+    return frozenset(ip_address(target) for some in silent for target in some)
+
+
+async def _ping(namespace: int, targets: Set[str], timeout_s: float) -> set[str]:
+    """As `ping`, of one IP family."""
+    waiting = set(targets)
+    family = family_of(next(iter(waiting)))
     loop = asyncio.get_running_loop()
     with netns.entered(namespace):
-        sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        sock = socket.socket(_SOCKET[family][0], socket.SOCK_RAW, _SOCKET[family][1])
     with sock:
         sock.setblocking(False)
         identifier = sock.fileno() & 0xFFFF
         deadline = loop.time() + timeout_s
-        request = echo_request(identifier, 1)
+        request = (echo_request if family == 4 else echo_request_v6)(identifier, 1)
         while waiting and loop.time() < deadline:
             for target in tuple(waiting):
                 try:
@@ -49,7 +70,7 @@ async def ping(
                     continue  # no route yet, or a full queue: the next round tries again
                 _collect(sock, identifier, waiting)
             await _answers(loop, sock, identifier, waiting, min(_RETRY_S, timeout_s))
-    return frozenset(IPv4Address(target) for target in waiting)
+    return waiting
 
 
 async def _answers(
@@ -74,12 +95,14 @@ async def _answers(
 
 
 def _collect(sock: socket.socket, identifier: int, waiting: set[str]) -> None:
+    v6 = sock.family == socket.AF_INET6
     while True:
         try:
-            data, (source, _) = sock.recvfrom(256)
+            data, source = sock.recvfrom(256)
         except OSError:
             return
-        header = (data[0] & 0x0F) * 4
+        # An IPv4 raw socket yields the IP header too.
+        header = 0 if v6 else (data[0] & 0x0F) * 4
         kind, _, _, ident, _ = struct.unpack_from("!BBHHH", data, header)
-        if kind == _ECHO_REPLY and ident == identifier:
-            waiting.discard(source)
+        if kind == (_ECHO_REPLY_V6 if v6 else _ECHO_REPLY) and ident == identifier:
+            waiting.discard(source[0])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from pathlib import Path
 
 from testbed.clock import now_ns, now_s
@@ -18,25 +18,26 @@ from testbed.dns.search import pod_resolv_conf
 from testbed.errors import OutOfTimeOrRoom, UsageError
 from testbed.events import Event, Record
 from testbed.fabric import plan as fabric_plan
+from testbed.ip import IPAddress
 from testbed.kernel import features
 from testbed.kernel.features import Feature
 from testbed.kernel.run import Shell
 from testbed.lab import proof
-from testbed.lab.backends import backend
-from testbed.lab.delayed import DelayedSource
+from testbed.lab.backends import backend, companion
+from testbed.lab.companion import Companions
 from testbed.lab.differences import ObjectKey, allocated, key_of, writes
 from testbed.lab.node import LabNode, NodeParts
+from testbed.lab.node_watch import NodeWatch
 from testbed.lab.programs import Programs
 from testbed.lab.settled import missing
-from testbed.model.addressing import dns_ip, plan_addresses
+from testbed.model.addressing import dns_ips, plan_addresses
 from testbed.model.objects import Object, Pod
 from testbed.model.shorthand import expand
 from testbed.model.topology import Topology
-from testbed.proxy.access import NodeAccess
 from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.pace import Periods
-from testbed.proxy.ruleset import Backend
 from testbed.proxy.table import ProxyConfig
+from testbed.runtime.netns import path_of
 from testbed.runtime.underlay import Underlay
 from testbed.store import Delete, Store
 
@@ -65,16 +66,20 @@ class Cluster:
         self.name = folder.name
         self.store = store
         self.nodes: dict[str, LabNode] = {}
+        self.watches: dict[str, NodeWatch] = {}
+        """What each node's proxy hears of the store."""
         self._folder = folder
         self._programs = programs
         self._record = record
-        self._underlay = Underlay(topology.network.mtu, _fabric(topology).gateway)
-        self._backend = backend(topology)
-        features.require(*map(Feature, sorted(self._backend.needs)), Feature.CONNTRACK)
+        self._underlay = Underlay(topology.network.mtu, _fabric(topology).gateways)
+        self._backends = {family: backend(topology, family) for family in topology.network.families}
+        needs = set().union(*(back_end.needs for back_end in self._backends.values()))
+        features.require(*map(Feature, sorted(needs)), Feature.CONNTRACK)
+        self.companions = Companions(companion(topology), programs.processes)
         self._parts = self._node_parts(topology)
         self._applied: _Applied | None = None
         self._hosts: list[str] = []
-        self._addresses: dict[str, str] = {}
+        self._addresses: dict[str, tuple[IPAddress, ...]] = {}
         self._changed = asyncio.Event()
         self.store.watch(lambda changes: self._changed.set())
         self._controllers = ControllerLoop(self.store, CONTROLLERS, now_s, self._parts.delays)
@@ -89,14 +94,14 @@ class Cluster:
     @property
     def proxy_label(self) -> str:
         """The mode's label in results, as in `iptables-nft`."""
-        return self._backend.name
+        return next(iter(self._backends.values())).name
 
     def machines(self) -> dict[str, str]:
         """Name -> node or host."""
         return {**dict.fromkeys(self.nodes, "node"), **dict.fromkeys(self._hosts, "host")}
 
-    def address(self, machine: str) -> str:
-        """A node's or host's address."""
+    def addresses(self, machine: str) -> tuple[IPAddress, ...]:
+        """A node's or host's addresses, one per IP family, the primary one first."""
         return self._addresses[machine]
 
     def namespace(self, machine: str) -> int:
@@ -108,13 +113,16 @@ class Cluster:
         before = self._applied
         if before is not None:
             _require_same(before.topology, topology)
-        cidr = topology.network.service_cidr
-        wanted = allocated(expand(topology), self.store.snapshot(), cidr)
+        cidrs = topology.network.service_cidrs
+        wanted = allocated(expand(topology), self.store.snapshot(), cidrs)
         fabric = _fabric(topology)
         targets = {machine.name: machine for machine in fabric.machines}
         await self._remove_nodes([name for name in self.nodes if name not in targets])
         self._underlay.apply(fabric)
-        self._addresses = {machine.name: str(machine.address.ip) for machine in fabric.machines}
+        self._addresses = {
+            machine.name: tuple(address.ip for address in machine.addresses)
+            for machine in fabric.machines
+        }
         self._hosts = [machine.name for machine in fabric.machines if machine.kind == "host"]
         self._programs.images = topology.images
         applied = before.objects if before else {}
@@ -145,7 +153,7 @@ class Cluster:
                 self._start_proxies()
                 say("rules on every node")
                 version = self.store.resource_version
-                await asyncio.gather(*(node.proxy.synced(version) for node in self.nodes.values()))
+                await asyncio.gather(*(proxy.synced(version) for _, proxy in self._proxies()))
         except TimeoutError:
             raise OutOfTimeOrRoom(
                 f"not ready after {timeout_s:g} s: {lacking}{self._proxy_trouble()}",
@@ -183,10 +191,13 @@ class Cluster:
 
     def _proxy_trouble(self) -> str:
         """What the first proxy whose rules were refused says; "" when all are well."""
-        errors = (
-            f"; {node.name}: {node.proxy.error}" for node in self.nodes.values() if node.proxy.error
-        )
+        errors = (f"; {node.name}: {proxy.error}" for node, proxy in self._proxies() if proxy.error)
         return next(errors, "")
+
+    def _proxies(self) -> Iterator[tuple[LabNode, ProxyLoop]]:
+        for node in self.nodes.values():
+            for proxy in node.proxies.values():
+                yield node, proxy
 
     def _start_proxies(self) -> None:
         for node in self.nodes.values():
@@ -197,25 +208,27 @@ class Cluster:
         topology = self.topology
         if namespace is None or not topology.dns.replicas:
             return "# no DNS server: this machine is no pod, or the topology says dns.replicas: 0\n"
-        server = dns_ip(topology.network.service_cidr)
-        return pod_resolv_conf(namespace, topology.dns.domain, server).text()
+        servers = dns_ips(topology.network.service_cidrs)
+        return pod_resolv_conf(namespace, topology.dns.domain, servers).text()
 
-    def _pings(self) -> dict[int, list[IPv4Address]]:
-        by_node: dict[str, list[IPv4Address]] = {}
+    def _pings(self) -> dict[int, list[IPAddress]]:
+        by_node: dict[str, list[IPAddress]] = {}
         for pod in self.store.list(Pod):
-            if pod.status.pod_ip:
-                by_node.setdefault(pod.spec.node_name, []).append(IPv4Address(pod.status.pod_ip))
+            addresses = map(ip_address, pod.status.pod_ips)
+            by_node.setdefault(pod.spec.node_name, []).extend(addresses)
         names = list(self.nodes)
         pings = {
             self.nodes[name].namespace: targets
             for name, targets in proof.sources(names, by_node).items()
         }
-        addresses = [node.address for node in self.nodes.values()]
-        return pings | {self._underlay.namespace(host): addresses for host in self._hosts}
+        machines = [ip for node in self.nodes.values() for ip in node.addresses]
+        return pings | {self._underlay.namespace(host): machines for host in self._hosts}
 
     async def _remove_nodes(self, names: list[str]) -> None:
         for name in names:
             await self.nodes.pop(name).stop()
+            del self.watches[name]
+            await self.companions.end(name)
             pods = [pod for pod in self.store.list(Pod) if pod.spec.node_name == name]
             self.store.apply(
                 [Delete("Pod", pod.meta.namespace, pod.meta.name, pod.meta.uid) for pod in pods]
@@ -227,17 +240,18 @@ class Cluster:
         locks = self._folder / "locks"
         locks.mkdir(exist_ok=True)
 
-        def proxy(node: str, back_end: Backend, shell: Shell) -> ProxyLoop:
-            late = delays.watch_s
-            return ProxyLoop(
-                self.store if late is None else DelayedSource(self.store, late),
+        def proxy(node: str, family: int, shell: Shell) -> ProxyLoop:
+            netns = path_of(self._underlay.namespace(node))
+            loop = ProxyLoop(
+                self.watches.setdefault(node, NodeWatch(self.store, delays.watch_s)),
                 node,
-                back_end,
-                NodeAccess(shell.run_all, shell.output, shell.executor),
+                self._backends[family],
+                self.companions.access(node, netns, shell, lambda: loop.restart()),
                 self._record,
-                config=ProxyConfig(cluster_cidr=str(topology.network.pod_cidr)),
+                config=_proxy_config(topology, family),
                 periods=Periods(topology.proxy.min_sync_period_s, topology.proxy.sync_period_s),
             )
+            return loop
 
         delays = Delays(
             watch_s=None if timing.watch_delay.none else partial(timing.watch_delay.draw, chance),
@@ -248,7 +262,7 @@ class Cluster:
             record=self._record,
             start=self._programs.start,
             mtu=topology.network.mtu,
-            backend=self._backend,
+            backends=self._backends,
             proxy=proxy,
             timing=KubeletTiming(
                 relist_s=timing.relist_period_s,
@@ -262,8 +276,18 @@ class Cluster:
 
 
 def _fabric(topology: Topology) -> fabric_plan.Fabric:
+    return fabric_plan.plan(plan_addresses(topology), topology.network.mtu)
+
+
+def _proxy_config(topology: Topology, family: int) -> ProxyConfig:
     network = topology.network
-    return fabric_plan.plan(plan_addresses(topology), network.node_cidr, network.mtu)
+    of_family = network.families.index(family)
+    return ProxyConfig(
+        cluster_cidr=str(network.pod_cidrs[of_family]),
+        family=family,
+        documented=topology.proxy.profile == "documented",
+        service_cidr=str(network.service_cidrs[of_family]),
+    )
 
 
 def _require_same(before: Topology, after: Topology) -> None:

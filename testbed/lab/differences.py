@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Network
 
-from testbed.model.allocation import allocate_all
+from testbed.ip import FAMILY_NAMES, IPNetwork, family_of
+from testbed.model.allocation import allocate_all, needs_health_check
 from testbed.model.objects import Node, Object, Pod, Service, ServicePort
+from testbed.model.service_families import with_families
 from testbed.store import Create, Delete, Snapshot, Update, Write
 
 ObjectKey = tuple[str, str, str]
@@ -19,7 +20,7 @@ def key_of(item: Object) -> ObjectKey:
 
 
 def allocated(
-    wanted: Iterable[Object], snapshot: Snapshot, service_cidr: IPv4Network
+    wanted: Iterable[Object], snapshot: Snapshot, service_cidrs: Sequence[IPNetwork]
 ) -> tuple[Object, ...]:
     """The objects with cluster addresses and node ports where the topology leaves them open.
 
@@ -28,8 +29,10 @@ def allocated(
     wanted = tuple(wanted)
     ours = {key_of(item) for item in wanted}
     others = [item for item in snapshot.list(Service) if key_of(item) not in ours]
-    services = [_keeping(item, snapshot) for item in wanted if isinstance(item, Service)]
-    given = {key_of(item): item for item in allocate_all([*others, *services], service_cidr)}
+    services = [
+        _keeping(item, snapshot, service_cidrs) for item in wanted if isinstance(item, Service)
+    ]
+    given = {key_of(item): item for item in allocate_all([*others, *services], service_cidrs)}
     return tuple(given[key_of(item)] if isinstance(item, Service) else item for item in wanted)
 
 
@@ -67,8 +70,8 @@ def _exists(key: ObjectKey, applied: Mapping[ObjectKey, Object], snapshot: Snaps
     return snapshot.get(type(applied[key]), *key[1:]) is not None
 
 
-def _keeping(service: Service, snapshot: Snapshot) -> Service:
-    """The service with the address and node ports that it was given before."""
+def _keeping(service: Service, snapshot: Snapshot, service_cidrs: Sequence[IPNetwork]) -> Service:
+    """The service with the addresses and node ports that it was given before."""
     current = snapshot.get(Service, service.meta.namespace, service.meta.name)
     if current is None or service.type == "ExternalName":
         return service
@@ -76,7 +79,29 @@ def _keeping(service: Service, snapshot: Snapshot) -> Service:
     ports = service.ports
     if service.type in {"NodePort", "LoadBalancer"}:
         ports = tuple(_with_node_port(port, given) for port in ports)
-    return replace(service, cluster_ips=service.cluster_ips or current.cluster_ips, ports=ports)
+    return replace(
+        service,
+        cluster_ips=service.cluster_ips or _kept_addresses(service, current, service_cidrs),
+        ports=ports,
+        health_check_node_port=service.health_check_node_port
+        or (current.health_check_node_port if needs_health_check(service) else 0),
+    )
+
+
+def _kept_addresses(
+    service: Service, current: Service, service_cidrs: Sequence[IPNetwork]
+) -> tuple[str, ...]:
+    """The current addresses as far as the service's IP families are still the same ones."""
+    if current.headless:
+        return ()
+    kept: list[str] = []
+    for family, ip in zip(
+        with_families(service, service_cidrs).ip_families, current.cluster_ips, strict=False
+    ):
+        if FAMILY_NAMES[family_of(ip)] != family:
+            break
+        kept.append(ip)
+    return tuple(kept)
 
 
 def _with_node_port(port: ServicePort, given: Mapping[tuple[str, str], int]) -> ServicePort:

@@ -102,7 +102,7 @@ class Loads:
             return spec.source_addresses
         runtime = self._places.node_of(place.pod).runtime
         addresses = runtime.client_addresses(place.pod.meta.uid, addresses_needed(spec))
-        return tuple(map(str, addresses)) if len(addresses) > 1 else ()
+        return tuple(str(ip) for ips in addresses for ip in ips) if len(addresses) > 1 else ()
 
     def _note(self, kind: str, place: Place, detail: dict[str, Any]) -> None:
         self._record(Event(now_ns(), "load", place.node, kind, place.name, 0, detail))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 
 from testbed.clock import now_ns
 from testbed.controllers.kubelet import Kubelet
@@ -13,6 +12,8 @@ from testbed.events import Record
 from testbed.fabric.plan import Machine
 from testbed.kernel import netns, sysctl
 from testbed.kernel.run import Shell
+from testbed.lab.proxy_http import ProxyHttp, Subject
+from testbed.model.objects import Node
 from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.ruleset import Backend
 from testbed.runtime.netns import NetnsRuntime, Start
@@ -27,8 +28,10 @@ class NodeParts:
     record: Record
     start: Start
     mtu: int
-    backend: Backend
-    proxy: Callable[[str, Backend, Shell], ProxyLoop]
+    backends: Mapping[int, Backend]
+    """By IP family, the primary one first: each has a proxy of its own on every node."""
+    proxy: Callable[[str, int, Shell], ProxyLoop]
+    """Of (node, IP family, the node's shell)."""
     timing: KubeletTiming
     delays: Delays
     seed: str
@@ -40,13 +43,12 @@ class LabNode:
     """A node that runs."""
 
     def __init__(self, machine: Machine, namespace: int, parts: NodeParts) -> None:
-        assert isinstance(machine.pod_cidr, IPv4Network)
         self.name = machine.name
-        self.address = machine.address.ip
+        self.addresses = tuple(address.ip for address in machine.addresses)
         self.namespace = namespace
         self._shell = Shell(namespace, {"XTABLES_LOCKFILE": parts.lock_file(machine.name)})
         self.runtime = NetnsRuntime(
-            machine.name, namespace, machine.pod_cidr, parts.mtu, parts.start
+            machine.name, namespace, machine.pod_cidrs, parts.mtu, parts.start
         )
         self.kubelet = Kubelet(
             machine.name,
@@ -58,30 +60,46 @@ class LabNode:
             delays=parts.delays,
             seed=parts.seed,
         )
-        self.proxy = parts.proxy(machine.name, parts.backend, self._shell)
+        self.proxies = {
+            family: parts.proxy(machine.name, family, self._shell) for family in parts.backends
+        }
+        """By IP family, as kube-proxy's proxiers."""
+        self.http = ProxyHttp(
+            Subject(
+                machine.name,
+                namespace,
+                tuple(self.proxies.values()),
+                lambda: parts.store.snapshot().get(Node, "", machine.name),
+            ),
+            parts.record,
+        )
         self._proxying = False
-        self._save = parts.backend.observe()
         with netns.entered(namespace):
             sysctl.write(
                 (name.removeprefix("net.").replace(".", "/"), value)
-                for name, value in parts.backend.sysctls.items()
+                for back_end in parts.backends.values()
+                for name, value in back_end.sysctls.items()
             )
 
     def start_proxy(self) -> None:
         """Let the proxy begin; it programs what there is, at once. Idempotent."""
         if not self._proxying:
             self._proxying = True
-            self.proxy.start()
+            self.http.start()
+            for proxy in self.proxies.values():
+                proxy.start()
 
     async def stop(self) -> None:
         """Stop acting, and kill the node's pods."""
         await self.kubelet.stop()
         if self._proxying:
-            await self.proxy.stop()
+            for proxy in self.proxies.values():
+                await proxy.stop()
+            self.http.stop()
         for uid in self.runtime.pods():
             await self.runtime.remove_sandbox(uid)
         self._shell.close()
 
     async def rules(self) -> str:
         """The service rules in the kernel now, as the tool prints them."""
-        return await self._shell.output(self._save)
+        return "".join([await proxy.observed() for proxy in self.proxies.values()])

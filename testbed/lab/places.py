@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,12 +44,12 @@ class Places:
         kind, name, pod = names.find(where, cluster.store.snapshot(), cluster.machines())
         if pod is None:
             namespace = cluster.namespace(name)
-            hosts = f"127.0.0.1 localhost\n{cluster.address(name)} {name}\n"
+            hosts = _hosts(name, map(str, cluster.addresses(name)))
             node = name if kind == "node" else ""
             text = cluster.resolv_conf(None)
             return Place(kind, name, name, path_of(namespace), node, text, hosts, None)
         runtime = self.node_of(pod).runtime
-        hosts = f"127.0.0.1 localhost\n{pod.status.pod_ip} {pod.meta.name}\n"
+        hosts = _hosts(pod.meta.name, pod.status.pod_ips)
         return Place(
             kind,
             name,
@@ -76,3 +77,9 @@ class Places:
         (folder / "resolv.conf").write_text(place.resolv_conf)
         (folder / "hosts").write_text(place.hosts)
         return str(folder / "resolv.conf"), str(folder / "hosts")
+
+
+def _hosts(name: str, addresses: Iterable[str]) -> str:
+    """Text of a hosts file, as the kubelet writes it."""
+    own = "".join(f"{address} {name}\n" for address in addresses)
+    return f"127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n{own}"

@@ -192,7 +192,7 @@ def _listeners(place: Place) -> list[dict[str, Any]]:
             "uid": place.pod.meta.uid,
             "namespace": place.pod.meta.namespace,
             "node": place.node,
-            "ip": str(place.address),
+            "ip": str(place.addresses[0]),
             "port": port,
             "netns": place.netns,
         }

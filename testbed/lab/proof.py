@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv4Address
 
+from testbed.ip import IPAddress
 from testbed.kernel.ping import ping
 
 
 def sources(
-    nodes: Sequence[str], pods: Mapping[str, Sequence[IPv4Address]]
-) -> dict[str, list[IPv4Address]]:
+    nodes: Sequence[str], pods: Mapping[str, Sequence[IPAddress]]
+) -> dict[str, list[IPAddress]]:
     """Which pods each node pings: its right neighbour's, so that every pod is reached by a route between
     nodes (on a single node its own). Pure.
     """
@@ -22,8 +22,8 @@ def sources(
 
 
 async def unanswered(
-    plan: Mapping[int, Iterable[IPv4Address]], timeout_s: float
-) -> frozenset[IPv4Address]:
+    plan: Mapping[int, Iterable[IPAddress]], timeout_s: float
+) -> frozenset[IPAddress]:
     """`plan`: namespace -> whom it pings. Who has not answered within the time."""
     silent = await asyncio.gather(
         *(ping(namespace, targets, timeout_s) for namespace, targets in plan.items())

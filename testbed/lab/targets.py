@@ -23,10 +23,10 @@ def _is_meant(target: Target, namespace: str, service: Service, snapshot: Snapsh
             service.meta.name,
             service.meta.namespace,
         )
-    if target.address == service.cluster_ip:
+    if target.address in service.cluster_ips:
         return True
     ports = {port.node_port for port in service.ports}
-    nodes = {node.internal_ip for node in snapshot.list(Node)}
+    nodes = {ip for node in snapshot.list(Node) for ip in node.internal_ips}
     return target.address in nodes and target.port in ports
 
 

@@ -29,8 +29,9 @@ def _by_name(item: Node | Pod | Service) -> tuple[str, str]:
 def _node(node: Node) -> dict[str, Any]:
     return {
         "name": node.meta.name,
-        "addresses": [node.internal_ip],
+        "addresses": list(node.internal_ips),
         "podCIDR": node.pod_cidr,
+        "podCIDRs": list(node.pod_cidrs),
         "ready": node.ready,
     }
 
@@ -42,6 +43,7 @@ def _pod(pod: Pod) -> dict[str, Any]:
         "uid": pod.meta.uid,
         "node": pod.spec.node_name,
         "ip": pod.status.pod_ip,
+        "ips": list(pod.status.pod_ips),
         "phase": "Terminating" if pod.meta.deletion_s is not None else pod.status.phase,
         "ready": pod.status.ready,
         "restarts": sum(status.restart_count for status in pod.status.containers),
@@ -55,6 +57,7 @@ def _service(service: Service, slices: tuple[EndpointSlice, ...]) -> dict[str, A
         "name": service.meta.name,
         "type": service.type,
         "clusterIP": service.cluster_ip,
+        "clusterIPs": list(service.cluster_ips),
         "ports": [
             {
                 "name": port.name,

@@ -1,19 +1,20 @@
 """Who gets which address: nodes, outside hosts, each node's pods, the cluster's DNS service.
 
 Addresses follow from the order of names in the topology, so appending a name moves nobody else's.
+Every one has an address of each IP family of the topology, the primary family first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
 
 from testbed.errors import UsageError
+from testbed.ip import BITS, IPNetwork
 from testbed.model.topology import Topology
 
-POD_PREFIX = 24
-"""Kubernetes' default node-cidr-mask-size for IPv4."""
+POD_PREFIX = {4: 24, 6: 64}
+"""Kubernetes' default node-cidr-mask-size-ipv4 and -ipv6."""
 FIRST_NODE = 2
 """`.1` is left to the switch, as Docker's and kind's bridges have it."""
 FIRST_HOST = 1
@@ -24,17 +25,17 @@ DNS_INDEX = 10
 
 @dataclass(frozen=True, slots=True)
 class NodeAddress:
-    """A node's address on the switch and the range of its pods, as text."""
+    """A node's addresses on the switch and the ranges of its pods, as text, one per IP family."""
 
-    ip: str
-    pod_cidr: str
+    ips: tuple[str, ...]
+    pod_cidrs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class HostAddress:
-    """An outside host's address on the switch."""
+    """An outside host's addresses on the switch, one per IP family."""
 
-    ip: str
+    ips: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,58 +44,63 @@ class AddressPlan:
 
     nodes: Mapping[str, NodeAddress]
     hosts: Mapping[str, HostAddress]
-    node_prefix: int
-    """Prefix length of the machines' network."""
+    networks: tuple[IPNetwork, ...]
+    """The machines' own, one per IP family."""
 
 
 def plan_addresses(topology: Topology) -> AddressPlan:
     """The plan of a topology. Raises UsageError where a network is too small."""
     network = topology.network
-    machines, slices = network.node_cidr, network.pod_cidr
-    room = machines.num_addresses // 2
-    if len(topology.nodes) > room - FIRST_NODE:
-        raise UsageError(f"nodeCIDR {machines} has no room for {len(topology.nodes)} nodes")
-    if len(topology.hosts) > room - FIRST_HOST - 1:
-        raise UsageError(f"nodeCIDR {machines} has no room for {len(topology.hosts)} hosts")
-    prefix = pod_prefix(slices, len(topology.nodes))
-    size = 2 ** (32 - prefix)
+    for machines in network.node_cidrs:
+        room = machines.num_addresses // 2
+        if len(topology.nodes) > room - FIRST_NODE:
+            raise UsageError(f"nodeCIDR {machines} has no room for {len(topology.nodes)} nodes")
+        if len(topology.hosts) > room - FIRST_HOST - 1:
+            raise UsageError(f"nodeCIDR {machines} has no room for {len(topology.hosts)} hosts")
+    count = len(topology.nodes)
+    prefixes = [pod_prefix(pods, count) for pods in network.pod_cidrs]
     return AddressPlan(
         nodes={
             name: NodeAddress(
-                ip=str(machines[FIRST_NODE + index]),
-                pod_cidr=f"{slices[index * size]}/{prefix}",
+                ips=tuple(str(machines[FIRST_NODE + index]) for machines in network.node_cidrs),
+                pod_cidrs=tuple(
+                    f"{pods[index * 2 ** (pods.max_prefixlen - prefix)]}/{prefix}"
+                    for pods, prefix in zip(network.pod_cidrs, prefixes, strict=True)
+                ),
             )
             for index, name in enumerate(topology.nodes)
         },
         hosts={
-            name: HostAddress(str(machines[room + FIRST_HOST + index]))
+            name: HostAddress(
+                tuple(
+                    str(machines[machines.num_addresses // 2 + FIRST_HOST + index])
+                    for machines in network.node_cidrs
+                )
+            )
             for index, name in enumerate(topology.hosts)
         },
-        node_prefix=machines.prefixlen,
+        networks=network.node_cidrs,
     )
 
 
-def pod_prefix(pod_cidr: IPv4Network, nodes: int) -> int:
-    """Prefix length of one node's pod range: /24, or smaller ranges where not all nodes get that.
+def pod_prefix(pod_cidr: IPNetwork, nodes: int) -> int:
+    """Prefix length of one node's pod range: Kubernetes' default (/24, /64), or smaller ranges where not all
+    nodes get that.
 
     Raises UsageError when not even four addresses each are left.
     """
-    prefix = max(POD_PREFIX, pod_cidr.prefixlen + max(nodes - 1, 0).bit_length())
-    if prefix > 30:
+    bits = max(nodes - 1, 0).bit_length()
+    prefix = max(POD_PREFIX[pod_cidr.version], pod_cidr.prefixlen + bits)
+    if prefix > pod_cidr.max_prefixlen - 2:
         raise UsageError(f"podCIDR {pod_cidr} has no room for the pods of {nodes} nodes")
     return prefix
 
 
-def pods_per_node(prefix: int) -> int:
+def pods_per_node(prefix: int, family: int = 4) -> int:
     """How many pods have an address in a node's range (its first and last address stay unused)."""
-    return int(2 ** (32 - prefix)) - 2
+    return int(2 ** (BITS[family] - prefix)) - 2
 
 
-def mac(ip: str) -> str:
-    """A locally administered MAC that follows from the address: `02:00:` and its four bytes."""
-    return "02:00:" + ":".join(f"{byte:02x}" for byte in IPv4Address(ip).packed)
-
-
-def dns_ip(service_cidr: IPv4Network) -> str:
-    """The clusterIP of the cluster's DNS service."""
-    return str(service_cidr[DNS_INDEX])
+def dns_ips(service_cidrs: Iterable[IPNetwork]) -> tuple[str, ...]:
+    """The clusterIPs of the cluster's DNS service."""
+    return tuple(str(network[DNS_INDEX]) for network in service_cidrs)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import combinations
+from itertools import combinations, product
 
 from testbed.errors import OutOfTimeOrRoom, UsageError
+from testbed.ip import FAMILY_NAMES
 from testbed.model.addressing import plan_addresses, pod_prefix, pods_per_node
 from testbed.model.allocation import Taken, allocate_all, conflicts
 from testbed.model.fields import Mistake, Path
@@ -32,6 +33,7 @@ def inconsistencies(topology: Topology) -> list[Mistake]:
     found, mistakes = origins(topology)
     groups = pod_groups(found)
     mistakes.extend(_overlaps(topology))
+    mistakes.extend(_families_apart(topology))
     mistakes.extend(_names_alike(topology, found))
     mistakes.extend(_links_to_nowhere(topology))
     mistakes.extend(_pods_on_no_node(topology, nodes_of(found), groups))
@@ -44,15 +46,31 @@ def inconsistencies(topology: Topology) -> list[Mistake]:
 
 def _overlaps(topology: Topology) -> Iterator[Mistake]:
     network = topology.network
-    networks = (
-        ("podCIDR", network.pod_cidr),
-        ("serviceCIDR", network.service_cidr),
-        ("nodeCIDR", network.node_cidr),
-    )
-    for (first, one), (second, other) in combinations(networks, 2):
-        if one.overlaps(other):
-            message = f"{second} {other} overlaps {first} {one}"
-            yield Mistake(("network", second), message, "use networks that share no address")
+    keys = {
+        "podCIDR": network.pod_cidrs,
+        "serviceCIDR": network.service_cidrs,
+        "nodeCIDR": network.node_cidrs,
+    }
+    for (first, ones), (second, others) in combinations(keys.items(), 2):
+        for one, other in product(ones, others):
+            if one.version == other.version and one.overlaps(other):
+                message = f"{second} {other} overlaps {first} {one}"
+                yield Mistake(("network", second), message, "use networks that share no address")
+
+
+def _families_apart(topology: Topology) -> Iterator[Mistake]:
+    """All three keys are of the same IP families, in the same order."""
+    network = topology.network
+    for key, networks in (("serviceCIDR", network.service_cidrs), ("nodeCIDR", network.node_cidrs)):
+        families = tuple(one.version for one in networks)
+        if families != network.families:
+            message = f"{key} is {_in_words(families)}, podCIDR is {_in_words(network.families)}"
+            hint = "write them in the same IP families and order, or leave it out"
+            yield Mistake(("network", key), message, hint)
+
+
+def _in_words(families: Iterable[int]) -> str:
+    return " and ".join(FAMILY_NAMES[family] for family in families)
 
 
 def _names_alike(topology: Topology, found: list[Origin]) -> Iterator[Mistake]:
@@ -149,12 +167,14 @@ def _too_many_pods(
 ) -> Iterator[Mistake]:
     try:
         plan_addresses(topology)
-        prefix = pod_prefix(topology.network.pod_cidr, len(topology.nodes))
+        room = min(
+            pods_per_node(pod_prefix(pods, len(topology.nodes)), pods.version)
+            for pods in topology.network.pod_cidrs
+        )
     except UsageError as error:
         key = "nodeCIDR" if "nodeCIDR" in error.message else "podCIDR"
         yield Mistake(("network", key), error.message, "use a larger network")
         return
-    room = pods_per_node(prefix)
     placed = [(group, _candidates(group, nodes)) for group in groups]
     reported: set[Path] = set()
     for fitting in sorted({names for _, names in placed if names}, key=len):
@@ -239,18 +259,18 @@ def _nothing_selected(topology: Topology, origin: Origin, service: Service) -> M
 
 
 def _address_conflicts(topology: Topology, found: list[Origin]) -> Iterator[Mistake]:
-    cidr = topology.network.service_cidr
+    cidrs = topology.network.service_cidrs
     taken = Taken({}, {})
     wrong = False
     for origin, service in services_of(found):
-        for mistake in conflicts(service, taken, cidr):
+        for mistake in conflicts(service, taken, cidrs):
             wrong = True
             yield _in_short(mistake, origin, topology)
         taken.add(service)
     if wrong:
         return
     try:
-        allocate_all([service for _, service in services_of(found)], cidr)
+        allocate_all([service for _, service in services_of(found)], cidrs)
     except OutOfTimeOrRoom as error:
         yield Mistake(("network", "serviceCIDR"), error.message, error.hint)
 

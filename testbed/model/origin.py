@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from testbed.model.addressing import NodeAddress, dns_ip
+from testbed.model.addressing import NodeAddress
 from testbed.model.fields import Mistake, Path
 from testbed.model.manifest import ManifestError, from_manifest
 from testbed.model.objects import Deployment, Node, Object, Pod, PodSpec, Service
@@ -15,7 +15,7 @@ from testbed.model.shorthand import deployment, dns_objects, node, service, with
 from testbed.model.topology import Topology
 
 T = TypeVar("T", bound=Object)
-_NOWHERE = NodeAddress("", "")
+_NOWHERE = NodeAddress((), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def _makers(topology: Topology) -> Iterator[tuple[Path, Callable[[], Object]]]:
     period_s = topology.timing.probe_period_s
     for name, node_spec in topology.nodes.items():
         yield ("nodes", name), partial(node, name, node_spec, _NOWHERE)
-    for item in dns_objects(topology.dns, dns_ip(topology.network.service_cidr)):
+    for item in dns_objects(topology.dns, topology.network):
         yield ("dns",), partial(_itself, item)
     for name, workload in topology.workloads.items():
         yield ("workloads", name), partial(deployment, name, workload, period_s)

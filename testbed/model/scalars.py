@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-from ipaddress import IPv4Network, ip_network
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -31,26 +30,6 @@ def _duration(value: Any) -> float:
     if not math.isfinite(seconds) or seconds > LONGEST_S:
         raise ValueError("is too long a duration")
     return seconds
-
-
-def _network(value: Any) -> IPv4Network:
-    if isinstance(value, IPv4Network):
-        return value
-    if not isinstance(value, str) or "/" not in value:
-        raise ValueError(f"must be a network like 10.244.0.0/16, not {kind_of(value)}")
-    try:
-        network = ip_network(value, strict=False)
-    except ValueError:
-        raise ValueError(f"{value[:60]!r} is no network; write it like 10.244.0.0/16") from None
-    if not isinstance(network, IPv4Network):
-        raise ValueError("IPv6 is not built yet; write an IPv4 network like 10.244.0.0/16")
-    if str(network) != value:
-        raise ValueError(f"{value!r} names a host, not a network; write {network}")
-    if network.prefixlen < 8:
-        raise ValueError(f"{value} is too large; the largest is a /8")
-    if network.is_loopback or network.is_link_local or network.is_multicast or network.is_reserved:
-        raise ValueError(f"{value} is reserved; use a private one like 10.244.0.0/16")
-    return network
 
 
 def _name(value: Any) -> str:
@@ -117,11 +96,6 @@ Duration = Annotated[
             "examples": ["1s", "250ms"],
         }
     ),
-]
-Network4 = Annotated[
-    IPv4Network,
-    BeforeValidator(_network),
-    WithJsonSchema({"type": "string", "format": "ipv4network", "examples": ["10.244.0.0/16"]}),
 ]
 Name = Annotated[str, BeforeValidator(_name)]
 Text = Annotated[str, BeforeValidator(_text)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from testbed.errors import UsageError
-from testbed.model.addressing import NodeAddress, dns_ip, plan_addresses
+from testbed.model.addressing import NodeAddress, dns_ips, plan_addresses
 from testbed.model.allocation import allocate_all
 from testbed.model.fields import Fields, Mistake
 from testbed.model.manifest import ManifestError, from_manifest
@@ -30,7 +30,7 @@ from testbed.model.objects import (
     ServicePort,
 )
 from testbed.model.pod_read import node_affinity, probe
-from testbed.model.topology import DNS, NodeSpec, PortSpec, ServiceSpec, Topology, Workload
+from testbed.model.topology import DNS, Network, NodeSpec, PortSpec, ServiceSpec, Topology, Workload
 
 DNS_NAMESPACE = "kube-system"
 DNS_IMAGE = "testbed/dns"
@@ -52,7 +52,7 @@ def expand(topology: Topology) -> tuple[Object, ...]:
     addresses = plan_addresses(topology)
     return (
         *(node(name, spec, addresses.nodes[name]) for name, spec in topology.nodes.items()),
-        *dns_objects(topology.dns, dns_ip(topology.network.service_cidr)),
+        *dns_objects(topology.dns, topology.network),
         *(
             deployment(name, workload, topology.timing.probe_period_s)
             for name, workload in topology.workloads.items()
@@ -69,7 +69,7 @@ def expand_allocated(topology: Topology) -> tuple[Object, ...]:
     """As `expand`, every service with its cluster address and node ports."""
     items = expand(topology)
     services = [item for item in items if isinstance(item, Service)]
-    allocated = iter(allocate_all(services, topology.network.service_cidr))
+    allocated = iter(allocate_all(services, topology.network.service_cidrs))
     return tuple(next(allocated) if isinstance(item, Service) else item for item in items)
 
 
@@ -78,13 +78,13 @@ def node(name: str, spec: NodeSpec, address: NodeAddress) -> Node:
     zone = {ZONE_LABEL: spec.zone} if spec.zone else {}
     return Node(
         meta=ObjectMeta(name, labels={HOSTNAME_LABEL: name, **zone, **spec.labels}),
-        internal_ips=(address.ip,),
-        pod_cidrs=(address.pod_cidr,),
+        internal_ips=address.ips,
+        pod_cidrs=address.pod_cidrs,
         unschedulable=spec.unschedulable,
     )
 
 
-def dns_objects(dns: DNS, cluster_ip: str) -> Iterator[Object]:
+def dns_objects(dns: DNS, network: Network) -> Iterator[Object]:
     """CoreDNS' Deployment and the service kube-dns; nothing where `replicas` is 0."""
     if not dns.replicas:
         return
@@ -104,7 +104,8 @@ def dns_objects(dns: DNS, cluster_ip: str) -> Iterator[Object]:
             ServicePort(DNS_PORT, "dns-tcp", "TCP", DNS_PORT),
         ),
         selector=DNS_LABELS,
-        cluster_ips=(cluster_ip,),
+        cluster_ips=dns_ips(network.service_cidrs),
+        ip_family_policy="PreferDualStack" if len(network.families) > 1 else "SingleStack",
     )
 
 
@@ -186,14 +187,20 @@ def service(name: str, spec: ServiceSpec, workload: Workload | None) -> Service:
         ports=tuple(_service_port(port, spec, own) for port in spec.all_ports),
         selector=selector,
         type=spec.kind,
-        cluster_ips=(spec.cluster_ip,) if spec.cluster_ip else (),
+        cluster_ips=spec.cluster_ips or ((spec.cluster_ip,) if spec.cluster_ip else ()),
+        ip_families=spec.ip_families,
+        ip_family_policy=spec.ip_family_policy or "",
         external_name=spec.external_name,
         external_ips=spec.external_ips,
         session_affinity=spec.session_affinity,
         session_affinity_timeout_s=spec.session_affinity_config.client_ip.timeout_seconds,
         internal_traffic_policy=spec.internal_traffic_policy,
         external_traffic_policy=spec.external_traffic_policy,
+        load_balancer_source_ranges=spec.load_balancer_source_ranges,
+        health_check_node_port=spec.health_check_node_port or 0,
+        allocate_load_balancer_node_ports=spec.allocate_load_balancer_node_ports,
         publish_not_ready_addresses=spec.publish_not_ready_addresses,
+        traffic_distribution=spec.traffic_distribution or "",
     )
 
 

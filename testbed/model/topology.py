@@ -6,11 +6,18 @@ contradicts another key is found by `model.consistency`; positions in the file a
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from testbed.model.networks import (
+    NODE_CIDR,
+    POD_CIDR,
+    SERVICE_CIDR,
+    Networks,
+    default_spelled,
+    with_defaults,
+)
 from testbed.model.proxy_process import External, Userspace
 from testbed.model.scalars import (
     Count,
@@ -19,7 +26,6 @@ from testbed.model.scalars import (
     Fraction,
     Manifest,
     Name,
-    Network4,
     Port,
     Rate,
     TargetPort,
@@ -37,18 +43,25 @@ ECHO_IMAGE = "testbed/echo"
 
 
 class Network(Strict):
-    """The cluster's networks."""
+    """The cluster's networks, each one per IP family. The first family is the primary one."""
 
-    pod_cidr: Network4 = Field(
-        IPv4Network("10.244.0.0/16"), alias="podCIDR", description="addresses of pods"
+    pod_cidrs: Networks = Field(
+        (POD_CIDR[4],),
+        alias="podCIDR",
+        description="addresses of pods; for dual stack two, by comma",
+        json_schema_extra=default_spelled("podCIDR"),
     )
-    service_cidr: Network4 = Field(
-        IPv4Network("10.96.0.0/16"), alias="serviceCIDR", description="addresses of services"
+    service_cidrs: Networks = Field(
+        (SERVICE_CIDR[4],),
+        alias="serviceCIDR",
+        description="addresses of services",
+        json_schema_extra=default_spelled("serviceCIDR"),
     )
-    node_cidr: Network4 = Field(
-        IPv4Network("172.18.0.0/16"),
+    node_cidrs: Networks = Field(
+        (NODE_CIDR[4],),
         alias="nodeCIDR",
         description="addresses of nodes (from .2) and outside hosts (the upper half)",
+        json_schema_extra=default_spelled("nodeCIDR"),
     )
     cni: Literal["host-gw", "vxlan", "bgp"] = Field(
         "host-gw", description="how pods of different nodes reach each other"
@@ -57,16 +70,28 @@ class Network(Strict):
         1500, description="of every link, in bytes"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_same_families(cls, values: Any) -> Any:
+        return with_defaults(values) if isinstance(values, dict) else values
+
     @model_validator(mode="after")
     def _large_enough(self) -> Network:
-        for key, network, longest in (
-            ("podCIDR", self.pod_cidr, 29),
-            ("serviceCIDR", self.service_cidr, 27),
-            ("nodeCIDR", self.node_cidr, 29),
+        for key, networks, host_bits in (
+            ("podCIDR", self.pod_cidrs, 3),
+            ("serviceCIDR", self.service_cidrs, 5),
+            ("nodeCIDR", self.node_cidrs, 3),
         ):
-            if network.prefixlen > longest:
-                raise ValueError(f"{key} {network} is too small; the smallest is a /{longest}")
+            for network in networks:
+                longest = network.max_prefixlen - host_bits
+                if network.prefixlen > longest:
+                    raise ValueError(f"{key} {network} is too small; the smallest is a /{longest}")
         return self
+
+    @property
+    def families(self) -> tuple[int, ...]:
+        """4, 6 or both; the primary one first."""
+        return tuple(network.version for network in self.pod_cidrs)
 
 
 class IPTables(Strict):
@@ -213,12 +238,33 @@ class ServiceSpec(Strict):
         None, description="labels of its pods (those of the workload of that name)"
     )
     cluster_ip: Text = Field("", alias="clusterIP", description="an address, or None: headless")
+    cluster_ips: tuple[Text, ...] = Field(
+        (), alias="clusterIPs", description="instead of clusterIP: one per IP family"
+    )
+    ip_families: tuple[Literal["IPv4", "IPv6"], ...] = Field(
+        (), alias="ipFamilies", description="the first is the primary one (the cluster's)"
+    )
+    ip_family_policy: Literal["SingleStack", "PreferDualStack", "RequireDualStack"] | None = Field(
+        None, alias="ipFamilyPolicy", description="one IP family or two (SingleStack)"
+    )
     external_name: Text = Field("", description="of type ExternalName")
     external_ips: tuple[Text, ...] = Field((), alias="externalIPs", description="more addresses")
     session_affinity: Literal["None", "ClientIP"] = Field("None", description="ClientIP: sticky")
     session_affinity_config: AffinityConfig = Field(AffinityConfig(), description="its timeout")
     internal_traffic_policy: Policy = Field("Cluster", description="which backends pods reach")
     external_traffic_policy: Policy = Field("Cluster", description="which backends others reach")
+    load_balancer_source_ranges: tuple[Text, ...] = Field(
+        (), description="who may use the load balancer's addresses, as CIDRs (everybody)"
+    )
+    allocate_load_balancer_node_ports: bool = Field(
+        True, description="node ports for type LoadBalancer, too", strict=True
+    )
+    health_check_node_port: Port | None = Field(
+        None, description="of type LoadBalancer with externalTrafficPolicy Local (allocated)"
+    )
+    traffic_distribution: Literal["PreferClose", "PreferSameZone", "PreferSameNode"] | None = Field(
+        None, description="whether near backends are preferred"
+    )
     publish_not_ready_addresses: bool = Field(
         False, description="also pods that are not ready", strict=True
     )
@@ -228,6 +274,8 @@ class ServiceSpec(Strict):
     def _one_way_to_say_ports(self) -> ServiceSpec:
         if self.ports and (self.port or self.target_port or self.node_port or self.protocol):
             raise ValueError("port and ports exclude each other; put everything under ports")
+        if self.cluster_ip and self.cluster_ips:
+            raise ValueError("clusterIP and clusterIPs exclude each other")
         if not self.ports and self.port is None and not self.external_name:
             raise ValueError("port is missing")
         names = [port.name for port in self.ports]

@@ -7,10 +7,13 @@ depends on the ARP table that all namespaces share.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 
-GATEWAY = IPv4Address("169.254.1.1")
-"""Every pod's default gateway: no interface has it, the permanent neighbour stands in for ARP."""
+from testbed.ip import IPAddress
+
+GATEWAY = {4: ip_address("169.254.1.1"), 6: ip_address("fe80::1")}
+"""Every pod's default gateway, by IP family: no interface has it, the permanent neighbour stands in for ARP
+and neighbour discovery."""
 NODE_MAC = "ee:ee:ee:ee:ee:ee"
 """MAC address of the node's end of every pod link, as in Calico."""
 POD_INTERFACE = "eth0"
@@ -23,18 +26,19 @@ class PodLink:
     `node_index` is the ifindex of the node's end, chosen by the node so that its routes can name it.
     """
 
-    address: IPv4Address
+    addresses: tuple[IPAddress, ...]
+    """One per IP family, the primary one first."""
     mac: str
     node_interface: str
     node_index: int
     mtu: int
 
 
-def pod_mac(address: IPv4Address) -> str:
-    """A locally administered MAC address that is a function of the pod's address."""
-    return "02:00:" + ":".join(f"{byte:02x}" for byte in address.packed)
+def pod_mac(address: IPAddress) -> str:
+    """A locally administered MAC address that is a function of the last 32 bits of the pod's address."""
+    return "02:00:" + ":".join(f"{byte:02x}" for byte in address.packed[-4:])
 
 
-def pod_link(address: IPv4Address, node_index: int, mtu: int) -> PodLink:
-    """The link of the pod that has `address`."""
-    return PodLink(address, pod_mac(address), f"pod{node_index}", node_index, mtu)
+def pod_link(addresses: tuple[IPAddress, ...], node_index: int, mtu: int) -> PodLink:
+    """The link of the pod that has `addresses`."""
+    return PodLink(addresses, pod_mac(addresses[0]), f"pod{node_index}", node_index, mtu)

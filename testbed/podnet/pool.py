@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
-
 from testbed.errors import OutOfTimeOrRoom
+from testbed.ip import IPAddress, IPNetwork
 
 
 class AddressPool:
@@ -13,14 +12,15 @@ class AddressPool:
     A freed address is used again only after all others: an old connection does not meet a new pod.
     """
 
-    def __init__(self, network: IPv4Network) -> None:
+    def __init__(self, network: IPNetwork) -> None:
         self._network = network
+        self._address = type(network.network_address)
         self._first = int(network.network_address) + 2
         self._last = int(network.broadcast_address) - 1
         self._next = self._first
         self._used: set[int] = set()
 
-    def allocate(self) -> IPv4Address:
+    def allocate(self) -> IPAddress:
         """The next free address. Raises OutOfTimeOrRoom when all are in use."""
         size = self._last - self._first + 1
         for step in range(size):
@@ -28,12 +28,12 @@ class AddressPool:
             if candidate not in self._used:
                 self._used.add(candidate)
                 self._next = candidate + 1
-                return IPv4Address(candidate)
+                return self._address(candidate)
         raise OutOfTimeOrRoom(
             f"all {max(size, 0)} pod addresses of {self._network} are in use",
             "a larger network.podCIDR gives each node more",
         )
 
-    def release(self, address: IPv4Address) -> None:
+    def release(self, address: IPAddress) -> None:
         """Give an address back; giving back a free one does nothing."""
         self._used.discard(int(address))

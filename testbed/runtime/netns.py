@@ -8,24 +8,27 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import ip_interface, ip_network
 from typing import Protocol
 
-from testbed.errors import NotFound
-from testbed.fabric.plan import ANYWHERE, END_SYSCTLS, FIRST_POD_INDEX
+from testbed.errors import NotFound, OutOfTimeOrRoom
+from testbed.fabric.plan import ANYWHERE, END_SYSCTLS, FIRST_POD_INDEX, IPV6, NO_IPV6
+from testbed.ip import IPAddress, IPNetwork
 from testbed.kernel import netlink, netns, sysctl
 from testbed.model.objects import SERVER_ANNOTATION, Container, Pod
 from testbed.podnet.link import GATEWAY, NODE_MAC, POD_INTERFACE, PodLink, pod_link
 from testbed.podnet.pool import AddressPool
 from testbed.runtime.interface import ContainerState
-from testbed.runtime.underlay import NO_IPV6
 
 _POD_INDEX = 2
-_TO_NODE = (
-    netlink.neighbour(GATEWAY.packed, NODE_MAC, _POD_INDEX),
-    netlink.route(ANYWHERE, _POD_INDEX, via=GATEWAY.packed, onlink=True),
-)
-"""What makes a pod send everything up its link: the same in every pod."""
+_TO_NODE = {
+    family: (
+        netlink.neighbour(gateway.packed, NODE_MAC, _POD_INDEX),
+        netlink.route(ANYWHERE[family], _POD_INDEX, via=gateway.packed, onlink=True),
+    )
+    for family, gateway in GATEWAY.items()
+}
+"""What makes a pod send everything up its link, by IP family: the same in every pod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class Place:
     pod: Pod
     container: Container
     node: str
-    address: IPv4Address
+    addresses: tuple[IPAddress, ...]
+    """One per IP family, the primary one first."""
     netns: str
 
 
@@ -61,7 +65,7 @@ class _Sandbox:
     namespace: int
     link: PodLink
     containers: dict[str, Started] = field(default_factory=dict)
-    client_addresses: list[IPv4Address] = field(default_factory=list)
+    client_addresses: list[tuple[IPAddress, ...]] = field(default_factory=list)
 
 
 def path_of(namespace: int) -> str:
@@ -73,11 +77,12 @@ class NetnsRuntime:
     """The pods of one node (a `PodRuntime`)."""
 
     def __init__(
-        self, node: str, namespace: int, pods: IPv4Network, mtu: int, start: Start
+        self, node: str, namespace: int, pods: tuple[IPNetwork, ...], mtu: int, start: Start
     ) -> None:
         self._node = node
         self._namespace = namespace
-        self._pool = AddressPool(pods)
+        self._pools = tuple(map(AddressPool, pods))
+        self._ipv6 = IPV6 if any(network.version == 6 for network in pods) else NO_IPV6
         self._mtu = mtu
         self._start = start
         self._sandboxes: dict[str, _Sandbox] = {}
@@ -91,16 +96,18 @@ class NetnsRuntime:
         await self._turn(pod)
         have = self._sandboxes.get(pod.meta.uid)
         if have is None:
-            link = pod_link(self._pool.allocate(), self._next_index, self._mtu)
+            link = pod_link(self._allocate(), self._next_index, self._mtu)
             self._next_index += 1
             have = _Sandbox(self._wire(link), link)
             self._sandboxes[pod.meta.uid] = have
-        return (str(have.link.address),)
+        return tuple(map(str, have.link.addresses))
 
     async def start_container(self, pod: Pod, container: Container) -> ContainerState:
         """Start the container's program; returns when it serves (or has ended)."""
         sandbox = self._sandboxes[pod.meta.uid]
-        place = Place(pod, container, self._node, sandbox.link.address, path_of(sandbox.namespace))
+        place = Place(
+            pod, container, self._node, sandbox.link.addresses, path_of(sandbox.namespace)
+        )
         started = await self._start(place)
         sandbox.containers[container.name] = started
         return started.state()
@@ -128,8 +135,21 @@ class NetnsRuntime:
             await started.ended()
         self._netlink.send([netlink.delete_link(sandbox.link.node_index)], missing_ok=True)
         os.close(sandbox.namespace)
-        for address in (sandbox.link.address, *sandbox.client_addresses):
-            self._pool.release(address)
+        for addresses in (sandbox.link.addresses, *sandbox.client_addresses):
+            for pool, address in zip(self._pools, addresses, strict=True):
+                pool.release(address)
+
+    def _allocate(self) -> tuple[IPAddress, ...]:
+        """An address of each IP family."""
+        taken: list[IPAddress] = []
+        try:
+            for pool in self._pools:
+                taken.append(pool.allocate())
+        except OutOfTimeOrRoom:
+            for pool, address in zip(self._pools, taken, strict=False):
+                pool.release(address)
+            raise
+        return tuple(taken)
 
     def node_socket(self, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
         """A new non-blocking socket in the node's namespace."""
@@ -151,20 +171,20 @@ class NetnsRuntime:
         sandbox = self._sandboxes.get(pod_uid)
         return dict(sandbox.containers) if sandbox else {}
 
-    def client_addresses(self, pod_uid: str, count: int) -> tuple[IPv4Address, ...]:
-        """`count` addresses to dial from, the pod's own first; more are wired as needed and stay.
+    def client_addresses(self, pod_uid: str, count: int) -> tuple[tuple[IPAddress, ...], ...]:
+        """`count` times what to dial from, an address per IP family, the pod's own first; more are wired
+        as needed and stay.
 
         A client's ports last about 28,000 connections a minute per address.
         """
         sandbox = self._sandboxes[pod_uid]
         while len(sandbox.client_addresses) < count - 1:
-            address = self._pool.allocate()
-            sandbox.client_addresses.append(address)
-            host = IPv4Interface((address, 32))
+            addresses = self._allocate()
+            sandbox.client_addresses.append(addresses)
             with netns.entered(sandbox.namespace), netlink.Netlink() as pod_side:
-                pod_side.send([netlink.address(host, _POD_INDEX)])
-            self._netlink.send(_towards(address, sandbox.link))
-        return (sandbox.link.address, *sandbox.client_addresses[: count - 1])
+                pod_side.send(map(_of_pod, addresses))
+            self._netlink.send(_towards(addresses, sandbox.link))
+        return (sandbox.link.addresses, *sandbox.client_addresses[: count - 1])
 
     async def _turn(self, pod: Pod) -> None:
         """Wait for the pod's turn to be wired: one pod in each turn of the event loop, so that the processes
@@ -179,23 +199,32 @@ class NetnsRuntime:
         near = netlink.End(POD_INTERFACE, link.mac, link.mtu, _POD_INDEX)
         far = netlink.End(link.node_interface, NODE_MAC, link.mtu, link.node_index, self._namespace)
         with netns.entered(namespace):
-            sysctl.write((*NO_IPV6, *END_SYSCTLS))
+            sysctl.write((*self._ipv6, *END_SYSCTLS))
             with netlink.Netlink() as pod_side:
                 pod_side.send(
                     [
                         netlink.veth(near, far),
                         netlink.link_up(1),
-                        netlink.address(IPv4Interface((link.address, 32)), _POD_INDEX),
-                        *_TO_NODE,
+                        *map(_of_pod, link.addresses),
+                        *(step for own in link.addresses for step in _TO_NODE[own.version]),
                     ]
                 )
-        self._netlink.send([netlink.link_up(link.node_index), *_towards(link.address, link)])
+        self._netlink.send([netlink.link_up(link.node_index), *_towards(link.addresses, link)])
         return namespace
 
 
-def _towards(address: IPv4Address, link: PodLink) -> list[netlink.Message]:
-    """What makes a node send packets for `address` down the pod's link."""
+def _of_pod(address: IPAddress) -> netlink.Message:
+    """What makes an address the pod's own, and nobody else its neighbour."""
+    return netlink.address(ip_interface((address, address.max_prefixlen)), _POD_INDEX)
+
+
+def _towards(addresses: tuple[IPAddress, ...], link: PodLink) -> list[netlink.Message]:
+    """What makes a node send packets for `addresses` down the pod's link."""
     return [
-        netlink.route(IPv4Network((address, 32)), link.node_index),
-        netlink.neighbour(address.packed, link.mac, link.node_index),
+        message
+        for address in addresses
+        for message in (
+            netlink.route(ip_network((address, address.max_prefixlen)), link.node_index),
+            netlink.neighbour(address.packed, link.mac, link.node_index),
+        )
     ]

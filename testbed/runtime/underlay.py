@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv4Network
 
 from testbed.fabric.plan import (
     BRIDGE,
     END_SYSCTLS,
+    IPV6,
+    NO_IPV6,
     NODE_SYSCTLS,
+    NODE_SYSCTLS_IPV6,
     SWITCH_SYSCTLS,
     UPLINK,
     UPLINK_INDEX,
     Fabric,
     Machine,
     Route,
+    link_local,
 )
+from testbed.ip import IPInterface
 from testbed.kernel import netlink, netns, sysctl
 
 _BRIDGE_INDEX = 2
 _FIRST_PORT_INDEX = 10
-NO_IPV6 = (("ipv6/conf/all/disable_ipv6", "1"),)
-"""Link-local addresses and their duplicate detection cost a pod 2 s and are never used here. The kernel sets
-`default` along with `all`: links to come are meant, too."""
 
 
 @dataclass(slots=True)
@@ -36,17 +37,19 @@ class _Wired:
 class Underlay:
     """The machines of one lab. All methods run in the thread that owns the lab's namespaces."""
 
-    def __init__(self, mtu: int, gateway: IPv4Interface) -> None:
+    def __init__(self, mtu: int, gateways: tuple[IPInterface, ...]) -> None:
         self._mtu = mtu
+        self.ipv6 = IPV6 if any(gateway.version == 6 for gateway in gateways) else NO_IPV6
+        """Settings of every namespace in this lab."""
         self._switch = netns.create()
         with netns.entered(self._switch):
-            sysctl.write((*NO_IPV6, *SWITCH_SYSCTLS))
+            sysctl.write((*self.ipv6, *SWITCH_SYSCTLS))
             self._netlink = netlink.Netlink()
         self._netlink.send(
             [
                 netlink.link_up(1),
                 netlink.bridge(BRIDGE, mtu, _BRIDGE_INDEX),
-                netlink.address(gateway, _BRIDGE_INDEX),
+                *(netlink.address(gateway, _BRIDGE_INDEX) for gateway in gateways),
             ]
         )
         self._wired: dict[str, _Wired] = {}
@@ -72,9 +75,9 @@ class Underlay:
         namespace = netns.create()
         index = self._next_port
         self._next_port += 1
-        sysctls = NODE_SYSCTLS if machine.kind == "node" else ()
+        sysctls = _sysctls(machine)
         with netns.entered(namespace):
-            sysctl.write((*NO_IPV6, *END_SYSCTLS, *sysctls))
+            sysctl.write((*self.ipv6, *END_SYSCTLS, *sysctls))
         self._netlink.send(
             [
                 netlink.veth(
@@ -89,11 +92,11 @@ class Underlay:
                 [
                     netlink.link_up(1),
                     netlink.link_up(UPLINK_INDEX),
-                    netlink.address(machine.address, UPLINK_INDEX),
+                    *(netlink.address(address, UPLINK_INDEX) for address in _own(machine)),
                     *(_message(route) for route in machine.routes),
                     # As Calico does: packets for a pod that is gone end here, they do not leave
                     # by the default route.
-                    *([netlink.blackhole(machine.pod_cidr)] if machine.pod_cidr else ()),
+                    *(netlink.blackhole(pods) for pods in machine.pod_cidrs),
                 ]
             )
         self._wired[machine.name] = _Wired(machine, namespace, index)
@@ -112,8 +115,27 @@ class Underlay:
         os.close(wired.namespace)
 
 
-def _order(route: Route) -> IPv4Network:
-    return route.destination
+def _sysctls(machine: Machine) -> tuple[tuple[str, str], ...]:
+    """What its part in the cluster asks for, beside what all namespaces have."""
+    if machine.kind != "node":
+        return ()
+    return (*NODE_SYSCTLS, *(NODE_SYSCTLS_IPV6 if _has_ipv6(machine) else ()))
+
+
+def _own(machine: Machine) -> tuple[IPInterface, ...]:
+    """All addresses of its uplink."""
+    if not _has_ipv6(machine):
+        return machine.addresses
+    return (*machine.addresses, link_local(machine.mac))
+
+
+def _has_ipv6(machine: Machine) -> bool:
+    return any(address.version == 6 for address in machine.addresses)
+
+
+def _order(route: Route) -> tuple[int, bytes, int]:
+    destination = route.destination
+    return destination.version, destination.network_address.packed, destination.prefixlen
 
 
 def _message(route: Route, *, delete: bool = False) -> netlink.Message:

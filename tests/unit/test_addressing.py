@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from itertools import pairwise
 from typing import Any
 
@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.errors import OutOfTimeOrRoom, UsageError
-from testbed.model.addressing import dns_ip, mac, plan_addresses, pod_prefix, pods_per_node
+from testbed.model.addressing import dns_ips, plan_addresses, pod_prefix, pods_per_node
 from testbed.model.allocation import allocate, allocate_all
 from testbed.model.objects import ObjectMeta, Service, ServicePort
 from testbed.model.topology import Topology
 
-SERVICES = IPv4Network("10.96.0.0/16")
+SERVICES = (IPv4Network("10.96.0.0/16"),)
 
 
 def lab(nodes: int, hosts: int = 0, **network: Any) -> Topology:
@@ -32,12 +32,12 @@ def lab(nodes: int, hosts: int = 0, **network: Any) -> Topology:
 
 def test_nodes_hosts_and_pod_ranges_in_order() -> None:
     plan = plan_addresses(lab(2, 2))
-    assert [(node.ip, node.pod_cidr) for node in plan.nodes.values()] == [
+    assert [(*node.ips, *node.pod_cidrs) for node in plan.nodes.values()] == [
         ("172.18.0.2", "10.244.0.0/24"),
         ("172.18.0.3", "10.244.1.0/24"),
     ]
-    assert [host.ip for host in plan.hosts.values()] == ["172.18.128.1", "172.18.128.2"]
-    assert plan.node_prefix == 16
+    assert [host.ips for host in plan.hosts.values()] == [("172.18.128.1",), ("172.18.128.2",)]
+    assert plan.networks == (IPv4Network("172.18.0.0/16"),)
 
 
 @given(st.integers(1, 60), st.integers(0, 20), st.integers(0, 20))
@@ -55,10 +55,10 @@ def test_no_address_is_given_twice(nodes: int, hosts: int, prefix: int) -> None:
     plan = plan_addresses(
         lab(nodes, hosts, podCIDR=f"10.0.0.0/{prefix}", serviceCIDR="11.0.0.0/16")
     )
-    machines = [node.ip for node in plan.nodes.values()] + [host.ip for host in plan.hosts.values()]
+    machines = [ip for one in (*plan.nodes.values(), *plan.hosts.values()) for ip in one.ips]
     assert len(set(machines)) == nodes + hosts
     assert all(IPv4Address(ip) in IPv4Network("172.18.0.0/16") for ip in machines)
-    ranges = [IPv4Network(node.pod_cidr) for node in plan.nodes.values()]
+    ranges = [IPv4Network(node.pod_cidrs[0]) for node in plan.nodes.values()]
     assert all(part.subnet_of(IPv4Network(f"10.0.0.0/{prefix}")) for part in ranges)
     assert not any(one.overlaps(other) for one, other in pairwise(ranges))
 
@@ -90,9 +90,9 @@ def test_too_small_a_network_is_refused(topology: Topology) -> None:
         plan_addresses(topology)
 
 
-def test_the_mac_follows_from_the_address_and_dns_has_the_tenth() -> None:
-    assert mac("172.18.0.2") == "02:00:ac:12:00:02"
-    assert dns_ip(SERVICES) == "10.96.0.10"
+def test_dns_has_the_tenth_address_of_each_range() -> None:
+    both = (*SERVICES, IPv6Network("fd00:10:96::/112"))
+    assert dns_ips(both) == ("10.96.0.10", "fd00:10:96::a")
 
 
 def service(name: str, *node_ports: int, **fields: Any) -> Service:
@@ -115,15 +115,15 @@ def test_allocated_addresses_are_distinct_and_above_the_static_band() -> None:
     services = allocate_all([service(f"s{index}") for index in range(2000)], SERVICES)
     addresses = {IPv4Address(item.cluster_ip) for item in services}
     assert len(addresses) == 2000
-    assert min(addresses) > SERVICES[16]
-    assert addresses <= set(SERVICES.hosts())
+    assert min(addresses) > SERVICES[0][16]
+    assert addresses <= set(SERVICES[0].hosts())
 
 
 def test_what_one_asks_for_no_other_draws() -> None:
     drawn = allocate(service("a", 0), (), SERVICES)
     rival = service("b", drawn.ports[0].node_port, cluster_ips=(drawn.cluster_ip,))
     first, second = allocate_all([service("a", 0), rival], SERVICES)
-    assert second == rival
+    assert (second.cluster_ips, second.ports) == (rival.cluster_ips, rival.ports)
     assert first.cluster_ip != rival.cluster_ip
     assert first.ports[0].node_port != rival.ports[0].node_port
 
@@ -140,7 +140,8 @@ def test_existing_services_keep_what_they_have() -> None:
 def test_headless_and_external_names_get_no_address() -> None:
     headless = service("a", cluster_ips=("None",))
     external = service("b", type="ExternalName", external_name="example.org")
-    assert allocate_all([headless, external], SERVICES) == (headless, external)
+    first, second = allocate_all([headless, external], SERVICES)
+    assert (first.cluster_ips, second) == (("None",), external)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +166,7 @@ def test_what_cannot_be_had_is_refused(wanted: Service, message: str) -> None:
 
 def test_a_small_range_is_used_to_its_last_address() -> None:
     small = IPv4Network("10.96.0.0/27")
-    services = allocate_all([service(f"s{index}") for index in range(30)], small)
+    services = allocate_all([service(f"s{index}") for index in range(30)], (small,))
     assert {item.cluster_ip for item in services} == {str(address) for address in small.hosts()}
     with pytest.raises(OutOfTimeOrRoom, match="used up"):
-        allocate(service("one-too-many"), services, small)
+        allocate(service("one-too-many"), services, (small,))

@@ -18,7 +18,7 @@ from testbed.errors import UsageError
 from testbed.model.objects import Object, Service
 from tests.unit.dns.running import LOOPBACK, RunningServer
 
-POD = pod_resolv_conf("default", "cluster.local", LOOPBACK)
+POD = pod_resolv_conf("default", "cluster.local", (LOOPBACK,))
 IMPATIENT = replace(POD, timeout_s=0.02)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from testbed.dns.search import ResolvConf, candidates, parse_resolv_conf, pod_resolv_conf
 
-POD = pod_resolv_conf("shop", "cluster.local", "10.96.0.10")
+POD = pod_resolv_conf("shop", "cluster.local", ("10.96.0.10",))
 
 
 def test_a_pods_file_is_the_one_the_kubelet_writes() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,8 @@ from testbed.model.objects import (
 )
 from testbed.store import Create, Delete, Store, Update
 
-CIDR = IPv4Network("10.96.0.0/16")
+CIDR = (IPv4Network("10.96.0.0/16"),)
+BOTH = (*CIDR, IPv6Network("fd00:10:96::/112"))
 NODE = Node(ObjectMeta("n1"), internal_ips=("192.0.2.1",))
 SPEC = PodSpec((Container("main", "echo"),))
 POD = Pod(ObjectMeta("solo", "default"), SPEC)
@@ -110,3 +112,27 @@ def test_an_address_that_another_service_has_is_refused() -> None:
     store, _ = applied(taken)
     with pytest.raises(UsageError, match=r"10\.96\.0\.7"):
         allocated([replace(SERVICE, cluster_ips=("10.96.0.7",))], store.snapshot(), CIDR)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept"),
+    [
+        ({}, {"ip_family_policy": "PreferDualStack"}, 1),
+        ({"ip_family_policy": "PreferDualStack"}, {}, 1),
+        ({"ip_families": ("IPv6",)}, {"ip_family_policy": "RequireDualStack"}, 0),
+        ({}, {"ip_families": ("IPv6",)}, 0),
+    ],
+    ids=["a second family is added", "the second goes", "a new one comes first", "another one"],
+)
+def test_a_service_keeps_the_addresses_of_the_families_that_it_keeps(
+    before: dict[str, Any], after: dict[str, Any], kept: int
+) -> None:
+    store, _ = applied(
+        *allocated([replace(SERVICE, **before)], Store(lambda: 0.0).snapshot(), BOTH)
+    )
+    (old,) = store.list(Service)
+    (new,) = allocated([replace(SERVICE, **after)], store.snapshot(), BOTH)
+    assert isinstance(new, Service)
+    assert len(new.cluster_ips) == (2 if after.get("ip_family_policy") else 1)
+    assert new.cluster_ips[:kept] == old.cluster_ips[:kept]
+    assert len(new.cluster_ips) == len(new.ip_families)

@@ -2,67 +2,91 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
 from itertools import combinations
 
 import pytest
 
-from testbed.fabric.plan import Fabric, Machine, plan
+from testbed.fabric.plan import ANYWHERE, Fabric, Machine, link_local, plan
 from testbed.model.addressing import plan_addresses
 from testbed.model.topology import Topology
 
+SIX = "fd00:10:244::/56"
 
-def fabric(nodes: int, hosts: int = 1) -> Fabric:
+
+FAMILIES = {"4": {}, "6": {"podCIDR": SIX}, "4,6": {"podCIDR": f"10.244.0.0/16,{SIX}"}}
+"""By IP families, the network of a topology."""
+
+
+def fabric(nodes: int, hosts: int = 1, families: str = "4") -> Fabric:
     topology = Topology.model_validate(
         {
             "name": "fabric",
+            "network": FAMILIES[families],
             "nodes": {f"n{number}": {} for number in range(1, nodes + 1)},
             "hosts": {f"h{number}": {} for number in range(1, hosts + 1)},
         }
     )
-    return plan(plan_addresses(topology), topology.network.node_cidr, 1400)
+    return plan(plan_addresses(topology), 1400)
 
 
 def of_kind(found: Fabric, kind: str) -> list[Machine]:
     return [machine for machine in found.machines if machine.kind == kind]
 
 
-def test_machines_are_told_apart_and_share_one_network() -> None:
-    found = fabric(nodes=5, hosts=3)
+@pytest.mark.parametrize("families", FAMILIES)
+def test_machines_are_told_apart_and_share_one_network(families: str) -> None:
+    found = fabric(5, 3, families)
     assert found.mtu == 1400
-    assert {machine.address.network for machine in found.machines} == {found.gateway.network}
-    assert found.gateway not in {machine.address for machine in found.machines}
-    for distinct in ("name", "address", "mac", "port"):
+    versions = [address.version for address in found.gateways]
+    for machine in found.machines:
+        assert [address.version for address in machine.addresses] == versions
+        assert [one.network for one in machine.addresses] == [one.network for one in found.gateways]
+        assert not {*machine.addresses} & {*found.gateways}
+    for distinct in ("name", "addresses", "mac", "port"):
         assert len({getattr(machine, distinct) for machine in found.machines}) == 8
 
 
+@pytest.mark.parametrize("families", FAMILIES)
 @pytest.mark.parametrize("nodes", [1, 2, 5])
 def test_every_node_routes_every_other_nodes_pods_to_it_and_the_rest_to_the_switch(
-    nodes: int,
+    nodes: int, families: str
 ) -> None:
-    found = fabric(nodes)
+    found = fabric(nodes, families=families)
     machines = of_kind(found, "node")
-    rest = {IPv4Network("0.0.0.0/0"): found.gateway.ip}
+    rest = {ANYWHERE[gateway.version]: gateway.ip for gateway in found.gateways}
     for machine in machines:
-        others = {other.pod_cidr: other.address.ip for other in machines if other is not machine}
+        others = {
+            pods: address.ip
+            for other in machines
+            if other is not machine
+            for pods, address in zip(other.pod_cidrs, other.addresses, strict=True)
+        }
         assert {route.destination: route.via for route in machine.routes} == others | rest
 
 
-def test_pod_ranges_do_not_overlap() -> None:
-    ranges = [machine.pod_cidr for machine in of_kind(fabric(5), "node")]
-    assert all(a and b and not a.overlaps(b) for a, b in combinations(ranges, 2))
+@pytest.mark.parametrize("families", ["4", "6"])
+def test_pod_ranges_do_not_overlap(families: str) -> None:
+    nodes = of_kind(fabric(5, families=families), "node")
+    ranges = [pods for machine in nodes for pods in machine.pod_cidrs]
+    assert len(ranges) == 5
+    assert not any(a.overlaps(b) for a, b in combinations(ranges, 2))  # type: ignore[arg-type]
 
 
 def test_a_host_has_no_pods_and_no_route_to_any() -> None:
     for host in of_kind(fabric(3, hosts=2), "host"):
-        assert (host.pod_cidr, host.routes) == (None, ())
+        assert (host.pod_cidrs, host.routes) == ((), ())
 
 
 def test_an_appended_node_moves_nobody() -> None:
-    before = {machine.name: machine.address for machine in fabric(3).machines}
-    after = {machine.name: machine.address for machine in fabric(4).machines}
+    before = {machine.name: machine.addresses for machine in fabric(3).machines}
+    after = {machine.name: machine.addresses for machine in fabric(4).machines}
     assert before.items() <= after.items()
 
 
 def test_interface_names_fit() -> None:
     assert all(len(machine.port) < 16 for machine in fabric(100).machines)  # IFNAMSIZ
+
+
+def test_a_link_local_address_follows_from_the_mac() -> None:
+    """RFC 4291, appendix A: the universal bit is turned over, ff:fe goes into the middle."""
+    assert str(link_local("02:01:ac:12:00:02")) == "fe80::1:acff:fe12:2/64"

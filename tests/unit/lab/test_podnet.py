@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 import pytest
 
@@ -42,13 +42,18 @@ def test_giving_back_twice_does_not_give_twice() -> None:
         pool.allocate()
 
 
+def test_an_ipv6_range_hands_out_ipv6_addresses() -> None:
+    pool = AddressPool(IPv6Network("2001:db8:1:2::/64"))
+    assert [str(pool.allocate()) for _ in range(2)] == ["2001:db8:1:2::2", "2001:db8:1:2::3"]
+
+
 def test_a_range_without_room_is_a_sentence() -> None:
     with pytest.raises(OutOfTimeOrRoom, match="all 0 pod addresses"):
         AddressPool(IPv4Network("198.51.100.0/31")).allocate()
 
 
 def test_a_link_follows_from_the_address_and_the_nodes_number() -> None:
-    link = pod_link(FIRST, 117, 1450)
+    link = pod_link((FIRST,), 117, 1450)
     assert link.mac == pod_mac(FIRST) == "02:00:c6:33:64:02"
     assert (link.node_interface, link.node_index, link.mtu) == ("pod117", 117, 1450)
-    assert len(pod_link(FIRST, 10**9, 1450).node_interface) < 16  # IFNAMSIZ
+    assert len(pod_link((FIRST,), 10**9, 1450).node_interface) < 16  # IFNAMSIZ

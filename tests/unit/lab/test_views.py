@@ -33,6 +33,7 @@ ROW = {
     "uid": "u0",
     "node": "n1",
     "ip": IP,
+    "ips": [IP],
     "phase": "Running",
     "ready": True,
     "restarts": 2,
@@ -53,6 +54,7 @@ def test_a_node() -> None:
             "name": "n1",
             "addresses": [PLAN.nodes["n1"]],
             "podCIDR": "198.51.100.0/24",
+            "podCIDRs": ["198.51.100.0/24"],
             "ready": True,
         }
     ]
@@ -80,6 +82,7 @@ def test_a_service_with_an_endpoint() -> None:
         "name": "web",
         "type": "NodePort",
         "clusterIP": "10.96.0.9",
+        "clusterIPs": ["10.96.0.9"],
         "ports": [
             {"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080, "nodePort": 30080}
         ],

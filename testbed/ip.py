@@ -1,0 +1,42 @@
+"""IP addresses of either family: what is spelled differently in IPv4 and IPv6.
+
+A family is 4 or 6, as `ipaddress` has it; Kubernetes' API says IPv4 and IPv6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
+from typing import TypeVar
+
+IPAddress = IPv4Address | IPv6Address
+IPInterface = IPv4Interface | IPv6Interface
+IPNetwork = IPv4Network | IPv6Network
+OfFamily = TypeVar("OfFamily", IPAddress, IPInterface, IPNetwork)
+
+BITS = {4: 32, 6: 128}
+"""Length of an address."""
+FAMILY_NAMES = {4: "IPv4", 6: "IPv6"}
+"""Kubernetes' words: `ipFamilies` of a Service, `addressType` of an EndpointSlice."""
+
+
+def family_of(address: str) -> int:
+    """4 or 6, by an address's or a network's spelling."""
+    return 6 if ":" in address else 4
+
+
+def families_of(addresses: Iterable[str]) -> tuple[int, ...]:
+    """The families of addresses, in their order."""
+    return tuple(map(family_of, addresses))
+
+
+def host_port(address: str, port: int) -> str:
+    """`10.244.1.2:80`, `[fd00::2]:80`."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
