@@ -12,6 +12,7 @@ from testbed.kernel.guests import in_guest
 from testbed.lab.companion import CompanionSpec
 from testbed.model.topology import Topology
 from testbed.proxy.iptables import IptablesBackend
+from testbed.proxy.ipvs import IpvsBackend
 from testbed.proxy.nftables import NftablesBackend
 from testbed.proxy.ruleset import Backend
 from testbed.proxy.userspace import UserspaceBackend
@@ -53,6 +54,10 @@ def _iptables(topology: Topology, family: int) -> Backend:
     return IptablesBackend(variant, bound, family)
 
 
+def _ipvs(topology: Topology, family: int) -> Backend:
+    return IpvsBackend(topology.proxy.ipvs.scheduler, iptables_variant(topology), family)
+
+
 def _nftables(topology: Topology, family: int) -> Backend:
     return NftablesBackend(family, NFT_BYTES_IN_USER_NAMESPACE if in_user_namespace() else None)
 
@@ -68,6 +73,7 @@ def _userspace(topology: Topology, family: int) -> Backend:
 BACKENDS: Mapping[str, Factory] = MappingProxyType(
     {
         "iptables": _iptables,
+        "ipvs": _ipvs,
         "nftables": _nftables,
         "userspace": _userspace,
     }
