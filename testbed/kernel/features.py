@@ -35,6 +35,7 @@ class Feature(StrEnum):
     CONNTRACK = "conntrack"
     NFTABLES = "nftables"
     IPVS = "ipvs"
+    IPVS_TWOS = "ipvs-twos"
     IPSET = "ipset"
     NETEM = "netem"
     DUMMY = "dummy"
@@ -74,6 +75,10 @@ class FeatureStatus:
 _SERVICE_RULES = (
     "-m comment --comment x -m statistic --mode random --probability 0.5 -p tcp -m tcp"
     " -j DNAT --to-destination"
+)
+_SET_RULE = (
+    "-A OUTPUT -m set --match-set t dst,dst -m physdev ! --physdev-is-in"
+    " -m ipvs --vproto 6 --vaddr 10.0.0.1 --vport 80 -j DROP"
 )
 _MASQUERADE = (
     "-m mark ! --mark 0x4000/0x4000 -m addrtype --dst-type LOCAL -j MASQUERADE --random-fully"
@@ -121,8 +126,22 @@ TRIALS: Mapping[Feature, Trial] = {
         "nft",
         "nftables",
     ),
-    Feature.IPVS: Trial("proxy.mode ipvs", "ipvsadm -A -t 10.0.0.1:80 -s rr", "ipvsadm", "ipvsadm"),
-    Feature.IPSET: Trial("proxy.mode ipvs", "ipset create t hash:ip,port", "ipset", "ipset"),
+    Feature.IPVS: Trial(
+        "proxy.mode ipvs",
+        "mark=1; for name in rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh;"
+        " do ipvsadm -A -f $mark -s $name || exit 1; mark=$((mark+1)); done",
+        "ipvsadm",
+        "ipvsadm",
+    ),
+    Feature.IPVS_TWOS: Trial(
+        "proxy.ipvs.scheduler twos", "ipvsadm -A -t 10.0.0.1:80 -s twos", "ipvsadm", "ipvsadm"
+    ),
+    Feature.IPSET: Trial(
+        "proxy.mode ipvs",
+        f"ipset create t hash:ip,port && {{ iptables-legacy {_SET_RULE} || iptables-nft {_SET_RULE}; }}",
+        "ipset",
+        "ipset",
+    ),
     Feature.NETEM: Trial(
         "links with delay or loss", "tc qdisc add dev lo root netem delay 1ms", "tc", "iproute2"
     ),

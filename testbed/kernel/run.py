@@ -19,6 +19,8 @@ PACKAGES = {
     "iptables-legacy-save": "iptables",
     "conntrack": "conntrack",
     "nft": "nftables",
+    "ipvsadm": "ipvsadm",
+    "ipset": "ipset",
     "ip": "iproute2",
 }
 """Which Debian package holds a tool."""
