@@ -81,12 +81,10 @@ class Flow:
 
     def expected(self, mode: str, profile: str) -> Answer:
         """What this row is to get in a mode (without variant and scheduler) and profile."""
-        if mode == "userspace":
-            return self._of_userspace(profile)
         deviation = self.deviates.get(mode)
         if deviation is not None and (deviation.documented or profile == PROFILES[0]):
             return Answer(deviation.answers, deviation.otherwise)
-        return self.documented
+        return self._of_userspace(profile) if mode == "userspace" else self.documented
 
     @property
     def documented(self) -> Answer:

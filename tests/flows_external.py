@@ -69,7 +69,13 @@ NODE_PORT_FLOWS = (
         "loopback:30080",
         otherwise=UNTOUCHED,
         families=(6,),
-        blind="web-0 web-1",
+        deviates={
+            "userspace": Deviation(
+                "all addresses of the node lead to the process, ::1 among them",
+                {"web-0": "n1", "web-1": "n1"},
+                documented=True,
+            )
+        },
     ),
     Flow(
         "a node port answers on each of the node's addresses",
