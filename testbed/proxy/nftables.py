@@ -85,11 +85,9 @@ class NftablesBackend:
 
     def _changes(self, have: Ruleset | None, want: Ruleset) -> Changes:
         """What differs: as it was noted while planning, or else found by comparing all."""
-        if have and isinstance(have.memo, State) and isinstance(want.memo, State):
-            if have.memo is want.memo:
-                return Changes((), {})
-            if want.memo.step is not None and want.memo.origin is have.memo.token:
-                return want.memo.step
+        noted = want.memo.since(have.memo) if have and isinstance(want.memo, State) else None
+        if noted is not None:
+            return noted
         (table,) = want.tables
         return script.differences(
             script.table_of(have.tables, table) if have else {}, want.tables[table]

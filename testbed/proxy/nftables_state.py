@@ -65,6 +65,18 @@ class State:
     step: Changes | None = None
     token: object = field(default_factory=object)
 
+    def since(self, before: object) -> Changes | None:
+        """What leads here from the state before; None where that was not noted."""
+        if before is self:
+            return Changes((), {})
+        known = isinstance(before, State) and before.token is self.origin
+        return self.step if known else None
+
+    def changed_chains(self, before: object) -> int | None:
+        """See `ruleset.Remembering`."""
+        changes = self.since(before)
+        return None if changes is None else changes.count()
+
 
 class Tables(Mapping[str, Chains]):
     """A state as table -> block -> lines, written out when somebody asks."""
@@ -185,22 +197,22 @@ def _moved(
         touched[where].add(key)
         return elements[where]
 
-    for port in gone:
-        for where, key, theirs in _wanted(port, before.node):
-            claims = claims_of(where, key)
-            claims[key] = tuple([one for one in claims[key] if one not in theirs])
-    for port in come:
-        for where, key, theirs in _wanted(port, before.node):
-            claims = claims_of(where, key)
-            claims[key] = tuple(sorted({*claims.get(key, ()), *theirs}))
+    old = {one for port in gone for one in _wanted(port, before.node)}
+    new = {one for port in come for one in _wanted(port, before.node)}
+    for where, key, theirs in old - new:
+        claims = claims_of(where, key)
+        claims[key] = tuple([one for one in claims[key] if one not in theirs])
+    for where, key, theirs in new - old:
+        claims = claims_of(where, key)
+        claims[key] = tuple(sorted({*claims.get(key, ()), *theirs}))
     changed: ElementChanges = {}
-    for where, keys in touched.items():
+    for where, keys in sorted(touched.items()):
         for key in sorted(keys):
-            old, new = _said(before.elements[where], key), _said(elements[where], key)
-            if new is None:
+            said = _said(before.elements[where], key), _said(elements[where], key)
+            if not elements[where][key]:
                 del elements[where][key]
-            if old != new:
-                changed.setdefault(where, {})[key] = (old, new)
+            if said[0] != said[1]:
+                changed.setdefault(where, {})[key] = said
     return elements, changed
 
 
