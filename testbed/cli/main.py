@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "fault": "make something go wrong on purpose, or heal it",
     "load": "one-shot traffic: latency, outcomes and balance",
     "run": "run experiments",
+    "kernel": "guest kernels: which there are, and build the full one",
     "report": "rebuild the figures and the HTML page of a run",
 }
 
@@ -45,7 +46,6 @@ NOT_BUILT: dict[str, str] = {
     "watch": "use `testbed inspect`",
     "compare": "read the two runs' summary.json",
     "artifact": "pack the run's directory",
-    "kernel": "leave `kernel: auto`",
 }
 """Commands of the contract that this version lacks, each with what to use instead."""
 

@@ -79,14 +79,15 @@ def named(name: str) -> GuestKernel:
 
 def _installed() -> Iterator[GuestKernel]:
     for folder in sorted(cache_folder().glob("*/linux"), reverse=True):
-        yield GuestKernel(BUILT, folder, _release(folder))
+        yield GuestKernel(BUILT, folder, release(folder))
     path = with_admin_folders(os.environ.get("PATH", os.defpath))
     packaged = shutil.which("linux.uml", path=path)
     if packaged is not None:
-        release = _release(Path(packaged))
-        yield GuestKernel(PACKAGED, Path(packaged), release, _MODULES / release)
+        version = release(Path(packaged))
+        yield GuestKernel(PACKAGED, Path(packaged), version, _MODULES / version)
 
 
-def _release(binary: Path) -> str:
+def release(binary: Path) -> str:
+    """What a kernel calls itself, as in 6.1.176."""
     done = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True)
     return done.stdout.strip()

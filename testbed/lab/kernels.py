@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from testbed.errors import MissingFeature
 from testbed.kernel import features, guests
@@ -17,6 +17,7 @@ from testbed.sandbox.guest_features import features_of
 
 Say = Callable[[str], None]
 Variant = Literal["nft", "legacy"]
+_VARIANTS: tuple[Variant, ...] = ("nft", "legacy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +102,47 @@ def _with_variant(topology: Topology, variant: Variant) -> Topology:
     iptables = topology.proxy.iptables.model_copy(update={"variant": variant})
     proxy = topology.proxy.model_copy(update={"iptables": iptables})
     return topology.model_copy(update={"proxy": proxy})
+
+
+@dataclass(frozen=True, slots=True)
+class KernelModes:
+    """A kernel of this host, and the proxy modes it has; `file` is "" for the host's own."""
+
+    name: str
+    release: str
+    file: str
+    modes: tuple[str, ...]
+    features: frozenset[Feature]
+
+    def to_json(self) -> dict[str, Any]:
+        """The row that `kernel ls` prints."""
+        return {
+            "name": self.name,
+            "release": self.release,
+            "file": self.file,
+            "modes": list(self.modes),
+        }
+
+
+def kernels(say: Say = lambda text: None) -> list[KernelModes]:
+    """The kernels that can carry a lab here: the host's, then the guests, the one that can most first."""
+    statuses = features.probe(name for name, trial in features.TRIALS.items() if trial.sandboxed)
+    host = frozenset(status.feature for status in statuses if status.available)
+    found = [KernelModes("host", os.uname().release, "", modes(host), host)]
+    for guest in guests.installed():
+        known = features_of(guest, say)
+        found.append(KernelModes(guest.name, guest.release, str(guest.binary), modes(known), known))
+    return found
+
+
+def modes(known: frozenset[Feature]) -> tuple[str, ...]:
+    """The labels of the proxy modes that a kernel with these features has."""
+    found = []
+    for mode in BACKENDS:
+        for variant in _VARIANTS:
+            proxy = {"mode": mode, "iptables": {"variant": variant}}
+            topology = Topology.model_validate({"name": "any", "nodes": {"n1": {}}, "proxy": proxy})
+            label = f"{mode}-{variant}" if mode == "iptables" else mode
+            if label not in found and needed([topology], variant) <= known:
+                found.append(label)
+    return tuple(found)

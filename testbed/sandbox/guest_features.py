@@ -38,7 +38,9 @@ def _try(kernel: GuestKernel) -> list[str]:
         done = shell.run(_PROBE)
     rows = json.loads(done.stdout) if done.returncode == 0 else []
     works = sorted(row["feature"] for row in rows if row["available"])
-    if Feature.NETWORK_NAMESPACES not in works:  # every kernel has them: it is the trying that failed
+    if (
+        Feature.NETWORK_NAMESPACES not in works
+    ):  # every kernel has them: it is the trying that failed
         said = done.stderr or "\n".join(row["detail"] for row in rows)
         raise TestbedError(f"the guest kernel {kernel.binary} cannot be tried: {said}")
     return works
