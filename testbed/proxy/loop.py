@@ -335,7 +335,7 @@ class ProxyLoop:
         """Deletes UDP flows to endpoints that are gone. Where it fails, the next sync looks again."""
         if stale.needs_look(self._looked, now):
             begun_ns, deleted = self._clock.now_ns(), 0
-            flows = stale.parse_flows(await self._access.read(stale.LIST))
+            flows = stale.parse_flows(await self._access.read(stale.listing(now)))
             for flow in stale.stale_flows(flows, self._looked, now):
                 await self._delete(flow)
                 deleted += 1

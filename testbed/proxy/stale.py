@@ -2,9 +2,9 @@
 
 A UDP client that keeps its port keeps its conntrack entry, and so its backend, for as long as it
 sends. After a change of endpoints the entries that lead elsewhere must go, or a resolver's queries
-vanish. kube-proxy 1.36 forgets services without endpoints (kubernetes #139628) and deleted services
-(#141371); the documentation promises both, and both are done here. TCP entries are never touched,
-as in kube-proxy.
+vanish. kube-proxy 1.36 forgets services whose last endpoint went (kubernetes #139628) and deleted
+services (#141371); the documentation promises both, and profile `documented` does both. TCP entries
+are never touched.
 """
 
 from __future__ import annotations
@@ -15,9 +15,17 @@ from typing import NamedTuple
 from testbed.command import Command
 from testbed.proxy.table import ForwardingTable, ServicePortEntry
 
-LIST = Command(("conntrack", "-L", "-p", "udp"))
 NOTHING_DELETED = "0 flow entries"
 """What `conntrack -D` says, with code 1, where no entry matches any more."""
+
+
+def listing(table: ForwardingTable) -> Command:
+    """Prints the UDP entries of the table's family, for `parse_flows`."""
+    return Command(("conntrack", "-L", *_family(table.config.family), "-p", "udp"))
+
+
+def _family(family: int) -> tuple[str, ...]:
+    return ("-f", "ipv6") if family == 6 else ()
 
 
 class Flow(NamedTuple):
@@ -53,10 +61,13 @@ def _values(pairs: list[list[str]], key: str) -> list[str]:
 
 
 def needs_look(before: ForwardingTable | None, now: ForwardingTable) -> bool:
-    """Whether a UDP service port or its endpoints changed, so that the entries must be looked
-    through.
+    """Whether the entries must be looked through: the endpoints of a UDP service port changed.
+
+    Profile `documented` looks after any other change of such a port as well.
     """
-    return _udp(before) != _udp(now)
+    if now.config.documented:
+        return _udp(before) != _udp(now)
+    return _endpoints(before) != _endpoints(now)
 
 
 def stale_flows(
@@ -65,21 +76,18 @@ def stale_flows(
     """Flows to a service (now, or before the change) that none of its serving endpoints answers,
     sorted.
     """
-    addresses, node_ports = _serving(now)
-    gone_addresses, gone_node_ports = _serving(before)
+    serving = _serving(now)
+    gone = _serving(before if now.config.documented else None)
     local = set(now.node_ips)
     stale: list[Flow] = []
     for flow in flows:
         target = (flow.reply_src, flow.reply_sport)
-        service = (flow.dst, flow.dport)
         to_node = flow.translated or flow.dst in local
-        if service in addresses:
-            is_stale = target not in addresses[service]
-        elif flow.dport in node_ports and to_node:
-            is_stale = target not in node_ports[flow.dport]
+        targets = serving.of(flow, to_node)
+        if targets is None:
+            is_stale = flow.translated and gone.of(flow, to_node) is not None
         else:
-            gone = service in gone_addresses or (flow.dport in gone_node_ports and to_node)
-            is_stale = gone and flow.translated
+            is_stale = target not in targets and (bool(targets) or now.config.documented)
         if is_stale:
             stale.append(flow)
     return sorted(stale)
@@ -89,30 +97,47 @@ def deletion(flow: Flow) -> Command:
     """Deletes the entries of a flow. It fails, saying NOTHING_DELETED, where they are gone already."""
     return Command(
         (
-            *("conntrack", "-D", "-p", "udp"),
+            *("conntrack", "-D", *_family(6 if ":" in flow.dst else 4), "-p", "udp"),
             *("--orig-dst", flow.dst, "--orig-port-dst", str(flow.dport)),
             *("--reply-src", flow.reply_src, "--reply-port-src", str(flow.reply_sport)),
         )
     )
 
 
-_Targets = set[tuple[str, int]]
+_Targets = frozenset[tuple[str, int]]
+
+
+class _Serving(NamedTuple):
+    """The serving endpoints of each UDP service port, by where it is reached."""
+
+    addresses: Mapping[tuple[str, int], _Targets]
+    node_ports: Mapping[int, _Targets]
+
+    def of(self, flow: Flow, to_node: bool) -> _Targets | None:
+        """Who may answer a flow; None: it leads to no service."""
+        found = self.addresses.get((flow.dst, flow.dport))
+        return self.node_ports.get(flow.dport) if found is None and to_node else found
 
 
 def _udp(table: ForwardingTable | None) -> list[ServicePortEntry]:
     return [entry for entry in table.ports if entry.protocol == "udp"] if table else []
 
 
-def _serving(
-    table: ForwardingTable | None,
-) -> tuple[Mapping[tuple[str, int], _Targets], Mapping[int, _Targets]]:
-    """(address, port) -> serving endpoints of each UDP service port, and the same by node port."""
+def _endpoints(table: ForwardingTable | None) -> dict[str, object]:
+    return {
+        entry.name: (entry.ready_endpoints, entry.serving_endpoints, entry.known_endpoints)
+        for entry in _udp(table)
+        if entry.known_endpoints
+    }
+
+
+def _serving(table: ForwardingTable | None) -> _Serving:
     addresses: dict[tuple[str, int], _Targets] = {}
     node_ports: dict[int, _Targets] = {}
     for entry in _udp(table):
-        targets = {(endpoint.ip, endpoint.port) for endpoint in entry.serving_endpoints}
+        targets = frozenset((endpoint.ip, endpoint.port) for endpoint in entry.serving_endpoints)
         for ip in (entry.cluster_ip, *entry.external_ips, *entry.load_balancer_ips):
             addresses[ip, entry.port] = targets
         if entry.node_port:
             node_ports[entry.node_port] = targets
-    return addresses, node_ports
+    return _Serving(addresses, node_ports)
