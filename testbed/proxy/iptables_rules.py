@@ -6,8 +6,8 @@ It knows exactly what the proxy writes, in the spelling of iptables-save and of 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
 from testbed.proxy.packet import Packet, UnknownRuleError, is_loopback
@@ -20,6 +20,10 @@ class Surroundings:
     local_ips: frozenset[str]
     recent: frozenset[str] = frozenset()
     """Lists of the `recent` match that hold the packet's source already, none of them too old."""
+    sets: Mapping[str, Callable[[tuple[str, ...], str], bool]] = field(default_factory=dict)
+    """ipsets by name: whether a set holds addresses (one per direction asked for) and a `tcp:80`."""
+    served: tuple[str, str, int] | None = None
+    """(protocol, ip, port) of the IPVS virtual server that has picked the packet's destination."""
 
     def is_local(self, ip: str) -> bool:
         return ip in self.local_ips or is_loopback(ip)
@@ -61,11 +65,26 @@ class _Option:
 
 
 _MODULES = frozenset(
-    {"comment", "tcp", "udp", "sctp", "conntrack", "mark", "statistic", "recent", "addrtype"}
+    {
+        "comment",
+        "tcp",
+        "udp",
+        "sctp",
+        "conntrack",
+        "mark",
+        "statistic",
+        "recent",
+        "addrtype",
+        "set",
+        "ipvs",
+        "physdev",
+    }
 )
-_FLAGS = frozenset({"--set", "--rcheck", "--reap", "--rsource", "--random-fully"})
+_FLAGS = frozenset(
+    {"--set", "--rcheck", "--reap", "--rsource", "--random-fully", "--physdev-is-in"}
+)
 _SAYS_NOTHING = frozenset({"--comment", "--seconds", "--reap", "--rsource", "--random-fully"})
-_NEGATABLE = frozenset({"-s", "-d", "--mark", "--ctstate"})
+_NEGATABLE = frozenset({"-s", "-d", "--mark", "--ctstate", "--src-type", "--physdev-is-in"})
 _FIXED_VALUES = {
     "--mode": frozenset({"random"}),
     "--mask": frozenset({"255.255.255.255", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"}),
@@ -102,7 +121,10 @@ def _options(text: str) -> list[_Option]:
         name = next(words, "") if negated else word
         if not name.startswith("-") or (negated and name not in _NEGATABLE):
             raise UnknownRuleError(f"{name!r} is not understood in {text!r}")
-        options.append(_Option(name, "" if name in _FLAGS else next(words, ""), negated))
+        value = "" if name in _FLAGS else next(words, "")
+        if name == "--match-set":
+            value = f"{value} {next(words, '')}"
+        options.append(_Option(name, value, negated))
     return options
 
 
@@ -216,6 +238,48 @@ def _only_local(value: str) -> None:
         raise UnknownRuleError(f"address type {value} is not understood")
 
 
+def _match_set(value: str) -> Match:
+    """`NAME dst,dst,src`: the first direction is an address, the second a port, the third an address."""
+    name, _, directions = value.partition(" ")
+    known = {"dst", "dst,dst", "src,dst", "dst,dst,src"}
+    if directions not in known:
+        raise UnknownRuleError(f"set directions {directions} are not understood")
+    sides = directions.split(",")
+    del sides[1:2]
+
+    def matches(packet: Packet, around: Surroundings) -> bool:
+        if name not in around.sets:
+            raise UnknownRuleError(f"there is no set {name}")
+        ips = tuple(packet.dst if side == "dst" else packet.src for side in sides)
+        return around.sets[name](ips, f"{packet.protocol}:{packet.dport}")
+
+    return matches
+
+
+def _physdev_is_in(value: str) -> Match:
+    """Never: pods hang on routed links, and no node has a bridge."""
+    return lambda packet, around: False
+
+
+_PROTOCOLS = {"6": "tcp", "17": "udp", "132": "sctp"}
+
+
+def _vproto(value: str) -> Match:
+    if value not in _PROTOCOLS:
+        raise UnknownRuleError(f"protocol {value} of ipvs is not understood")
+    return lambda packet, around: (
+        around.served is not None and (around.served[0] == _PROTOCOLS[value])
+    )
+
+
+def _vaddr(value: str) -> Match:
+    return lambda packet, around: around.served is not None and around.served[1] == value
+
+
+def _vport(value: str) -> Match:
+    return lambda packet, around: around.served is not None and str(around.served[2]) == value
+
+
 _MATCHES: dict[str, Callable[[str], Match]] = {
     "-s": _source,
     "-d": _destination,
@@ -225,4 +289,9 @@ _MATCHES: dict[str, Callable[[str], Match]] = {
     "--ctstate": _ctstate,
     "--dst-type": _dst_type,
     "--src-type": _src_type,
+    "--match-set": _match_set,
+    "--physdev-is-in": _physdev_is_in,
+    "--vproto": _vproto,
+    "--vaddr": _vaddr,
+    "--vport": _vport,
 }

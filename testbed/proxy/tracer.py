@@ -22,7 +22,9 @@ from testbed.proxy.packet import Outcome, Packet, UnknownRuleError, Verdict, spl
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
+class State:
+    """A packet on its way."""
+
     probability: float
     packet: Packet
     rules: tuple[str, ...]
@@ -52,26 +54,24 @@ class Tracer:
     def from_wire(self, packet: Packet, recent: Iterable[str] = ()) -> tuple[Outcome, ...]:
         """A packet that reaches the node from a pod of its own, another node or outside."""
         around = Surroundings(self._local_ips, frozenset(recent))
-        states = self._hook("PREROUTING", ("mangle", "nat"), [_State(1.0, packet, ())], around)
+        states = self.hook("PREROUTING", ("mangle", "nat"), [State(1.0, packet, ())], around)
         inwards = [state for state in states if around.is_local(state.packet.dst)]
         onwards = [state for state in states if not around.is_local(state.packet.dst)]
-        inwards = self._hook("INPUT", ("mangle", "filter", "nat"), inwards, around)
-        onwards = self._hook("FORWARD", ("mangle", "filter"), onwards, around)
-        onwards = self._hook("POSTROUTING", ("mangle", "nat"), onwards, around)
-        return tuple(_outcome(state) for state in inwards + onwards)
+        inwards = self.hook("INPUT", ("mangle", "filter", "nat"), inwards, around)
+        onwards = self.hook("FORWARD", ("mangle", "filter"), onwards, around)
+        onwards = self.hook("POSTROUTING", ("mangle", "nat"), onwards, around)
+        return tuple(outcome_of(state) for state in inwards + onwards)
 
     def from_node(self, packet: Packet, recent: Iterable[str] = ()) -> tuple[Outcome, ...]:
         """A packet that a process of the node itself sends."""
         around = Surroundings(self._local_ips, frozenset(recent))
-        states = self._hook(
-            "OUTPUT", ("mangle", "nat", "filter"), [_State(1.0, packet, ())], around
-        )
-        states = self._hook("POSTROUTING", ("mangle", "nat"), states, around)
+        states = self.hook("OUTPUT", ("mangle", "nat", "filter"), [State(1.0, packet, ())], around)
+        states = self.hook("POSTROUTING", ("mangle", "nat"), states, around)
         inwards = [state for state in states if around.is_local(state.packet.dst)]
         onwards = [state for state in states if not around.is_local(state.packet.dst)]
         # Over the loopback a packet comes in again, its addresses settled: table nat has seen it.
-        inwards = self._hook("INPUT", ("mangle", "filter"), inwards, around)
-        return tuple(_outcome(state) for state in inwards + onwards)
+        inwards = self.hook("INPUT", ("mangle", "filter"), inwards, around)
+        return tuple(outcome_of(state) for state in inwards + onwards)
 
     def _check_jumps(self) -> None:
         for table, chains in self._tables.items():
@@ -83,9 +83,9 @@ class Tracer:
                             f"no chain {name} in table {table} for {rule.text!r}"
                         )
 
-    def _hook(
-        self, chain: str, tables: Iterable[str], states: list[_State], around: Surroundings
-    ) -> list[_State]:
+    def hook(
+        self, chain: str, tables: Iterable[str], states: list[State], around: Surroundings
+    ) -> list[State]:
         """All states after a hook's tables; those that are dropped or rejected take no further
         part.
         """
@@ -93,7 +93,7 @@ class Tracer:
             chains = self._tables.get(table, {})
             if chain not in chains or chain not in BUILT_IN[table]:
                 continue
-            after: list[_State] = []
+            after: list[State] = []
             for state in states:
                 if state.verdict in _ENDS:
                     after.append(state)
@@ -107,13 +107,13 @@ class Tracer:
         self,
         chains: Mapping[str, tuple[Rule, ...]],
         chain: str,
-        start: _State,
+        start: State,
         around: Surroundings,
-    ) -> list[_State]:
+    ) -> list[State]:
         """Where a packet is after a chain; a state without verdict fell off its end."""
         live, done = [start], []
         for rule in chains[chain]:
-            going: list[_State] = []
+            going: list[State] = []
             for state in live:
                 share = rule.applies(state.packet, around)
                 if share < 1.0:
@@ -135,9 +135,9 @@ class Tracer:
         self,
         chains: Mapping[str, tuple[Rule, ...]],
         rule: Rule,
-        state: _State,
+        state: State,
         around: Surroundings,
-    ) -> list[_State]:
+    ) -> list[State]:
         target, packet = rule.target, state.packet
         if rule.remember:
             packet = replace(packet, remembered=(*packet.remembered, rule.remember))
@@ -161,6 +161,7 @@ def _marked(mark: int, argument: str) -> int:
     return (mark & ~int(mask, 16)) ^ int(value, 16)
 
 
-def _outcome(state: _State) -> Outcome:
+def outcome_of(state: State) -> Outcome:
+    """How a way ended that has ended."""
     verdict = _ENDS.get(state.verdict, "accepted")
     return Outcome(state.probability, verdict, state.packet, state.rules)
