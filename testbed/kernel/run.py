@@ -66,7 +66,8 @@ class Shell:
     """
 
     def __init__(self, namespace: int, env: Mapping[str, str] | None = None) -> None:
-        self._env = env
+        self.environment: Mapping[str, str] = env or {}
+        """Of whatever runs here, besides the lab's own."""
         self._thread = ThreadPoolExecutor(1, initializer=netns.setns, initargs=(namespace,))
 
     @property
@@ -81,7 +82,7 @@ class Shell:
     async def output(self, command: Command, *, check: bool = True) -> str:
         """Standard output of one command; raises as `run` does."""
         done = await asyncio.get_running_loop().run_in_executor(
-            self._thread, lambda: run(command, self._env, check=check)
+            self._thread, lambda: run(command, self.environment, check=check)
         )
         return done.stdout
 
@@ -90,4 +91,4 @@ class Shell:
 
     def _all(self, commands: tuple[Command, ...]) -> None:
         for command in commands:
-            run(command, self._env)
+            run(command, self.environment)

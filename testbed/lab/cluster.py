@@ -27,6 +27,7 @@ from testbed.lab.backends import backend, companion
 from testbed.lab.companion import Companions
 from testbed.lab.differences import ObjectKey, allocated, key_of, writes
 from testbed.lab.node import LabNode, NodeParts
+from testbed.lab.node_proxy import NodeProxy
 from testbed.lab.node_watch import NodeWatch
 from testbed.lab.programs import Programs
 from testbed.lab.settled import missing
@@ -46,6 +47,8 @@ PROXY_PATIENCE_S = 1.0
 for this long."""
 _REST = 9.0
 """After a look at what is missing comes a rest of this many times as long: the pods need the CPU more."""
+EXTERNAL = "external"
+"""The proxy mode that has no back end of ours."""
 _FIXED = ("network", "proxy", "timing", "kernel")
 """What cannot change while a lab runs."""
 Progress = Callable[[str], None]
@@ -72,7 +75,11 @@ class Cluster:
         self._programs = programs
         self._record = record
         self._underlay = Underlay(topology.network.mtu, _fabric(topology).gateways)
-        self._backends = {family: backend(topology, family) for family in topology.network.families}
+        self._backends = {
+            family: backend(topology, family)
+            for family in topology.network.families
+            if topology.proxy.mode != EXTERNAL
+        }
         needs = set().union(*(back_end.needs for back_end in self._backends.values()))
         features.require(*map(Feature, sorted(needs)), Feature.CONNTRACK)
         self.companions = Companions(companion(topology), programs.processes)
@@ -94,7 +101,7 @@ class Cluster:
     @property
     def proxy_label(self) -> str:
         """The mode's label in results, as in `iptables-nft`."""
-        return next(iter(self._backends.values())).name
+        return next((one.name for one in self._backends.values()), EXTERNAL)
 
     def machines(self) -> dict[str, str]:
         """Name -> node or host."""
@@ -151,7 +158,7 @@ class Cluster:
             async with asyncio.timeout(timeout_s):
                 await self._control_plane_settled(say)
                 self._start_proxies()
-                say("rules on every node")
+                say(self._what_proxies_promise())
                 version = self.store.resource_version
                 await asyncio.gather(*(proxy.synced(version) for _, proxy in self._proxies()))
         except TimeoutError:
@@ -194,7 +201,15 @@ class Cluster:
         errors = (f"; {node.name}: {proxy.error}" for node, proxy in self._proxies() if proxy.error)
         return next(errors, "")
 
-    def _proxies(self) -> Iterator[tuple[LabNode, ProxyLoop]]:
+    def _what_proxies_promise(self) -> str:
+        proxy = self.topology.proxy
+        if proxy.mode != EXTERNAL:
+            return "rules on every node"
+        if proxy.external.ready is None:
+            return "the external proxy runs on every node (without proxy.external.ready: no more than that)"
+        return "the external proxy is ready on every node"
+
+    def _proxies(self) -> Iterator[tuple[LabNode, NodeProxy]]:
         for node in self.nodes.values():
             for proxy in node.proxies.values():
                 yield node, proxy
@@ -242,11 +257,15 @@ class Cluster:
 
         def proxy(node: str, family: int, shell: Shell) -> ProxyLoop:
             netns = path_of(self._underlay.namespace(node))
+
+            async def again() -> None:
+                await loop.restart()
+
             loop = ProxyLoop(
                 self.watches.setdefault(node, NodeWatch(self.store, delays.watch_s)),
                 node,
                 self._backends[family],
-                self.companions.access(node, netns, shell, lambda: loop.restart()),
+                self.companions.access(node, netns, shell, again),
                 self._record,
                 config=_proxy_config(topology, family),
                 periods=Periods(topology.proxy.min_sync_period_s, topology.proxy.sync_period_s),
@@ -264,6 +283,7 @@ class Cluster:
             mtu=topology.network.mtu,
             backends=self._backends,
             proxy=proxy,
+            external=self._external(topology, delays) if topology.proxy.mode == EXTERNAL else None,
             timing=KubeletTiming(
                 relist_s=timing.relist_period_s,
                 backoff_initial_s=timing.restart_backoff_s,
@@ -273,6 +293,21 @@ class Cluster:
             seed=self.name,
             lock_file=lambda node: str(locks / node),
         )
+
+    def _external(
+        self, topology: Topology, delays: Delays
+    ) -> Callable[[str, int, Shell], NodeProxy]:
+        # Only these labs pay for an HTTP server.
+        from testbed.lab.external import ExternalNode, ExternalProxies
+
+        proxies = ExternalProxies(topology, self._folder, self._programs.processes, self._record)
+
+        def external(name: str, namespace: int, shell: Shell) -> NodeProxy:
+            watch = self.watches.setdefault(name, NodeWatch(self.store, delays.watch_s))
+            address = str(self._addresses[name][0])
+            return proxies.new(ExternalNode(name, namespace, address, shell), watch)
+
+        return external
 
 
 def _fabric(topology: Topology) -> fabric_plan.Fabric:

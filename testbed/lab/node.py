@@ -12,6 +12,7 @@ from testbed.events import Record
 from testbed.fabric.plan import Machine
 from testbed.kernel import netns, sysctl
 from testbed.kernel.run import Shell
+from testbed.lab.node_proxy import NodeProxy
 from testbed.lab.proxy_http import ProxyHttp, Subject
 from testbed.model.objects import Node
 from testbed.proxy.loop import ProxyLoop
@@ -32,6 +33,8 @@ class NodeParts:
     """By IP family, the primary one first: each has a proxy of its own on every node."""
     proxy: Callable[[str, int, Shell], ProxyLoop]
     """Of (node, IP family, the node's shell)."""
+    external: Callable[[str, int, Shell], NodeProxy] | None
+    """Somebody else's proxy, where there are no back ends: of (node, its namespace, its shell)."""
     timing: KubeletTiming
     delays: Delays
     seed: str
@@ -60,19 +63,26 @@ class LabNode:
             delays=parts.delays,
             seed=parts.seed,
         )
-        self.proxies = {
+        loops = {
             family: parts.proxy(machine.name, family, self._shell) for family in parts.backends
         }
-        """By IP family, as kube-proxy's proxiers."""
-        self.http = ProxyHttp(
-            Subject(
-                machine.name,
-                namespace,
-                tuple(self.proxies.values()),
-                lambda: parts.store.snapshot().get(Node, "", machine.name),
-            ),
-            parts.record,
-        )
+        self.proxies: dict[int, NodeProxy] = {**loops}
+        """By IP family, as kube-proxy's proxiers; somebody else's is the primary family's."""
+        self.http: ProxyHttp | None = None
+        """None: somebody else's proxy answers for itself."""
+        if parts.external is not None:
+            primary = self.addresses[0].version
+            self.proxies[primary] = parts.external(machine.name, namespace, self._shell)
+        else:
+            self.http = ProxyHttp(
+                Subject(
+                    machine.name,
+                    namespace,
+                    tuple(loops.values()),
+                    lambda: parts.store.snapshot().get(Node, "", machine.name),
+                ),
+                parts.record,
+            )
         self._proxying = False
         with netns.entered(namespace):
             sysctl.write(
@@ -85,7 +95,8 @@ class LabNode:
         """Let the proxy begin; it programs what there is, at once. Idempotent."""
         if not self._proxying:
             self._proxying = True
-            self.http.start()
+            if self.http is not None:
+                self.http.start()
             for proxy in self.proxies.values():
                 proxy.start()
 
@@ -95,7 +106,8 @@ class LabNode:
         if self._proxying:
             for proxy in self.proxies.values():
                 await proxy.stop()
-            self.http.stop()
+            if self.http is not None:
+                self.http.stop()
         for uid in self.runtime.pods():
             await self.runtime.remove_sandbox(uid)
         self._shell.close()

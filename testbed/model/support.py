@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from testbed.errors import NotBuiltYet
 from testbed.model.topology import Topology
 
-BUILT_MODES = frozenset({"iptables", "ipvs", "nftables", "userspace"})
-"""Of `proxy.mode`: those with a back end."""
+BUILT_MODES = frozenset({"external", "iptables", "ipvs", "nftables", "userspace"})
+"""Of `proxy.mode`: those with a back end, and somebody else's proxy."""
 
 _NODE_LIFECYCLE = ("node_monitor_period_s", "node_monitor_grace_period_s", "not_ready_toleration_s")
 """Of `timing`: what the node controller waits for."""
