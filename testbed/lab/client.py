@@ -58,6 +58,10 @@ class Recording:
     counters: dict[str, dict[str, int]]
 
 
+_SWITCHED_OFF = "reboot: System halted"
+"""What a guest kernel says at its end, whatever the lab said before."""
+
+
 def _quiet(progress: Any) -> None:
     return
 
@@ -353,7 +357,8 @@ def _shake_hands(handshake: Any, folder: Path) -> None:
 def _last_words(folder: Path) -> str:
     """The last line of a lab's log."""
     lines = (folder / "log").read_text(errors="replace").split("\n")
-    return next((line for line in reversed(lines) if line.strip()), "it said nothing")
+    said = (line for line in reversed(lines) if line.strip() and line.strip() != _SWITCHED_OFF)
+    return next(said, "it said nothing")
 
 
 def _drain(fd: int, into: dict[int, bytes]) -> None:
