@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from string import Formatter
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,7 +15,6 @@ from testbed.spelling import nearest
 PLACEHOLDERS = ("node", "node_ip", "kubeconfig", "api", "cluster_cidr", "service_cidr", "folder")
 """What may stand in braces in a command of `external`: see docs/proxy-modes.md."""
 
-Path = Annotated[Text, Field(pattern=r"^/\S*$")]
 Line = tuple[Text, ...]
 
 
@@ -28,12 +27,24 @@ class Userspace(Strict):
     udp_idle_s: Duration = Field(
         0.25, alias="udpIdleTimeout", description="kube-proxy's --udp-timeout"
     )
-    load_path: Path = Field(
+    load_path: Text = Field(
         "/load", description="where a balancer that wants loads asks endpoints, over HTTP"
     )
-    load_period_s: Annotated[Duration, Field(gt=0)] = Field(
-        0.1, alias="loadPeriod", description="how often it asks"
-    )
+    load_period_s: Duration = Field(0.1, alias="loadPeriod", description="how often it asks")
+
+    @field_validator("load_path")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        if not value.startswith("/") or " " in value:
+            raise ValueError(f"{value[:60]!r} is no path; it begins with /")
+        return value
+
+    @field_validator("load_period_s")
+    @classmethod
+    def _takes_time(cls, value: float) -> float:
+        if value <= 0:
+            raise ValueError("must be longer than 0s")
+        return value
 
 
 class Ready(Strict):

@@ -7,9 +7,6 @@ from collections.abc import Iterator
 from testbed.errors import NotBuiltYet
 from testbed.model.topology import Topology
 
-BUILT_MODES = frozenset({"external", "iptables", "ipvs", "nftables", "userspace"})
-"""Of `proxy.mode`: those with a back end, and somebody else's proxy."""
-
 _NODE_LIFECYCLE = ("node_monitor_period_s", "node_monitor_grace_period_s", "not_ready_toleration_s")
 """Of `timing`: what the node controller waits for."""
 
@@ -24,8 +21,6 @@ def unsupported(topology: Topology) -> Iterator[tuple[str, str]]:
     """(what, what to use instead) of each value that `check` takes and `up` cannot build."""
     if topology.network.cni != "host-gw":
         yield f"network.cni: {topology.network.cni}", "use host-gw"
-    if topology.proxy.mode not in BUILT_MODES:
-        yield f"proxy.mode: {topology.proxy.mode}", "use iptables"
     for name in _NODE_LIFECYCLE:
         field = type(topology.timing).model_fields[name]
         if getattr(topology.timing, name) != field.default:

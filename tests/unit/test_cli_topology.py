@@ -33,11 +33,11 @@ def test_check_says_what_up_would_refuse(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "later.yaml"
-    file.write_text("name: later\nnodes: {n1: {}}\nproxy: {mode: ipvs}\n")
+    file.write_text("name: later\nnodes: {n1: {}}\nnetwork: {cni: vxlan}\n")
     assert main(["check", str(file)]) == 0
     printed = capsys.readouterr()
     assert "valid: 1 node" in printed.out
-    assert "proxy.mode: ipvs is not built yet: `testbed up` will refuse it" in printed.err
+    assert "network.cni: vxlan is not built yet: `testbed up` will refuse it" in printed.err
 
 
 def test_up_wants_some_time(capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,7 +92,6 @@ def test_a_services_type_follows_from_its_keys(written: dict[str, Any], kind: st
     [
         ({"network": {"cni": "vxlan"}}, "network.cni: vxlan"),
         ({"timing": {"notReadyToleration": "1s"}}, "timing.notReadyToleration is not built yet"),
-        ({"proxy": {"mode": "ipvs"}}, r"proxy.mode: ipvs is not built yet \(use iptables\)"),
         ({"links": [{"endpoints": ["n1", "n1"]}]}, "links"),
     ],
 )
