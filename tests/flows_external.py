@@ -9,7 +9,12 @@ _PRIMARY_ONLY = {
     "nftables": Deviation(
         "node ports answer on the node's primary address only",
         otherwise=UNTOUCHED,
-    )
+    ),
+    "ipvs": Deviation(
+        "a virtual server for each address that the Node object names: ours looks no further",
+        otherwise=UNTOUCHED,
+        documented=True,
+    ),
 }
 _NO_LOOPBACK = "node ports never answer on the loopback address"
 _NOT_ON_LOOPBACK = {

@@ -93,9 +93,11 @@ def _from(node: str, outcome: Outcome, way: _Way) -> list[Arrival]:
         return [Arrival(UNTOUCHED, "", outcome.probability, outcome.rules)]
     if next_node == node:
         names = {ip: name for name, ip in (plan.pods | plan.nodes | plan.hosts).items()}
-        return [Arrival(owner, names[seen.src], outcome.probability, outcome.rules)]
-    if packet.translated and not packet.masqueraded and node != way.client_node:
-        # The answer goes straight to the client, past the node that knows the address it dialled.
+        return [Arrival(owner, names.get(seen.src, seen.src), outcome.probability, outcome.rules)]
+    is_astray = seen.src not in (plan.pods | plan.nodes | plan.hosts).values()
+    if is_astray or (packet.translated and not packet.masqueraded and node != way.client_node):
+        # The answer goes straight to the client, past the node that knows the address it dialled; to a
+        # service address it goes nowhere, since every node takes it for its own.
         return [Arrival(LOST, "", outcome.probability, outcome.rules)]
     return [
         replace(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from testbed.proxy.iptables import IptablesBackend
+from testbed.proxy.ipvs import IpvsBackend
+from testbed.proxy.ipvs_tracer import IpvsTracer
 from testbed.proxy.nft_tracer import NftTracer
 from testbed.proxy.nftables import NftablesBackend
 from testbed.proxy.packet import NodeTracer
@@ -61,6 +63,12 @@ SUBJECTS = (
         "nftables",
         NftablesBackend,
         lambda rules, local: NftTracer(rules.tables, local),
+    ),
+    Subject(
+        "ipvs/rr",
+        "ipvs",
+        lambda family: IpvsBackend("rr", "legacy", family),
+        lambda rules, local: IpvsTracer(rules.tables, local),
     ),
     Subject(
         "userspace",

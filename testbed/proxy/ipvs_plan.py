@@ -60,9 +60,10 @@ class Assembled:
         return tuple(sorted(self.sections[_DENIED]))
 
     @property
-    def short(self) -> tuple[str, ...]:
-        """Rules of KUBE-CLUSTER-TRAFFIC, sorted."""
-        return tuple(sorted(rule for (rule,) in self.sections[_SHORT].values()))
+    def short(self) -> tuple[tuple[str, str], ...]:
+        """What KUBE-CLUSTER-TRAFFIC matches, and where it leads ("": nowhere else), sorted."""
+        items = self.sections[_SHORT].items()
+        return tuple(sorted((where, "".join(target)) for where, target in items))
 
     @property
     def filled(self) -> frozenset[str]:

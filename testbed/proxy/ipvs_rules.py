@@ -64,8 +64,8 @@ class Facts:
     """Names of the sets that have entries."""
     denied: tuple[str, ...]
     """Rules of KUBE-IPVS-OUT-FILTER without their chain."""
-    short: tuple[str, ...]
-    """Rules of KUBE-CLUSTER-TRAFFIC without their chain; empty but in profile `documented`."""
+    short: tuple[tuple[str, str], ...]
+    """What KUBE-CLUSTER-TRAFFIC matches, and its target; empty but in profile `documented`."""
 
 
 def nat_chains(facts: Facts) -> Chains:
@@ -203,16 +203,19 @@ def _access_filter(facts: Facts) -> Iterable[str]:
 
 def _no_local(facts: Facts) -> Iterable[str]:
     """Policy Local without a local endpoint drops; IPVS without a virtual server would not."""
-    if _is_filled(facts, Set.NO_LOCAL):
-        name = set_name(Set.NO_LOCAL, facts.family)
-        yield f"-A {_FIREWALL} -m set --match-set {name} dst,dst -j DROP"
+    yield from _matching(facts, _FIREWALL, Set.NO_LOCAL, "DROP")
+    if _is_filled(facts, Set.NO_LOCAL_EXTERNAL):
+        pods = f"! -s {facts.cluster_cidr} " if facts.cluster_cidr else ""
+        lookup = _lookup(facts, Set.NO_LOCAL_EXTERNAL)
+        yield f"-A {_FIREWALL} {pods}{lookup} -m addrtype ! --src-type LOCAL -j DROP"
 
 
 def _cluster_traffic(facts: Facts) -> Iterable[str]:
     """Pods and the node go on to the cluster IP. The node has dialled from the address it dialled."""
-    for rule in facts.short:
-        where = rule.partition(" -j ")[0]
-        yield f"-A {_CLUSTER_TRAFFIC} {where} -m addrtype --src-type LOCAL -j {_MARK_MASQ}"
-        yield f"-A {_CLUSTER_TRAFFIC} {where} -m addrtype --src-type LOCAL -j {rule.partition(' -j ')[2]}"
-        if facts.cluster_cidr:
-            yield f"-A {_CLUSTER_TRAFFIC} -s {facts.cluster_cidr} {rule}"
+    for where, target in facts.short:
+        own = f"-A {_CLUSTER_TRAFFIC} {where} -m addrtype --src-type LOCAL -j"
+        yield f"{own} {_MARK_MASQ}"
+        if target:
+            yield f"{own} {target}"
+        if target and facts.cluster_cidr:
+            yield f"-A {_CLUSTER_TRAFFIC} -s {facts.cluster_cidr} {where} -j {target}"

@@ -108,10 +108,12 @@ def _serve(made: Part, target: _Target, style: Style, site: Site) -> None:
     endpoints = entry.local_endpoints if target.local else entry.cluster_endpoints
     if target.local and not endpoints:
         if style.documented and entry.has_endpoints:
-            name = set_name(Set.NO_LOCAL, style.family)
+            one = Set.NO_LOCAL_EXTERNAL if target.external else Set.NO_LOCAL
+            name = set_name(one, style.family)
             item = _item(target.ip, entry.protocol, target.port)
             made.ipset[f"{name} {item}"] = (f"add {name} {item}",)
-            return
+            if not target.external:
+                return
         # kube-proxy falls back to every endpoint, without SNAT (its PR 97081): pods on this node
         # get an answer, and clients from outside get theirs from an address they did not dial.
         endpoints = entry.cluster_endpoints or entry.ready_endpoints
@@ -177,14 +179,17 @@ def _node_port_entries(entry: ServicePortEntry, site: Site) -> Iterator[tuple[Se
 
 
 def _short_circuit(made: Part, target: _Target, style: Style) -> None:
-    """Who is inside the cluster gets all endpoints, through the cluster IP's virtual server."""
+    """Who is inside the cluster gets all endpoints: through the cluster IP's virtual server, where that is
+    not as local and the target's own does not have them all.
+    """
     entry = made.entry
     if target.ip in entry.load_balancer_ips and entry.load_balancer_source_ranges:
         return  # its source ranges hold for everybody
     protocol = entry.protocol
     where = f"-d {_whole(target.ip, style)} -p {protocol} -m {protocol} --dport {target.port}"
+    onwards = entry.local_endpoints and not entry.internal_local
     to = host_port(entry.cluster_ip, entry.port)
-    made.short[where] = (f"{where} -j DNAT --to-destination {to}",)
+    made.short[where] = (f"DNAT --to-destination {to}",) if onwards else ()
 
 
 def _denials(entry: ServicePortEntry, style: Style) -> Iterator[str]:

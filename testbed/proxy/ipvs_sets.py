@@ -34,7 +34,9 @@ class Set(StrEnum):
     HEALTH_CHECK_NODE_PORT = "KUBE-HEALTH-CHECK-NODE-PORT"
     IPVS_IPS = "KUBE-IPVS-IPS"
     NO_LOCAL = "KUBE-NO-LOCAL-ENDPOINTS"
-    """Ours, of profile `documented`: addresses whose policy Local finds no endpoint on this node."""
+    """Ours, of profile `documented`: cluster IPs whose policy Local finds no endpoint on this node."""
+    NO_LOCAL_EXTERNAL = "KUBE-NO-LOCAL-EXTERNAL"
+    """The same of external addresses and node ports: only who is inside the cluster is served there."""
 
 
 _TYPES = MappingProxyType(
@@ -57,6 +59,7 @@ _TYPES = MappingProxyType(
         Set.HEALTH_CHECK_NODE_PORT: _PORT,
         Set.IPVS_IPS: "hash:ip",
         Set.NO_LOCAL: _IP_PORT,
+        Set.NO_LOCAL_EXTERNAL: _IP_PORT,
     }
 )
 
@@ -109,7 +112,10 @@ NODE_PORTS = MappingProxyType(
 
 def sets_of(documented: bool) -> tuple[Set, ...]:
     """The sets of a profile."""
-    return tuple(one for one in Set if documented or one is not Set.NO_LOCAL)
+    return tuple(one for one in Set if documented or one not in _DOCUMENTED_ONLY)
+
+
+_DOCUMENTED_ONLY = frozenset({Set.NO_LOCAL, Set.NO_LOCAL_EXTERNAL})
 
 
 def set_name(one: Set, family: int) -> str:
