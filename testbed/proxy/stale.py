@@ -84,6 +84,8 @@ def stale_flows(
         target = (flow.reply_src, flow.reply_sport)
         to_node = flow.translated or flow.dst in local
         targets = serving.of(flow, to_node)
+        if targets is not None and flow.translated and flow.reply_src in local:
+            continue  # a process of the node answers (userspace mode): it knows its endpoints itself
         if targets is None:
             is_stale = flow.translated and gone.of(flow, to_node) is not None
         else:

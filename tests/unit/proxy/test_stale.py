@@ -54,6 +54,13 @@ def documented(table: ForwardingTable) -> ForwardingTable:
         pytest.param(UNTRANSLATED, BASE, True, True, id="from before the first endpoint"),
         pytest.param(to("web-0"), EMPTIED, False, True, id="the last endpoint is gone, #139628"),
         pytest.param(to("web-0"), DELETED, False, True, id="the service is deleted, #141371"),
+        pytest.param(
+            Flow(a.DATAGRAM, 53, PLAN.nodes["n1"], 19703),
+            BASE,
+            False,
+            False,
+            id="to the proxy itself",
+        ),
         pytest.param(UNTRANSLATED, DELETED, False, False, id="nobody's address"),
         pytest.param(to("web-0", dport=54), BASE, False, False, id="another port"),
         pytest.param(
