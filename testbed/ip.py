@@ -13,6 +13,7 @@ from ipaddress import (
     IPv6Address,
     IPv6Interface,
     IPv6Network,
+    ip_address,
 )
 from typing import TypeVar
 
@@ -40,3 +41,17 @@ def families_of(addresses: Iterable[str]) -> tuple[int, ...]:
 def host_port(address: str, port: int) -> str:
     """`10.244.1.2:80`, `[fd00::2]:80`."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def packed_as_ipv6(address: str) -> bytes:
+    """16 bytes for an address of either family: IPv4 ones are mapped (RFC 4291, section 2.5.5.2)."""
+    packed = ip_address(address).packed
+    return packed if len(packed) == 16 else _MAPPED + packed
+
+
+def spelled(packed: bytes) -> str:
+    """The address that `packed_as_ipv6` packed."""
+    return str(ip_address(packed[12:] if packed.startswith(_MAPPED) else packed))
+
+
+_MAPPED = bytes(10) + b"\xff\xff"

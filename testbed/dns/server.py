@@ -8,8 +8,9 @@ import os
 import selectors
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from testbed.clock import now_s
@@ -30,14 +31,14 @@ _MAX_CONNECTIONS = 512  # then the one that has been silent longest makes room
 def main(config: dict[str, Any], channel: socket.socket) -> None:
     """Serve until SIGTERM or until `channel` closes.
 
-    `config`: {"listen": address, "port": number (0: any), "domain": "cluster.local"}. Says
+    `config`: {"listen": [address, …], "port": number (0: any), "domain": "cluster.local"}. Says
     {"ready": true, "port": number} once it listens. Then a line of `channel` is {"objects":
     [manifest, …], "resource_version": n, "synced": true} or {"changes": [{"type": "ADDED",
     "object": manifest}, …], "resource_version": n}. Raises OSError where the port cannot be had.
     """
     replier = Replier(NameTable(config["domain"]))
     with selectors.DefaultSelector() as selector:
-        server = _Server(selector, replier, _listen(config["listen"], config["port"]))
+        server = _Server(selector, replier, _listen_everywhere(config["listen"], config["port"]))
         feed = _Feed(replier, channel)
         channel.sendall(json.dumps({"ready": True, "port": server.port}).encode() + b"\n")
         for fd in feed.fds:
@@ -48,11 +49,26 @@ def main(config: dict[str, Any], channel: socket.socket) -> None:
             server.close_idle()
 
 
+def _listen_everywhere(
+    addresses: Sequence[str], port: int
+) -> list[tuple[socket.socket, socket.socket]]:
+    """A UDP socket and a TCP listener for each address, all on one port. Raises OSError."""
+    pairs: list[tuple[socket.socket, socket.socket]] = []
+    for address in addresses:
+        pairs.append(_listen(address, port))
+        port = pairs[0][0].getsockname()[1]
+    return pairs
+
+
 def _listen(address: str, port: int) -> tuple[socket.socket, socket.socket]:
     """A UDP socket and a TCP listener on one port. Raises OSError where it cannot be had."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     while True:
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        udp = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        tcp = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        if family == socket.AF_INET6:
+            for sock in (udp, tcp):  # IPv4 has sockets of its own
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _UDP_BUFFER)
         tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -116,19 +132,15 @@ class _Server:
         self,
         selector: selectors.BaseSelector,
         replier: Replier,
-        sockets: tuple[socket.socket, socket.socket],
+        sockets: Sequence[tuple[socket.socket, socket.socket]],
     ) -> None:
         self._selector = selector
         self._replier = replier
-        self._udp, self._tcp = sockets
         self._connections: dict[_Connection, float] = {}
-        selector.register(self._udp, selectors.EVENT_READ, self._datagrams)
-        selector.register(self._tcp, selectors.EVENT_READ, self._accept)
-
-    @property
-    def port(self) -> int:
-        port: int = self._udp.getsockname()[1]
-        return port
+        self.port: int = sockets[0][0].getsockname()[1]
+        for udp, tcp in sockets:
+            selector.register(udp, selectors.EVENT_READ, partial(self._datagrams, udp))
+            selector.register(tcp, selectors.EVENT_READ, partial(self._accept, tcp))
 
     def patience_s(self) -> float | None:
         """Seconds until a connection may have to be closed; None: there is none."""
@@ -141,8 +153,8 @@ class _Server:
             for connection in [c for c, used_s in self._connections.items() if used_s <= limit_s]:
                 self._close(connection)
 
-    def _datagrams(self, _events: int) -> None:
-        receive, reply, send = self._udp.recvfrom, self._replier.reply, self._udp.sendto
+    def _datagrams(self, udp: socket.socket, _events: int) -> None:
+        receive, reply, send = udp.recvfrom, self._replier.reply, udp.sendto
         for _ in range(_UDP_BURST):
             try:
                 packet, client = receive(MAX_MESSAGE)
@@ -153,9 +165,9 @@ class _Server:
                 with suppress(OSError):  # no route back, or no room: the client asks again
                     send(answer, client)
 
-    def _accept(self, _events: int) -> None:
+    def _accept(self, tcp: socket.socket, _events: int) -> None:
         with suppress(BlockingIOError, ConnectionAbortedError):
-            sock, _ = self._tcp.accept()
+            sock, _ = tcp.accept()
             sock.setblocking(False)
             if len(self._connections) >= _MAX_CONNECTIONS:
                 self._close(next(iter(self._connections)))

@@ -154,7 +154,7 @@ class Programs:
         return self._logs / f"{pod.meta.namespace}_{pod.meta.name}_{pod.meta.uid[:8]}"
 
     async def _start_dns(self, place: Place) -> Started:
-        config = {"listen": "0.0.0.0", "port": 53, "domain": self._domain}
+        config = {"listen": _everywhere(place), "port": 53, "domain": self._domain}
         process = await self.processes.spawn("dns", config, place.netns)
         self._on_dns(process)
         return OwnProcess(process)
@@ -193,11 +193,17 @@ def _listeners(place: Place) -> list[dict[str, Any]]:
             "namespace": place.pod.meta.namespace,
             "node": place.node,
             "ip": str(place.addresses[0]),
+            "listen": _everywhere(place),
             "port": port,
             "netns": place.netns,
         }
         for port in ports
     ]
+
+
+def _everywhere(place: Place) -> list[str]:
+    """What a server of the pod listens on: every address of the IP families that it has."""
+    return ["::" if address.version == 6 else "0.0.0.0" for address in place.addresses]
 
 
 def _ports(container: Container) -> list[int]:

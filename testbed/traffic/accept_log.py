@@ -6,12 +6,13 @@ nothing; a server that is restarted in place goes on where the last one stopped.
 
 from __future__ import annotations
 
-import ipaddress
 import mmap
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from testbed.ip import packed_as_ipv6, spelled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,7 @@ TCP, UDP = 6, 17
 
 _COUNT = struct.Struct("<Q")
 _HEADER_SIZE = 64
-_RECORD = struct.Struct("<Q4sHBx")
+_RECORD = struct.Struct("<Q16sHBx")
 _SIZE = _HEADER_SIZE + CAPACITY * _RECORD.size
 
 
@@ -41,7 +42,7 @@ class AcceptLog:
         """Note one client; `t_ns` is CLOCK_MONOTONIC. The record is whole before it counts."""
         packed = self._packed.get(ip)
         if packed is None:
-            packed = self._packed[ip] = ipaddress.IPv4Address(ip).packed
+            packed = self._packed[ip] = packed_as_ipv6(ip)
         offset = _HEADER_SIZE + self._count % CAPACITY * _RECORD.size
         _RECORD.pack_into(self._map, offset, t_ns, packed, port, protocol)
         self._count += 1
@@ -69,7 +70,7 @@ def read_accept_log(path: Path) -> Accepted:
         raise ValueError(f"{path} is not an accept log: {len(data)} bytes, not {_SIZE}")
     count = _COUNT.unpack_from(data)[0]
     kind = np.dtype(
-        [("t_ns", "<u8"), ("ip", ">u4"), ("port", "<u2"), ("protocol", "u1"), ("_", "u1")]
+        [("t_ns", "<u8"), ("ip", "V16"), ("port", "<u2"), ("protocol", "u1"), ("_", "u1")]
     )
     ring = np.frombuffer(data, kind, offset=_HEADER_SIZE)
     kept = min(count, CAPACITY)
@@ -77,7 +78,7 @@ def read_accept_log(path: Path) -> Accepted:
     rows = pd.DataFrame(
         {
             "t_ns": records["t_ns"].astype("int64"),
-            "src_ip": [str(ipaddress.IPv4Address(int(ip))) for ip in records["ip"]],
+            "src_ip": [spelled(ip.tobytes()) for ip in records["ip"]],
             "src_port": records["port"].astype("int64"),
             "protocol": records["protocol"].astype("int64"),
         }

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from testbed.clock import now_ns
 from testbed.dns.wire import WireError
+from testbed.ip import family_of, host_port
 from testbed.traffic.exchange import Answer
 from testbed.traffic.lookup import Lookup
 from testbed.traffic.samples import OUTCOME_NUMBERS
@@ -47,6 +48,10 @@ _DATAGRAM = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
 _READABLE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 _CONNECTING = _READABLE | select.EPOLLOUT
 _ENDING = select.EPOLLERR | select.EPOLLHUP | select.EPOLLRDHUP
+
+
+def _family(address: str) -> int:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 class Expiring(Protocol):
@@ -120,21 +125,21 @@ class Connection:
 
     def _connect(self, address: str) -> None:
         load = self._load
-        self._target = load.samples.name(f"{address}:{load.port}")
+        self._target = load.samples.name(host_port(address, load.port))
         try:
             self._sock = sock = socket.SocketType(
-                socket.AF_INET, _DATAGRAM if load.datagrams else _STREAM
+                _family(address), _DATAGRAM if load.datagrams else _STREAM
             )
             self._fd = fd = sock.fileno()
-            if load.spec.source_addresses:
-                self._bind(sock)
+            if load.sources[family_of(address)]:
+                self._bind(sock, address)
             if load.reset:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
             trouble = sock.connect_ex((address, load.port))
             if trouble not in (0, errno.EINPROGRESS):
                 self._fail(trouble)
                 return
-            name, self._source_port = sock.getsockname()
+            name, self._source_port, *_ = sock.getsockname()
             self._source = load.samples.name(name)
             load.handlers[fd] = self.handle
             connected_ns = now_ns()
@@ -147,9 +152,11 @@ class Connection:
         except OSError as error:
             self._fail(error.errno)
 
-    def _bind(self, sock: socket.SocketType) -> None:
-        """Take the next source address; its port is chosen by connect, from the whole range."""
-        addresses = self._load.spec.source_addresses
+    def _bind(self, sock: socket.SocketType, address: str) -> None:
+        """Take the next source address of the IP family of `address`; its port is chosen by connect, from
+        the whole range.
+        """
+        addresses = self._load.sources[family_of(address)]
         sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
         sock.bind((addresses[self._serial % len(addresses)], 0))
 
@@ -280,7 +287,7 @@ class _Resolving:
         try:
             ident = int.from_bytes(os.urandom(2), "big")
             self._lookup = Lookup(load.host, load.resolv_conf, ident)
-            self._sock = socket.socket(socket.AF_INET, _DATAGRAM)
+            self._sock = socket.socket(_family(self._lookup.server), _DATAGRAM)
         except WireError:
             self._connection.resolved(None)
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-FORMAT = "testbed-conntrack-1"
+FORMAT = "testbed-conntrack-2"
 EVENTS = {ctnetlink.NEW: 0, ctnetlink.DESTROY: 1}
 """Message type -> the record's event; `EVENT_NAMES` are in this order."""
 
@@ -39,10 +40,12 @@ COLUMNS = {
 }
 """Columns of `read_entries`; `protocol` is IP's number (6: TCP, 17: UDP)."""
 
-_RECORD = struct.Struct("<QHB 4s4sB2s2s 4s4sB2s2s 3x")
+_RECORD = struct.Struct("<QHB 16s16sB2s2s 16s16sB2s2s 3x")
+_IPV6 = 0x80
+"""Of a record's event: its addresses are 16 bytes long, not 4 and zeros."""
 _DIRECTION = [
-    ("src_ip", ">u4"),
-    ("dst_ip", ">u4"),
+    ("src_ip", "V16"),
+    ("dst_ip", "V16"),
     ("protocol", "u1"),
     ("src_port", ">u2"),
     ("dst_port", ">u2"),
@@ -56,7 +59,8 @@ def header(nodes: Sequence[str]) -> bytes:
 
 def record(t_ns: int, node: int, kind: int, entry: ctnetlink.Fields) -> bytes:
     """One record. `t_ns`: CLOCK_MONOTONIC when the event came; `kind`: the message's type."""
-    return _RECORD.pack(t_ns, node, EVENTS[kind], *entry)
+    event = EVENTS[kind] | (_IPV6 if len(entry[0]) == 16 else 0)
+    return _RECORD.pack(t_ns, node, event, *entry)
 
 
 def read_entries(path: Path | str) -> pd.DataFrame:
@@ -81,22 +85,29 @@ def read_entries(path: Path | str) -> pd.DataFrame:
         + [("_", "3u1")]
     )
     rows = np.frombuffer(rest, kind, count=len(rest) // _RECORD.size)
+    ipv6 = rows["event"] >= _IPV6
+    places = {"node": rows["node"], "event": rows["event"] % _IPV6}
     texts = {"node": np.array([*nodes, ""], object), "event": np.array(EVENT_NAMES, object)}
     columns = {}
     for name, form in COLUMNS.items():
         if name in texts:
-            columns[name] = pd.Series(texts[name][rows[name]], dtype=form)
+            columns[name] = pd.Series(texts[name][places[name]], dtype=form)
         elif name.endswith("_ip"):
-            columns[name] = pd.Series(_dotted(rows[name]), dtype=form)
+            columns[name] = pd.Series(_spelled(rows[name], ipv6), dtype=form)
         else:
             columns[name] = pd.Series(rows[name].astype("int64"), dtype=form)
     return pd.DataFrame(columns)
 
 
-def _dotted(addresses: np.ndarray) -> np.ndarray:
-    """IPv4 addresses as text; each distinct one is spelled once."""
+def _spelled(addresses: np.ndarray, ipv6: np.ndarray) -> np.ndarray:
+    """Addresses as text; each distinct one is spelled once."""
     import numpy as np
 
-    distinct, places = np.unique(addresses, return_inverse=True)
-    octets = [int(address).to_bytes(4, "big") for address in distinct]
-    return np.array([".".join(map(str, four)) for four in octets], object)[places]
+    found = np.empty(len(addresses), object)
+    for of_family, size in ((~ipv6, 4), (ipv6, 16)):
+        # As text of bytes, which numpy can sort; it cuts zeros off the end.
+        texts = np.ascontiguousarray(addresses[of_family]).view("S16")
+        distinct, places = np.unique(texts, return_inverse=True)
+        spelled = [str(ip_address(bytes(one)[:size].ljust(size, b"\0"))) for one in distinct]
+        found[of_family] = np.array(spelled, object)[places]
+    return found

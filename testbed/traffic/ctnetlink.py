@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 NEW, DESTROY, STATS = 0x100, 0x102, 0x104
 """Message types: subsystem 1 (ctnetlink), then IPCTNL_MSG_CT_NEW, _DELETE and _GET_STATS_CPU."""
@@ -29,7 +30,7 @@ _ATTRIBUTE = struct.Struct("=HH")
 _NFGENMSG = 4  # bytes of struct nfgenmsg
 _TYPE_MASK, _NESTED = 0x3FFF, 0x8000
 _TUPLE_ORIG, _TUPLE_REPLY, _TUPLE_IP, _TUPLE_PROTO = 1, 2, 1, 2
-_IP_V4_SRC, _IP_V4_DST = 1, 2
+_IP_V4_SRC, _IP_V4_DST, _IP_V6_SRC, _IP_V6_DST = 1, 2, 3, 4
 _PROTO_NUM, _PROTO_SRC_PORT, _PROTO_DST_PORT = 1, 2, 3
 _NO_PORT = b"\0\0"
 
@@ -52,13 +53,15 @@ def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def fields(payload: bytes) -> Fields | None:
-    """The two directions of an entry, port 0 where there are no ports; None where it is not IPv4.
+    """The two directions of an entry, port 0 where there are no ports; None where it is
+    neither IPv4 nor IPv6.
 
     Entries of TCP and UDP have one shape, which is read at fixed places in a tenth of the time: a
     recorder that eats the CPU would be part of what it measures.
     """
-    if int.from_bytes(payload[: _PLAIN.size], "big") & _SHAPE_MASK == _SHAPE:
-        return _PLAIN.unpack_from(payload)
+    for plain in _PLAIN:
+        if int.from_bytes(payload[: plain.layout.size], "big") & plain.mask == plain.shape:
+            return plain.layout.unpack_from(payload)
     return walked(payload)
 
 
@@ -93,11 +96,13 @@ def _direction(data: bytes) -> tuple[bytes, bytes, int, bytes, bytes] | None:
     parts = attributes(data)
     ip = attributes(parts.get(_TUPLE_IP, b""))
     protocol = attributes(parts.get(_TUPLE_PROTO, b""))
-    if not (ip.get(_IP_V4_SRC) and ip.get(_IP_V4_DST) and protocol.get(_PROTO_NUM)):
+    source = ip.get(_IP_V4_SRC) or ip.get(_IP_V6_SRC)
+    destination = ip.get(_IP_V4_DST) or ip.get(_IP_V6_DST)
+    if not (source and destination and protocol.get(_PROTO_NUM)):
         return None
     return (
-        ip[_IP_V4_SRC],
-        ip[_IP_V4_DST],
+        source,
+        destination,
         protocol[_PROTO_NUM][0],
         protocol.get(_PROTO_SRC_PORT, _NO_PORT),
         protocol.get(_PROTO_DST_PORT, _NO_PORT),
@@ -108,13 +113,15 @@ def _attribute(kind: int, value: bytes) -> bytes:
     return _ATTRIBUTE.pack(4 + len(value), kind) + value + b"\0" * (-len(value) % 4)
 
 
-def _shape(fill: int) -> int:
-    """A TCP or UDP entry's two tuples; every byte that is no header's is `fill`."""
+def _shape(fill: int, source: int, address_size: int) -> int:
+    """A TCP or UDP entry's two tuples; every byte that is no header's is `fill`. `source` is the type of the
+    attribute for the source address.
+    """
 
     def attribute(kind: int, size: int) -> bytes:
         return _ATTRIBUTE.pack(4 + size, kind) + bytes((fill,)) * (size + -size % 4)
 
-    ip = attribute(_IP_V4_SRC, 4) + attribute(_IP_V4_DST, 4)
+    ip = attribute(source, address_size) + attribute(source + 1, address_size)
     ports = attribute(_PROTO_SRC_PORT, 2) + attribute(_PROTO_DST_PORT, 2)
     protocol = attribute(_PROTO_NUM, 1) + ports
     inner = _attribute(_TUPLE_IP | _NESTED, ip) + _attribute(_TUPLE_PROTO | _NESTED, protocol)
@@ -122,6 +129,20 @@ def _shape(fill: int) -> int:
     return int.from_bytes(b"".join(both), "big")
 
 
-_PLAIN = struct.Struct("12x 4s 4x 4s 8x B 7x 2s 6x 2s 2x" * 2)
-_SHAPE = _shape(0)
-_SHAPE_MASK = ~(_shape(0) ^ _shape(0xFF)) & ((1 << 8 * _PLAIN.size) - 1)
+class _Plain(NamedTuple):
+    """Where a TCP or UDP entry of one IP family has what, and how it is known: `mask` of it is `shape`."""
+
+    layout: struct.Struct
+    shape: int
+    mask: int
+
+
+def _plain(source: int, address_size: int) -> _Plain:
+    size = address_size
+    layout = struct.Struct(f"12x {size}s 4x {size}s 8x B 7x 2s 6x 2s 2x" * 2)
+    shape = _shape(0, source, size)
+    fillable = shape ^ _shape(0xFF, source, size)
+    return _Plain(layout, shape, ~fillable & ((1 << 8 * layout.size) - 1))
+
+
+_PLAIN = (_plain(_IP_V4_SRC, 4), _plain(_IP_V6_SRC, 16))

@@ -37,7 +37,8 @@ def main(config: dict[str, Any], channel: socket.socket) -> None:
 
     `config`: `pods`, a list of {pod, uid, namespace, node, ip, port} with `netns`: null where the
     process is in the pod already, else an open file descriptor of the namespace (closed here), or
-    its path; `log`: path of the accept log (all pods of the server in one), or null.
+    its path, and `listen`: the addresses to listen on (["0.0.0.0"]); `log`: path of the accept log
+    (all pods of the server in one), or null.
 
     Lines on `channel`: {"stop": true} is SIGTERM; {"pods": […]} adds pods (the descriptors that
     come with the message stand for every `netns` that is a number, in order), {"remove": [uid, or
@@ -83,18 +84,18 @@ class _Server:
         place = pod.get("netns")
         if isinstance(place, str):
             place = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+        listen = pod.get("listen", ["0.0.0.0"])
         with nullcontext() if place is None else netns.entered(place):
-            tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            pairs = [(address, _unbound(address)) for address in listen]
         if place is not None:
             os.close(place)
-        address = (pod.get("listen", "0.0.0.0"), pod["port"])
-        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restart meets TIME_WAIT
-        tcp.bind(address)
-        tcp.listen(BACKLOG)
-        udp.bind(address)
-        sockets = (_Listener(self, identity, tcp), _Datagrams(self, identity, udp))
-        self.pods.setdefault(pod.get("uid") or pod["pod"], []).extend(sockets)
+        mine = self.pods.setdefault(pod.get("uid") or pod["pod"], [])
+        for address, (tcp, udp) in pairs:
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restart meets TIME_WAIT
+            tcp.bind((address, pod["port"]))
+            tcp.listen(BACKLOG)
+            udp.bind((address, pod["port"]))
+            mine += (_Listener(self, identity, tcp), _Datagrams(self, identity, udp))
 
     def remove(self, pod: str) -> None:
         """Stop listening for a pod; connections that are open go on. Unknown: no error."""
@@ -125,6 +126,18 @@ class _Server:
         for connection in tuple(self.connections):
             if connection.idle:
                 connection.close()
+
+
+def _unbound(address: str) -> tuple[socket.socket, socket.socket]:
+    """A TCP and a UDP socket of the address's IP family, and of that one alone: each family has its own."""
+    kinds = socket.SOCK_STREAM, socket.SOCK_DGRAM
+    if ":" not in address:
+        tcp, udp = (socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK) for kind in kinds)
+        return tcp, udp
+    tcp, udp = (socket.socket(socket.AF_INET6, kind | socket.SOCK_NONBLOCK) for kind in kinds)
+    for sock in (tcp, udp):
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    return tcp, udp
 
 
 class _Control:

@@ -11,6 +11,8 @@ import json
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
+from testbed.ip import host_port
+
 MAX_HEAD = 16 * 1024
 """Bytes of a request line with its fields, or of a plain line; more is refused, as servers do."""
 MAX_BODY = 1024 * 1024
@@ -27,7 +29,8 @@ _REASONS = {
 # Answers that are the same for every client: the server may keep them ready-made.
 _SAME_FOR_ALL = frozenset({"/hostname", "/hostName", "/healthz", "/readyz"})
 
-Address = tuple[str, int]
+Address = tuple[str, int] | tuple[str, int, int, int]
+"""What accept(2) says of an IPv4, or an IPv6 client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def command(identity: Identity, client: Address, line: bytes) -> bytes:
         case b"hostname":
             return identity.pod.encode()
         case b"clientip":
-            return f"{client[0]}:{client[1]}".encode()
+            return host_port(client[0], client[1]).encode()
         case b"echo":
             return rest
     return b"error: unknown command; say hostname, clientip or echo MSG"
@@ -132,7 +135,7 @@ def _page(identity: Identity, client: Address, target: str) -> tuple[int, str]:
         case "/hostname" | "/hostName":
             return 200, identity.pod
         case "/clientip":
-            return 200, f"{client[0]}:{client[1]}"
+            return 200, host_port(client[0], client[1])
         case "/echo":
             return 200, parse_qs(parts.query, keep_blank_values=True).get("msg", [""])[0]
         case "/healthz" | "/readyz":
@@ -143,7 +146,7 @@ def _page(identity: Identity, client: Address, target: str) -> tuple[int, str]:
                 "namespace": identity.namespace,
                 "node": identity.node,
                 "ip": identity.ip,
-                "client": f"{client[0]}:{client[1]}",
+                "client": host_port(client[0], client[1]),
                 "path": target,
             }
             return 200, json.dumps(answer) + "\n"

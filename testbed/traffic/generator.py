@@ -20,6 +20,7 @@ from typing import Any
 from testbed.clock import now_ns
 from testbed.dns.search import parse_resolv_conf
 from testbed.errors import TestbedError, UsageError
+from testbed.ip import FAMILY_NAMES, family_of
 from testbed.traffic.channel import Channel
 from testbed.traffic.connection import Connection, Expiring
 from testbed.traffic.exchange import Answer, Exchange
@@ -96,6 +97,11 @@ class Load:
         self.reset = spec.close == "rst" and not self.datagrams
         self.timeout_ns = int(spec.timeout_s * 1e9)
         self.resolv_conf = parse_resolv_conf(resolv_conf)
+        self.sources = {
+            family: [ip for ip in spec.source_addresses if family_of(ip) == family]
+            for family in FAMILY_NAMES
+        }
+        """Addresses to dial from, by IP family."""
         self.exchange = Exchange(target)
         self.known: dict[bytes, Answer] = {}
         self.samples = samples

@@ -114,7 +114,8 @@ def _relevant(samples: pd.DataFrame, entries: pd.DataFrame) -> pd.DataFrame:
             "reply_dst_port": "seen_port",
         }
     )
-    table = table.assign(target=table["dst_ip"] + ":" + table["dst_port"].astype(str))
+    host = table["dst_ip"].where(~table["dst_ip"].str.contains(":"), "[" + table["dst_ip"] + "]")
+    table = table.assign(target=host + ":" + table["dst_port"].astype(str))
     streams = (
         samples[["src_ip", "target", "client_node"]]
         .drop_duplicates()

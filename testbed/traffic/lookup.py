@@ -6,12 +6,40 @@ asked next. The caller sends `packets`, hands in what comes back, and says when 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
+from ipaddress import IPv6Address, IPv6Network
 from itertools import product
 
 from testbed.dns.search import ResolvConf, candidates
 from testbed.dns.wire import AAAA, A, WireError, decode_response, encode_query
+from testbed.ip import packed_as_ipv6
 
 _NOERROR, _NXDOMAIN = 0, 3
+_PRECEDENCE = (
+    (IPv6Network("::1/128"), 50),
+    (IPv6Network("::ffff:0:0/96"), 35),
+    (IPv6Network("2002::/16"), 30),
+    (IPv6Network("2001::/32"), 5),
+    (IPv6Network("fc00::/7"), 3),
+    (IPv6Network("::/0"), 40),
+)
+"""RFC 6724, section 2.1, longest prefix first; IPv4 addresses count as mapped ones."""
+
+
+def preferred(addresses: Sequence[str]) -> str:
+    """The address that a libc dials first: the first one of those with the highest precedence.
+
+    A unique local IPv6 address (fc00::/7) comes after an IPv4 one, any other before it. Of RFC 6724 only
+    the policy table decides here: a pod has one address of each family, and both reach all services.
+    """
+    return max(addresses, key=_precedence)
+
+
+@cache
+def _precedence(address: str) -> int:
+    packed = IPv6Address(packed_as_ipv6(address))
+    return next(value for network, value in _PRECEDENCE if packed in network)
 
 
 class Lookup:
@@ -31,7 +59,7 @@ class Lookup:
         self._tries = list(product(range(conf.attempts), conf.nameservers))
         self._try = 0
         self._waiting: dict[int, int] = {}
-        self._found: str | None = None
+        self._found: list[str] = []
         self._ask()
 
     def receive(self, data: bytes) -> bool:
@@ -45,12 +73,11 @@ class Lookup:
         if response.rcode not in (_NOERROR, _NXDOMAIN):
             self.give_up_waiting()
             return True
-        addresses = (record.data for record in response.answers if record.type == A)
-        self._found = self._found or next(addresses, None)
+        self._found += (record.data for record in response.answers if record.type in (A, AAAA))
         if self._waiting:
             return False
-        if self._found is not None:
-            self.address = self._found
+        if self._found:
+            self.address = preferred(self._found)
         else:
             self._next_name()
         return True
@@ -76,7 +103,7 @@ class Lookup:
         idents = self._ident & 0xFFFF, self._ident + 1 & 0xFFFF
         self._ident += 2
         self._waiting = {idents[0]: A, idents[1]: AAAA}
-        self._found = None
+        self._found = []
         self.packets = tuple(
             encode_query(ident, self._names[0], qtype) for ident, qtype in self._waiting.items()
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -30,15 +30,16 @@ class Target:
 
     @property
     def address(self) -> str | None:
-        """The host where it is an IPv4 address; None: a name, to be resolved."""
+        """The host where it is an IP address; None: a name, to be resolved."""
         try:
-            return str(IPv4Address(self.host))
-        except AddressValueError:
+            return str(ip_address(self.host))
+        except ValueError:
             return None
 
 
 def parse_url(url: str) -> Target:
-    """`http://web/hostname`, `tcp://10.96.0.3:80`, `udp://web:80/echo?msg=hi`. Raises UsageError.
+    """`http://web/hostname`, `tcp://10.96.0.3:80`, `http://[fd00::7]`, `udp://web:80/echo?msg=hi`.
+    Raises UsageError.
 
     For tcp and udp the path is the command that the echo server answers, `hostname` where it is
     left out.

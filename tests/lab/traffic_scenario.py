@@ -85,10 +85,10 @@ def names_of_shared_pods(count: int) -> list[str]:
 def main() -> None:
     folder, pods = Path(sys.argv[1]), int(sys.argv[2])
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    feed = started(dns.main, {"listen": DNS_IP, "port": 53, "domain": "cluster.local"})
+    feed = started(dns.main, {"listen": [DNS_IP], "port": 53, "domain": "cluster.local"})
     line = {"objects": [to_manifest(WEB)], "resource_version": 1, "synced": True}
     feed.sendall(json.dumps(line).encode() + b"\n")
-    web = {"pod": "web-0", "listen": WEB_IP, "port": 80, "netns": None}
+    web = {"pod": "web-0", "listen": [WEB_IP], "port": 80, "netns": None}
     backend = started(echo.main, {"pods": [web], "log": None})
     silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     silent.bind((SILENT_IP, 53))

@@ -52,7 +52,7 @@ def running_server() -> Iterator[RunningServer]:
     """A server that listens, but is not in sync yet; it has ended when the block ends."""
     ours, theirs = socket.socketpair()
     ours.settimeout(10)
-    config = json.dumps({"listen": LOOPBACK, "port": 0, "domain": "cluster.local"})
+    config = json.dumps({"listen": [LOOPBACK], "port": 0, "domain": "cluster.local"})
     argv = [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), config]
     process = subprocess.Popen(argv, pass_fds=[theirs.fileno()])
     theirs.close()

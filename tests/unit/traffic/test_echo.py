@@ -18,7 +18,7 @@ LAST = b"GET /hostname HTTP/1.1\r\nConnection: close\r\n\r\n"
 
 
 def pod(port: int, name: str = "web-0", **more: object) -> dict[str, object]:
-    return {"pod": name, "listen": "127.0.0.1", "port": port, "netns": None, **more}
+    return {"pod": name, "listen": ["127.0.0.1"], "port": port, "netns": None, **more}
 
 
 def connect(port: int) -> socket.socket:
@@ -122,7 +122,7 @@ def test_a_descriptor_in_the_message_is_the_pods_namespace(server: Process, port
         free.bind(("127.0.0.1", 0))
         other: int = free.getsockname()[1]
     here = os.open("/proc/self/ns/net", os.O_RDONLY)
-    line = b'{"pods": [{"pod": "web-9", "port": %d, "listen": "127.0.0.1", "netns": 0}]}\n' % other
+    line = b'{"pods": [{"pod": "web-9", "port": %d, "listen": ["127.0.0.1"], "netns": 0}]}\n' % other
     socket.send_fds(server.channel, [line], [here])
     os.close(here)
     if os.geteuid() != 0:

@@ -50,7 +50,7 @@ def loads(spawn: Spawn, port: int, tmp_path: Path) -> Loads:
 
 @pytest.fixture
 def served(loads: Loads, spawn: Spawn) -> Loads:
-    pod = {"pod": "web-0", "listen": "127.0.0.1", "port": loads.port, "netns": None}
+    pod = {"pod": "web-0", "listen": ["127.0.0.1"], "port": loads.port, "netns": None}
     assert spawn(echo.main, {"pods": [pod], "log": None}).hears() == {"ready": True}
     return loads
 
@@ -189,7 +189,7 @@ def test_source_addresses_take_turns(served: Loads) -> None:
 
 
 def test_a_kept_connection_whose_server_dies_is_replaced(loads: Loads, spawn: Spawn) -> None:
-    pod = {"pod": "web-0", "listen": "127.0.0.1", "port": loads.port, "netns": None}
+    pod = {"pod": "web-0", "listen": ["127.0.0.1"], "port": loads.port, "netns": None}
     first = spawn(echo.main, {"pods": [pod], "log": None})
     assert first.hears() == {"ready": True}
     load = loads.start(rate_rps=200, duration_s=2, reuse=10_000)
