@@ -9,6 +9,7 @@ from itertools import count
 from testbed.controllers.decision import Decision
 from testbed.controllers.name_hash import name_hash
 from testbed.controllers.pod_endpoints import endpoint, endpoint_ports
+from testbed.ip import FAMILY_NAMES, family_of
 from testbed.model.objects import (
     HEADLESS_LABEL,
     SERVICE_NAME_LABEL,
@@ -49,8 +50,9 @@ def reconcile(snapshot: Snapshot, now_s: float) -> Decision:
     writes: list[Write] = []
     for service in services:
         have = existing.pop((service.meta.namespace, service.meta.name), [])
-        wanted = _wanted(service, candidates.pods(service), nodes)
-        writes += _difference(have, _place(service, have, wanted))
+        writes += _difference(
+            have, _of_all_families(service, have, candidates.pods(service), nodes)
+        )
     for slices in existing.values():  # their service is gone, or selects no more
         writes += [_deleted(item) for item in slices]
     return writes, None
@@ -58,6 +60,38 @@ def reconcile(snapshot: Snapshot, now_s: float) -> Decision:
 
 def _is_selecting(service: Service) -> bool:
     return bool(service.selector) and service.type != "ExternalName"
+
+
+def address_types(service: Service) -> tuple[str, ...]:
+    """The IP families that a service has slices in; one that nobody has completed is IPv4."""
+    return service.ip_families or tuple(
+        FAMILY_NAMES[family_of(ip)] for ip in (service.cluster_ips or ("",))
+    )
+
+
+def _of_all_families(
+    service: Service,
+    have: Sequence[EndpointSlice],
+    pods: Sequence[Pod],
+    nodes: Mapping[Key, Node],
+) -> list[EndpointSlice]:
+    """A slice holds addresses of one family: each family has slices of its own."""
+    want: list[EndpointSlice] = []
+    for address_type in address_types(service):
+        wanted = _wanted(service, pods, nodes, address_type)
+        mine = [item for item in have if item.address_type == address_type]
+        others = frozenset(item.meta.name for item in (*have, *want) if item not in mine)
+        want += _place(_Kind(service, address_type, others), mine, wanted)
+    return want
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """The slices of a service in one IP family; `others` are the names of its other slices."""
+
+    service: Service
+    address_type: str
+    others: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +127,14 @@ def _first_label(service: Service) -> tuple[str, str, str]:
     return service.meta.namespace, label, value
 
 
-def _wanted(service: Service, pods: Iterable[Pod], nodes: Mapping[Key, Node]) -> _Wanted:
+def _wanted(
+    service: Service, pods: Iterable[Pod], nodes: Mapping[Key, Node], address_type: str
+) -> _Wanted:
     wanted: _Wanted = {}
     # Pods of one template share their containers: a thousand of them need one look-up of ports.
     by_containers: dict[int, dict[str, Endpoint]] = {}
     for pod in pods:
-        found = endpoint(service, pod, nodes)
+        found = endpoint(service, pod, nodes, address_type)
         if found is not None:
             group = by_containers.get(id(pod.spec.containers))
             if group is None:
@@ -108,14 +144,14 @@ def _wanted(service: Service, pods: Iterable[Pod], nodes: Mapping[Key, Node]) ->
     return wanted
 
 
-def _place(service: Service, have: Sequence[EndpointSlice], wanted: _Wanted) -> list[EndpointSlice]:
+def _place(kind: _Kind, have: Sequence[EndpointSlice], wanted: _Wanted) -> list[EndpointSlice]:
     """The slices as they should be: an endpoint stays put, new ones fill the fullest slice first.
 
     Source: k8s.io/endpointslice/reconciler.go: an emptied slice is used again before a new one is
     made, and a service without endpoints keeps one empty slice.
     """
     left = {ports: dict(found) for ports, found in wanted.items()}
-    placed = [_with_service(service, _kept(item, left)) for item in have]
+    placed = [_with_service(kind.service, _kept(item, left)) for item in have]
     for ports, found in left.items():
         queue = list(found.values())
         for index in _with_room(placed, ports):
@@ -126,9 +162,9 @@ def _place(service: Service, have: Sequence[EndpointSlice], wanted: _Wanted) -> 
             )
         while queue:
             more, queue = queue[:MAX_ENDPOINTS], queue[MAX_ENDPOINTS:]
-            placed.append(_new_slice(service, placed, ports, tuple(more)))
+            placed.append(_new_slice(kind, placed, ports, tuple(more)))
     filled = [item for item in placed if item.endpoints]
-    return filled or placed[:1] or [_new_slice(service, (), (), ())]
+    return filled or placed[:1] or [_new_slice(kind, (), (), ())]
 
 
 def _kept(item: EndpointSlice, left: _Wanted) -> EndpointSlice:
@@ -164,12 +200,13 @@ def _labels(service: Service) -> dict[str, str]:
 
 
 def _new_slice(
-    service: Service,
+    kind: _Kind,
     placed: Sequence[EndpointSlice],
     ports: Ports,
     endpoints: tuple[Endpoint, ...],
 ) -> EndpointSlice:
-    taken = {item.meta.name for item in placed}
+    service = kind.service
+    taken = kind.others.union(item.meta.name for item in placed)
     candidates = (
         f"{service.meta.name}-{name_hash([service.meta.uid, index], 5)}" for index in count()
     )
@@ -179,7 +216,7 @@ def _new_slice(
         labels=_labels(service),
         owner=OwnerReference(service.kind, service.meta.name, service.meta.uid),
     )
-    return EndpointSlice(meta, endpoints, ports)
+    return EndpointSlice(meta, endpoints, ports, kind.address_type)
 
 
 def _difference(have: Sequence[EndpointSlice], want: Sequence[EndpointSlice]) -> list[Write]:

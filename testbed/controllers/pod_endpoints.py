@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from testbed.controllers.pod_deletion import TERMINAL_PHASES
+from testbed.ip import FAMILY_NAMES, family_of
 from testbed.model.objects import (
     ZONE_LABEL,
     Endpoint,
@@ -17,14 +18,18 @@ from testbed.model.objects import (
 from testbed.store import Key
 
 
-def endpoint(service: Service, pod: Pod, nodes: Mapping[Key, Node]) -> Endpoint | None:
-    """The endpoint that `pod` is for `service`; None while it has no address, or once it has ended.
+def endpoint(
+    service: Service, pod: Pod, nodes: Mapping[Key, Node], family: str = "IPv4"
+) -> Endpoint | None:
+    """The endpoint that `pod` is for `service` in an IP family; None while it has no such address, or once
+    it has ended.
 
     A terminating pod stays, `serving` as long as it is ready, so that a proxy without any ready
     endpoint may fall back on it (KEP-1672). Source: k8s.io/endpointslice/utils.go, podToEndpoint.
     """
     status = pod.status
-    if not status.pod_ip or status.phase in TERMINAL_PHASES:
+    ip = next((ip for ip in status.pod_ips if FAMILY_NAMES[family_of(ip)] == family), "")
+    if not ip or status.phase in TERMINAL_PHASES:
         return None
     terminating = pod.meta.deletion_s is not None
     node = nodes.get(("", pod.spec.node_name))
@@ -32,7 +37,7 @@ def endpoint(service: Service, pod: Pod, nodes: Mapping[Key, Node]) -> Endpoint 
     ready = service.publish_not_ready_addresses or (status.ready and not terminating)
     for_zones, for_nodes = _hints(service, zone, pod.spec.node_name) if ready else ((), ())
     return Endpoint(
-        addresses=(status.pod_ip,),
+        addresses=(ip,),
         ready=ready,
         serving=status.ready,
         terminating=terminating,

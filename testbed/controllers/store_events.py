@@ -44,7 +44,11 @@ def _pod_events(
     if not is_now:
         terminating = isinstance(after, Pod) and after.meta.deletion_s is not None
         reason = "deleted" if after is None else "terminating" if terminating else "not-ready"
-    detail = {"pod_ip": pod.status.pod_ip, "uid": pod.meta.uid}
+    detail = {
+        "pod_ip": pod.status.pod_ip,
+        "pod_ips": list(pod.status.pod_ips),
+        "uid": pod.meta.uid,
+    }
     yield Event(
         t_ns,
         "store",

@@ -81,11 +81,14 @@ def with_rules_version(samples: pd.DataFrame, events: Sequence[Event]) -> pd.Dat
 def pod_names(view: Mapping[str, Any], events: Sequence[Event]) -> dict[str, str]:
     """The pod behind each address, also of pods that came during the trial."""
     later = {
-        str(event.detail["pod_ip"]): event.object.rpartition("/")[2]
+        str(ip): event.object.rpartition("/")[2]
         for event in events
-        if event.source == "store" and event.kind.startswith("pod-") and event.detail.get("pod_ip")
+        if event.source == "store" and event.kind.startswith("pod-")
+        for ip in event.detail.get("pod_ips", ())
     }
-    return later | {pod.ip: pod.name.rpartition("/")[2] for pod in pods_of(view).values()}
+    return later | {
+        ip: pod.name.rpartition("/")[2] for pod in pods_of(view).values() for ip in pod.ips
+    }
 
 
 def kernel_counters(recording: Recording) -> dict[str, int]:

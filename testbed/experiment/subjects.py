@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.errors import UsageError
+from testbed.ip import host_port
 
 SYSTEM_NAMESPACE = "kube-system"
 
@@ -19,6 +20,8 @@ class PodRef:
     ip: str
     node: str
     uid: str = ""
+    ips: tuple[str, ...] = ()
+    """Its address in each IP family; `ip` is the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +42,11 @@ class Subject:
 
     def url(self, path: str = "/hostname") -> str:
         """The service by its address: names are another experiment's question."""
-        return f"http://{self.cluster_ip}:{self.port}{path}"
+        return f"http://{host_port(self.cluster_ip, self.port)}{path}"
 
     def direct_url(self, backend: PodRef, path: str = "/hostname") -> str:
         """One backend without the service in between: the control."""
-        return f"http://{backend.ip}:{self.target_port}{path}"
+        return f"http://{host_port(backend.ip, self.target_port)}{path}"
 
     def control_for(self, client: PodRef) -> PodRef:
         """The backend that a client's control dials: on another node where there is one."""
@@ -57,7 +60,8 @@ def pods_of(view: Mapping[str, Any]) -> dict[str, PodRef]:
     for pod in view["pods"]:
         if pod.get("ip"):
             name = where(pod["namespace"], pod["name"])
-            found[name] = PodRef(name, pod["ip"], pod.get("node", ""), pod.get("uid", ""))
+            ips = tuple(pod.get("ips") or [pod["ip"]])
+            found[name] = PodRef(name, ips[0], pod.get("node", ""), pod.get("uid", ""), ips)
     return found
 
 
@@ -77,13 +81,13 @@ def subject_of(view: Mapping[str, Any]) -> Subject:
         if service["namespace"] == SYSTEM_NAMESPACE or not endpoints or not service["ports"]:
             continue
         behind = {endpoint["ip"] for endpoint in endpoints}
-        backends = tuple(pod for pod in pods.values() if pod.ip in behind)
+        backends = tuple(pod for pod in pods.values() if behind.intersection(pod.ips))
         if not backends:
             continue  # endpoints written by hand, with no pod behind them
         callers = [
             pod
             for name, pod in sorted(pods.items())
-            if pod.ip not in behind and not name.startswith(f"{SYSTEM_NAMESPACE}/")
+            if not behind.intersection(pod.ips) and not name.startswith(f"{SYSTEM_NAMESPACE}/")
         ]
         clients = {pod.node: pod for pod in reversed(callers)}
         controls = {pod.node: pod for pod in callers}

@@ -58,7 +58,7 @@ def test_an_event_carries_address_identity_node_and_version() -> None:
     changes = store.apply([Update(READY)])
     (event,) = store_events(changes, 77)
     uid = store.get(Pod, "default", "web-0").meta.uid
-    assert event.detail == {"pod_ip": "10.244.1.2", "uid": uid}
+    assert event.detail == {"pod_ip": "10.244.1.2", "pod_ips": ["10.244.1.2"], "uid": uid}
     assert (event.t_ns, event.source, event.node) == (77, "store", "n1")
     assert event.resource_version == changes[0].resource_version == 2
 
