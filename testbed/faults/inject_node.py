@@ -20,12 +20,12 @@ class NodeReach:
     """(how, seed): of every change from now on."""
     restore_watch: Callable[[], bool]
     """Whether there was a delay; what is under way is delivered at once."""
-    stall: Callable[[], Awaitable[None]]
-    """Returns once no sync is under way."""
+    stall: Callable[[], Awaitable[int]]
+    """Returns once no sync is under way, with the instant (ns)."""
     resume: Callable[[], bool]
     """Whether the proxy was stalled."""
-    restart: Callable[[], Awaitable[None]]
-    """Returns when the old process is gone, after a sync that is under way."""
+    restart: Callable[[], Awaitable[int]]
+    """Returns when the old process is gone, after a sync that is under way, with the instant (ns)."""
     resource_version: Callable[[], int]
     """The newest version of the state that the node has been told of."""
     now_ns: Callable[[], int]
@@ -41,17 +41,19 @@ async def inject_node(fault: NodeFault, reach: NodeReach) -> Event:
         case "delay-watch":
             assert fault.watch is not None
             reach.delay_watch(fault.watch, fault.seed)
+            t_ns = reach.now_ns()
             detail |= asdict(fault.watch) | {"seed": fault.seed}
         case "stall-proxy":
-            await reach.stall()
+            t_ns = await reach.stall()
         case "restart-proxy":
-            await reach.restart()
+            t_ns = await reach.restart()
         case _:  # heal
             undone = {"delay-watch": reach.restore_watch(), "stall-proxy": reach.resume()}
+            t_ns = reach.now_ns()
             detail["healed"] = [kind for kind, was in undone.items() if was]
             if not detail["healed"]:
                 raise CheckFailed(
                     f"nothing is wrong with {fault.node}", "heal ends delay-watch and stall-proxy"
                 )
     version = reach.resource_version()
-    return Event(reach.now_ns(), "fault", fault.node, fault.kind, fault.node, version, detail)
+    return Event(t_ns, "fault", fault.node, fault.kind, fault.node, version, detail)

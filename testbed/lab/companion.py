@@ -44,7 +44,7 @@ class Companion:
         spec: CompanionSpec,
         shell: Shell,
         spawn: Callable[[Callable[[dict[str, Any]], None]], Awaitable[LabProcess]],
-        died: Callable[[], Awaitable[None]],
+        died: Callable[[], Awaitable[object]],
     ) -> None:
         self._spec = spec
         self._shell = shell
@@ -136,7 +136,7 @@ class Companions:
         self._of_node: dict[str, list[Companion]] = {}
 
     def access(
-        self, node: str, netns: str, shell: Shell, died: Callable[[], Awaitable[None]]
+        self, node: str, netns: str, shell: Shell, died: Callable[[], Awaitable[object]]
     ) -> NodeAccess:
         """How a proxy loop reaches its node (`netns`: a path), through a companion of its own if need be.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from testbed.clock import now_ns
 from testbed.errors import NotFound, OutOfTimeOrRoom, UsageError
 from testbed.faults.inject import Reach
+from testbed.faults.inject_node import NodeReach
 from testbed.faults.process_state import STOPPED, process_state
 from testbed.lab.cluster import Cluster
 from testbed.lab.names import find
@@ -85,9 +86,43 @@ def _state(pid: int) -> str:
         raise NotFound("the process has ended") from None
 
 
-def pod_of(cluster: Cluster, where: str) -> Pod:
-    """The pod that a fault's WHERE names. Raises NotFound, UsageError for a node or host."""
+def node_reach(cluster: Cluster, name: str) -> NodeReach:
+    """The callables that `faults.inject_node` is handed."""
+    node, watch = cluster.nodes[name], cluster.watches[name]
+    loops = tuple(node.proxies.values())
+
+    async def stall() -> int:
+        return max(await asyncio.gather(*(loop.stall() for loop in loops)))
+
+    def resume() -> bool:
+        was = any(loop.stalled for loop in loops)
+        for loop in loops:
+            loop.resume()
+        return was
+
+    async def restart() -> int:
+        watch.relist()
+        if node.http is not None:
+            node.http.forget()
+        return max(await asyncio.gather(*(loop.restart() for loop in loops)))
+
+    return NodeReach(
+        delay_watch=watch.delay,
+        restore_watch=watch.restore,
+        stall=stall,
+        resume=resume,
+        restart=restart,
+        resource_version=lambda: watch.snapshot().resource_version,
+        now_ns=now_ns,
+    )
+
+
+def target_of(cluster: Cluster, where: str) -> tuple[str, Pod | None]:
+    """What a fault's WHERE names: a node, or (where the pod is not None) a pod.
+
+    Raises NotFound, UsageError for an outside host.
+    """
     kind, name, pod = find(where, cluster.store.snapshot(), cluster.machines())
-    if pod is None:
-        raise UsageError(f"{name} is a {kind}", "crash, delete, hang and heal are for pods")
-    return pod
+    if kind == "host":
+        raise UsageError(f"{name} is an outside host", "faults are for pods and nodes")
+    return name, pod

@@ -151,30 +151,34 @@ class ProxyLoop:
         """It was told to, and has not been told to go on."""
         return self._stalled
 
-    async def stall(self) -> None:
-        """Sync no more until `resume`; changes queue up. Returns once no sync is under way."""
+    async def stall(self) -> int:
+        """Sync no more until `resume`; changes queue up. Returns once no sync is under way, with the
+        instant (ns).
+        """
         self._stalled = True
         async with self._syncing:
-            pass
+            return self._clock.now_ns()
 
     def resume(self) -> None:
         """End a stall; what waits is synced as soon as its pace lets it."""
         self._stalled = False
         self._wake.set()
 
-    async def restart(self) -> None:
+    async def restart(self) -> int:
         """Forget everything, like a new process: it lists anew, reads what the kernel holds, and syncs
-        in full. Returns when the old one is gone, after a sync that is under way.
+        in full. Returns when the old one is gone, after a sync that is under way, with the instant (ns).
         """
         async with self._syncing:
             self._cancel_watch()
             await self._access.restart()
+            gone_ns = self._clock.now_ns()
             self._programmed, self._looked, self._trusted = None, None, False
             self._pace = Pace(self._pace.periods)
             self.metrics, self._triggers_ns, self._oldest_pending_ns = Metrics(), [], None
             self._stalled = False
             self._listen()
             self._queue()
+            return gone_ns
 
     # The loop
 

@@ -74,9 +74,10 @@ class Proxy:
             now_ns=lambda: self.t_ns,
         )
 
-    async def _wait(self, what: str) -> None:
+    async def _wait(self, what: str) -> int:
         self.done.append(what)
-        self.t_ns += 500
+        self.t_ns += 900
+        return self.t_ns - 400
 
 
 def test_a_delay_is_effective_at_once_and_its_event_says_how_much() -> None:
