@@ -30,19 +30,15 @@ class Place(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """An endpoint with its conditions and its topology hints."""
+    """An endpoint, and what its slice says of it."""
 
     endpoint: ServiceEndpoint
-    ready: bool
-    serving: bool
-    terminating: bool
-    for_nodes: tuple[str, ...]
-    for_zones: tuple[str, ...]
+    said: Endpoint
 
     @property
     def draining(self) -> bool:
         """It ends, but still answers: better than nobody."""
-        return self.serving and self.terminating
+        return self.said.serving and self.said.terminating
 
 
 class Categorized(NamedTuple):
@@ -78,28 +74,15 @@ def collect(
         for port in item.ports:
             if port.name != port_name or port.protocol != protocol or not port.port:
                 continue
-            for endpoint in item.endpoints:
-                if endpoint.addresses:
-                    candidate = _candidate(endpoint, port.port, family)
-                    text = candidate.endpoint.text
-                    if text not in found or found[text].terminating:
-                        found[text] = candidate
+            for said in item.endpoints:
+                if not said.addresses:
+                    continue
+                ip = said.addresses[0] if family == 4 else canonical_ip(said.addresses[0])
+                text = f"{ip}:{port.port}" if family == 4 else f"[{ip}]:{port.port}"
+                if text not in found or found[text].said.terminating:
+                    target = ServiceEndpoint(text, ip, port.port, said.node_name)
+                    found[text] = Candidate(target, said)
     return [found[text] for text in sorted(found)]
-
-
-def _candidate(endpoint: Endpoint, port: int, family: int) -> Candidate:
-    ip = endpoint.addresses[0]
-    if family == 6:
-        ip = canonical_ip(ip)
-    text = f"{ip}:{port}" if family == 4 else f"[{ip}]:{port}"
-    return Candidate(
-        ServiceEndpoint(text, ip, port, endpoint.node_name),
-        endpoint.ready,
-        endpoint.serving,
-        endpoint.terminating,
-        endpoint.for_nodes,
-        endpoint.for_zones,
-    )
 
 
 def categorize(
@@ -111,22 +94,24 @@ def categorize(
     if not candidates:
         return NOBODY
     local = [one for one in candidates if one.endpoint.node == place.node] if use_local else []
-    hinted = use_cluster and any(one.for_nodes or one.for_zones for one in candidates)
+    hinted = use_cluster and any(one.said.for_nodes or one.said.for_zones for one in candidates)
     ready = _ready(candidates)
     near = _ready(_near(candidates, place)) if hinted else ready
+    serving = tuple([one.endpoint for one in candidates if one.said.serving])
     return Categorized(
         cluster=(near or _draining(candidates)) if use_cluster else (),
         local=_ready(local) or _draining(local),
         ready=ready,
-        serving=tuple([one.endpoint for one in candidates if one.serving]),
-        usable_anywhere=any(one.ready or one.draining for one in candidates),
+        # Mostly the same: one tuple is less for the collector to walk.
+        serving=ready if serving == ready else serving,
+        usable_anywhere=bool(ready) or any(one.draining for one in candidates),
         known=len(candidates),
         hinted=hinted,
     )
 
 
 def _ready(candidates: Sequence[Candidate]) -> tuple[ServiceEndpoint, ...]:
-    return tuple([one.endpoint for one in candidates if one.ready])
+    return tuple([one.endpoint for one in candidates if one.said.ready])
 
 
 def _draining(candidates: Sequence[Candidate]) -> tuple[ServiceEndpoint, ...]:
@@ -139,13 +124,13 @@ def _near(candidates: Sequence[Candidate], place: Place) -> Sequence[Candidate]:
     All or nothing: where one ready endpoint has no hint, or none is meant for this node, hints do
     not count.
     """
-    ready = [one for one in candidates if one.ready]
-    if all(one.for_nodes for one in ready):
-        near = [one for one in ready if place.node in one.for_nodes]
+    ready = [one for one in candidates if one.said.ready]
+    if all(one.said.for_nodes for one in ready):
+        near = [one for one in ready if place.node in one.said.for_nodes]
         if near:
             return near
-    if place.zone and all(one.for_zones for one in ready):
-        near = [one for one in ready if place.zone in one.for_zones]
+    if place.zone and all(one.said.for_zones for one in ready):
+        near = [one for one in ready if place.zone in one.said.for_zones]
         if near:
             return near
     return candidates

@@ -7,6 +7,7 @@ kubernetes/pkg/proxy/iptables/proxier.go, 1.36.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -85,18 +86,20 @@ def port_rules(entry: ServicePortEntry, around: Surroundings) -> PortRules:
     name = entry.name
     suffix = service_suffix(name, entry.protocol)
     external = entry.externally_accessible and entry.has_endpoints
-    chains: dict[str, tuple[str, ...]] = {}
-    for endpoint in _used_endpoints(entry):
-        chain, rules = _endpoint_chain(entry, name, endpoint, around)
-        chains[chain] = rules
+    protocol = entry.protocol
+    targets = {
+        endpoint.text: endpoint_chain(name, protocol, endpoint.text)
+        for endpoint in _used_endpoints(entry)
+    }
+    chains = _endpoint_chains(entry, name, targets, around)
     if entry.cluster_endpoints:
-        chains[CLUSTER_POLICY + suffix] = _policy_chain(
-            entry, name, CLUSTER_POLICY + suffix, entry.cluster_endpoints, around
-        )
+        chain = CLUSTER_POLICY + suffix
+        used = {endpoint.text: targets[endpoint.text] for endpoint in entry.cluster_endpoints}
+        chains[chain] = _policy_chain(entry, name, chain, used, around)
     if entry.local_endpoints:
-        chains[LOCAL_POLICY + suffix] = _policy_chain(
-            entry, name, LOCAL_POLICY + suffix, entry.local_endpoints, around
-        )
+        chain = LOCAL_POLICY + suffix
+        used = {endpoint.text: targets[endpoint.text] for endpoint in entry.local_endpoints}
+        chains[chain] = _policy_chain(entry, name, chain, used, around)
     if external:
         chains[EXTERNAL + suffix] = _external_chain(entry, name, suffix, around)
         if entry.load_balancer_ips and entry.load_balancer_source_ranges:
@@ -127,27 +130,31 @@ def _internal_endpoints(entry: ServicePortEntry) -> tuple[ServiceEndpoint, ...]:
 # Table nat: the chains of one service port
 
 
-def _endpoint_chain(
-    entry: ServicePortEntry, name: str, endpoint: ServiceEndpoint, around: Surroundings
-) -> tuple[str, tuple[str, ...]]:
-    protocol = entry.protocol
-    chain = endpoint_chain(name, protocol, endpoint.text)
+Targets = Mapping[str, str]
+"""Endpoint, `ip:port`, -> its chain; in order."""
+
+
+def _endpoint_chains(
+    entry: ServicePortEntry, name: str, targets: Targets, around: Surroundings
+) -> dict[str, tuple[str, ...]]:
+    protocol, family = entry.protocol, around.family
     comment = f' -m comment --comment "{name}"' if around.comments else ""
-    remember = f" -m recent --set --name {chain} {around.affinity}" if entry.affinity_s else ""
-    return chain, (
-        # Hairpin: a pod that dials its own service must see a foreign source.
-        f"-A {chain} -s {endpoint.ip}{around.host}{comment} -j {MARK_MASQ}",
-        f"-A {chain} -p {protocol}{comment}{remember} -m {protocol} -j DNAT"
-        f" --to-destination {endpoint.text}",
-    )
+    marked = f"{around.host}{comment} -j {MARK_MASQ}"
+    translated = f" -m {protocol} -j DNAT --to-destination "
+    chains: dict[str, tuple[str, ...]] = {}
+    for text, chain in targets.items():
+        ip = text.rpartition(":")[0] if family == 4 else text[1 : text.rindex("]")]
+        remember = f" -m recent --set --name {chain} {around.affinity}" if entry.affinity_s else ""
+        chains[chain] = (
+            # Hairpin: a pod that dials its own service must see a foreign source.
+            f"-A {chain} -s {ip}{marked}",
+            f"-A {chain} -p {protocol}{comment}{remember}{translated}{text}",
+        )
+    return chains
 
 
 def _policy_chain(
-    entry: ServicePortEntry,
-    name: str,
-    chain: str,
-    endpoints: tuple[ServiceEndpoint, ...],
-    around: Surroundings,
+    entry: ServicePortEntry, name: str, chain: str, targets: Targets, around: Surroundings
 ) -> tuple[str, ...]:
     protocol = entry.protocol
     rules: list[str] = []
@@ -155,20 +162,19 @@ def _policy_chain(
     if internal and (around.masquerade_all or around.cluster_cidr):
         source = "" if around.masquerade_all else f" ! -s {around.cluster_cidr}"
         rules.append(
-            f"-A {chain}{source} -d {entry.cluster_ip}{around.host} -p {protocol} -m comment --comment"
-            f' "{name} cluster IP" -m {protocol} --dport {entry.port} -j {MARK_MASQ}'
+            f"-A {chain}{source} -d {entry.cluster_ip}{around.host} -p {protocol} -m comment"
+            f' --comment "{name} cluster IP" -m {protocol} --dport {entry.port} -j {MARK_MASQ}'
         )
-    targets = [endpoint_chain(name, protocol, endpoint.text) for endpoint in endpoints]
     if entry.affinity_s:
         comment = f' -m comment --comment "{name}"' if around.comments else ""
         rules += [
             f"-A {chain}{comment} -m recent --rcheck --seconds {entry.affinity_s} --reap"
             f" --name {target} {around.affinity} -j {target}"
-            for target in targets
+            for target in targets.values()
         ]
     left = len(targets)
-    for endpoint, target in zip(endpoints, targets, strict=True):
-        comment = f' -m comment --comment "{name} -> {endpoint.text}"' if around.comments else ""
+    for text, target in targets.items():
+        comment = f' -m comment --comment "{name} -> {text}"' if around.comments else ""
         rules.append(f"-A {chain}{comment}{_one_in(left)} -j {target}")
         left -= 1
     return tuple(rules)
