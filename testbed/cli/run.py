@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from testbed.analysis.run import Finding
     from testbed.experiment.runner import Outside
     from testbed.experiment.session import Job
+    from testbed.lab.kernels import Carrier
 
 RESULTS = Path("results")
 EXIT_INVALID = 1
@@ -57,11 +58,11 @@ def run(args: argparse.Namespace) -> int:
     if args.plan:
         _emit_plan(args, jobs)
         return 0
-    _require_features(jobs)
+    carriers = [_carrier(job) for job in jobs]
     rows: list[dict[str, Any]] = []
     try:
-        for job in jobs:
-            rows.append(_run_one(job, args.directory))
+        for job, carrier in zip(jobs, carriers, strict=True):
+            rows.append(_run_one(job, args.directory, carrier))
     finally:  # what was found before an error or Ctrl-C is told all the same
         if rows:
             _emit_rows(args, rows)
@@ -140,18 +141,21 @@ def _settings_of(own: Collection[str], known: Collection[str], settings: list[st
     ]
 
 
-def _require_features(jobs: Sequence[Job]) -> None:
-    from testbed.kernel.features import Feature, require
+def _carrier(job: Job) -> Carrier:
+    """The one kernel for all trials of a run. Raises MissingFeature."""
+    from testbed.experiment.setting import topologies
+    from testbed.kernel.features import Feature
+    from testbed.lab.kernels import choose
 
-    for job in jobs:
-        known = {feature.value for feature in Feature}
-        unknown = sorted(job.experiment.requires - known)
-        if unknown:
-            raise MissingFeature(
-                f"{job.experiment.name} requires {unknown[0]}, which no host can offer",
-                f"known: {', '.join(sorted(known))}",
-            )
-        require(*(Feature(name) for name in sorted(job.experiment.requires)))
+    known = {feature.value for feature in Feature}
+    unknown = sorted(job.experiment.requires - known)
+    if unknown:
+        raise MissingFeature(
+            f"{job.experiment.name} requires {unknown[0]}, which no host can offer",
+            f"known: {', '.join(sorted(known))}",
+        )
+    built = topologies(job.experiment, job.design, job.topology)
+    return choose(built, note, frozenset(map(Feature, job.experiment.requires)))
 
 
 def _emit_plan(args: argparse.Namespace, jobs: Sequence[Job]) -> None:
@@ -174,7 +178,7 @@ def _emit_plan(args: argparse.Namespace, jobs: Sequence[Job]) -> None:
     )
 
 
-def _run_one(job: Job, root: Path) -> dict[str, Any]:
+def _run_one(job: Job, root: Path, carrier: Carrier) -> dict[str, Any]:
     """One run with its report; the row of `-o json`."""
     from testbed.analysis.run import load_run
     from testbed.experiment.plan import estimate_s
@@ -188,7 +192,7 @@ def _run_one(job: Job, root: Path) -> dict[str, Any]:
         f"{name}: {job.planned} trials, {design.repeats} of each arm, seed {design.seed}, "
         f"profile {design.profile}, about {about}"
     )
-    ended = execute(job, root, _outside(job), note)
+    ended = execute(job, root, _outside(job, carrier), note)
     findings: list[Finding] = []
     if ended.valid:
         try:
@@ -210,16 +214,23 @@ def _run_one(job: Job, root: Path) -> dict[str, Any]:
     }
 
 
-def _outside(job: Job) -> Outside:
-    """Real labs, and the judgement of `analysis.validity`."""
+def _outside(job: Job, carrier: Carrier) -> Outside:
+    """Real labs on one kernel, and the judgement of `analysis.validity`."""
     from testbed.analysis.validity import judged, limits_of
+    from testbed.experiment.cpus import generator_cpu
+    from testbed.experiment.environment import guest_kernel, host_kernel
     from testbed.experiment.runner import Outside
     from testbed.lab.client import Lab
 
     limits = limits_of(job.experiment.timing, job.design.profile)
+    guest = carrier.guest
     return Outside(
-        up=lambda topology, name: Lab.up(topology, name=name, ephemeral=True, pin=True),
+        up=lambda topology, name: Lab.up(
+            topology, name=name, ephemeral=True, pin=True, carrier=carrier
+        ),
         judge=lambda record: judged(record, limits),
+        kernel=guest_kernel(guest.name, guest.release) if guest else host_kernel(),
+        generator_cpu=None if guest else generator_cpu(),
     )
 
 

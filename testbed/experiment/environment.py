@@ -7,6 +7,7 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -35,16 +36,29 @@ _SYSCTLS = (
 """Of the host. A lab sets its own per namespace, the same in every trial."""
 
 
-def environment() -> dict[str, Any]:
-    """The machine as JSON values. What cannot be read is null, never a guess."""
+def host_kernel() -> dict[str, str]:
+    """The machine's own kernel, where it carries the labs."""
+    return {
+        "carrier": "host",
+        "release": platform.release(),
+        "version": platform.version(),
+        "machine": platform.machine(),
+    }
+
+
+def guest_kernel(name: str, release: str) -> dict[str, str]:
+    """A guest kernel that carries the labs, and the machine's own beneath it."""
+    return {**host_kernel(), "carrier": "uml", "release": release, "version": f"{name} guest"} | {
+        "host_release": platform.release()
+    }
+
+
+def environment(kernel: Mapping[str, str]) -> dict[str, Any]:
+    """The machine as JSON values; `kernel` carries the labs. What cannot be read is null, never a guess."""
     return {
         "testbed": testbed.__version__,
         "commit": _commit(),
-        "kernel": {
-            "release": platform.release(),
-            "version": platform.version(),
-            "machine": platform.machine(),
-        },
+        "kernel": dict(kernel),
         "distribution": _distribution(),
         "cpu": {"model": _cpu_model(), "online": os.cpu_count()},
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),

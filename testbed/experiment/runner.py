@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any
 
@@ -14,6 +14,7 @@ from testbed.experiment import fidelity
 from testbed.experiment.collect import collect, nothing
 from testbed.experiment.cpus import generator_cpu
 from testbed.experiment.design import Design, Trial, block
+from testbed.experiment.environment import host_kernel
 from testbed.experiment.interrupt import Interrupts
 from testbed.experiment.module import Experiment
 from testbed.experiment.progress import Progress
@@ -29,10 +30,13 @@ _HOPELESS = (UsageError, MissingFeature, NotBuiltYet)
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What a run is handed: how a lab starts (topology, name), and who judges a trial."""
+    """What a run is handed: how a lab starts (topology, name), who judges a trial, what carries the labs."""
 
     up: Callable[[Any, str], Lab]
     judge: Callable[[TrialRecord], tuple[str, ...]]
+    kernel: Mapping[str, str] = field(default_factory=host_kernel)
+    generator_cpu: int | None = field(default_factory=generator_cpu)
+    """Which CPU of that kernel the generators have to themselves; None: it has only one."""
 
 
 class Runner:
@@ -123,7 +127,7 @@ class Runner:
         before = {node: lab.rules(node) for node in nodes}
         lab.start_recording()
         started_ns = lab.now_ns()
-        trial_lab = TrialLab(lab, generator_cpu())
+        trial_lab = TrialLab(lab, self._outside.generator_cpu)
         self._experiment.trial(trial_lab, trial.factors, trial.seed)
         loads = trial_lab.finished_loads()
         recording = lab.stop_recording()

@@ -55,12 +55,12 @@ class Ended:
 def resumed_job(root: Path, run: str, names: Sequence[str]) -> Job:
     """The job that goes on with a stored run: its design is what it was.
 
-    Raises NotFound; UsageError where it is another experiment's or another kernel's.
+    Raises NotFound; UsageError where it is another experiment's.
     """
     path = find_run(root, run)
     meta = RunDirectory(path).meta()
     try:
-        name, file, kernel = meta["experiment"], meta["module"], meta["environment"]["kernel"]
+        name, file = meta["experiment"], meta["module"]
         design, topology = Design.from_json(meta), meta["arguments"]["topology"]
     except KeyError as error:
         raise UsageError(f"{path / 'run.json'} lacks {error}: it cannot be resumed") from error
@@ -68,23 +68,20 @@ def resumed_job(root: Path, run: str, names: Sequence[str]) -> Job:
         raise UsageError(f"{path} is a run of {name}, not of {' '.join(names)}")
     if meta.get("status") == COMPLETE:
         raise UsageError(f"{path} is complete", "there is nothing to resume")
-    if kernel != environment()["kernel"]:
-        raise UsageError(
-            f"{path} was begun on kernel {kernel['release']}, and this is another",
-            "trials that are compared run on one kernel: start a new run",
-        )
     return Job(module.load(file), design, topology, path)
 
 
 def execute(job: Job, root: Path, outside: Outside, say: Callable[[str], None]) -> Ended:
     """Run a job's trials; returns how it went, and KeyboardInterrupt too leaves a readable run.
 
-    Raises OutOfTimeOrRoom and CheckFailed as `Runner.run` does, after merging what is finished.
+    Raises OutOfTimeOrRoom and CheckFailed as `Runner.run` does, after merging what is finished; UsageError
+    where a resumed run was begun on another kernel.
     """
     path = job.resumed or new_run(root, job.experiment.name, job.design.seed)
     directory = RunDirectory(path)
     interrupts = Interrupts()
-    meta = directory.meta() if job.resumed else _meta(job, path)
+    meta = directory.meta() if job.resumed else _meta(job, path, outside.kernel)
+    _require_kernel(path, meta, outside.kernel)
     directory.write_meta({**meta, "status": RUNNING})
     runner = Runner(
         job.experiment,
@@ -104,6 +101,15 @@ def execute(job: Job, root: Path, outside: Outside, say: Callable[[str], None]) 
     if ended.status == COMPLETE:
         directory.remove_parts()
     return ended
+
+
+def _require_kernel(path: Path, meta: Mapping[str, Any], kernel: Mapping[str, str]) -> None:
+    began = meta["environment"]["kernel"]
+    if began != kernel:
+        raise UsageError(
+            f"{path} was begun on kernel {began['release']}, and this is {kernel['release']}",
+            "trials that are compared run on one kernel: start a new run",
+        )
 
 
 @contextmanager
@@ -136,7 +142,7 @@ def _ended(directory: RunDirectory, job: Job) -> Ended:
     return Ended(directory.path, valid, len(rows) - valid, status)
 
 
-def _meta(job: Job, path: Path) -> dict[str, Any]:
+def _meta(job: Job, path: Path, kernel: Mapping[str, str]) -> dict[str, Any]:
     """`run.json` as it is before the first trial."""
     built = topologies(job.experiment, job.design, job.topology)
     return {
@@ -159,7 +165,7 @@ def _meta(job: Job, path: Path) -> dict[str, Any]:
             }
             for factors, topology in zip(arms(job.design), built, strict=True)
         ],
-        "environment": environment(),
+        "environment": environment(kernel),
         "findings": [],
     }
 

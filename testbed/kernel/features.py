@@ -215,6 +215,13 @@ def require(*features: Feature) -> None:
             )
 
 
+def missing_package(feature: Feature) -> str:
+    """The package of the program that a feature is used by, where it is not installed; else ""."""
+    trial = TRIALS[feature]
+    absent = trial.tool and shutil.which(trial.tool, path=tool_path()) is None
+    return trial.package if absent else ""
+
+
 def tool_path() -> str:
     """What a trial's tools are looked up in."""
     return with_admin_folders(os.environ.get("PATH", os.defpath))
@@ -272,7 +279,7 @@ def _remedy(feature: Feature, trial: Trial) -> str:
         return _install(trial.package)
     if os.geteuid() != 0 and _failure(TRIALS[Feature.USER_NAMESPACES]) is not None:
         return user_namespace_remedy()
-    return "boot a kernel that has it; those of Debian and Ubuntu do"
+    return "kernel: auto or uml runs it in a guest kernel (`testbed kernel ls`)"
 
 
 _REFUSALS = (

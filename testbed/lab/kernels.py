@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from testbed.errors import MissingFeature
+from testbed.errors import MissingFeature, UsageError
 from testbed.kernel import features, guests
 from testbed.kernel.features import Feature
 from testbed.kernel.guests import GuestKernel
@@ -28,59 +28,74 @@ class Carrier:
     known: frozenset[Feature] = frozenset()
 
 
-def choose(topologies: Iterable[Topology], say: Say = lambda text: None) -> Carrier:
+def choose(
+    topologies: Iterable[Topology],
+    say: Say = lambda text: None,
+    also: frozenset[Feature] = frozenset(),
+) -> Carrier:
     """The one kernel that can carry each of these: what is compared runs on one kernel.
 
+    `also` are features that are needed besides those of the topologies.
     Raises MissingFeature that says what each kernel lacks, and the remedy.
     """
     wanted = tuple(topologies)
     asked = {topology.kernel for topology in wanted}
     if asked == {"host"}:
+        features.require(*sorted(also))
         return Carrier()
-    lacking = []
-    if "uml" not in asked:
-        carrier, lacks = _host(wanted)
-        if carrier is not None:
-            return carrier
-        lacking.append(lacks)
-    if "host" in asked:
-        what = lacking[0] if lacking else "some ask for kernel: uml"
-        raise MissingFeature(f"these topologies have no kernel in common: {what}", "kernel: auto")
-    for guest in guests.installed():
-        carrier, lacks = _guest(wanted, guest, say)
-        if carrier is not None:
-            return carrier
-        lacking.append(lacks)
-    raise MissingFeature("; ".join(lacking) or "there is no guest kernel here", _remedy())
+    if {"host", "uml"} <= asked:
+        raise UsageError(
+            "some topologies ask for kernel: host, some for uml", "compare on one kernel"
+        )
+    refusals: list[_Refusal] = []
+    for attempt in _attempts(wanted, also, guests_only="uml" in asked, say=say):
+        if isinstance(attempt, Carrier):
+            return attempt
+        refusals.append(attempt)
+        if "host" in asked:
+            break
+    said = "; ".join(refusal.text for refusal in refusals)
+    raise MissingFeature(said or "there is no guest kernel on this host", _remedy(refusals))
 
 
-def _remedy() -> str:
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why a kernel cannot carry a lab."""
+
+    kernel: str
+    release: str
+    absent: frozenset[Feature]
+
+    @property
+    def text(self) -> str:
+        return f"the {self.kernel} kernel ({self.release}) lacks {', '.join(sorted(self.absent))}"
+
+
+def _remedy(refusals: Iterable[_Refusal]) -> str:
+    """A tool where one is missing, else the guest kernels that are not there yet."""
+    packages = {features.missing_package(feature) for one in refusals for feature in one.absent}
+    if packages - {""}:
+        return f"apt-get install --no-install-recommends {' '.join(sorted(packages - {''}))}"
     names = {guest.name for guest in guests.installed()}
-    missing = [guests.REMEDIES[name] for name in guests.REMEDIES if name not in names]
-    return " or ".join(missing) or "`testbed doctor` says which modes run where"
+    missing = [remedy for name, remedy in guests.REMEDIES.items() if name not in names]
+    return " or ".join(missing) or "`testbed kernel ls` says which modes each kernel has"
 
 
-def _host(topologies: tuple[Topology, ...]) -> tuple[Carrier | None, str]:
-    """The host as the carrier, or what it lacks."""
-    variant: Variant = "nft" if os.geteuid() == 0 else "legacy"
-    needs = needed(topologies, variant)
-    statuses = features.probe(sorted(needs))
-    absent = [status for status in statuses if not status.available]
-    if not absent:
-        return Carrier(None, needs), ""
-    names = ", ".join(f"{status.feature} ({status.detail})" for status in absent)
-    return None, f"the host's kernel lacks {names}"
-
-
-def _guest(
-    topologies: tuple[Topology, ...], guest: GuestKernel, say: Say
-) -> tuple[Carrier | None, str]:
-    known = features_of(guest, say)
-    variant: Variant = "nft" if Feature.IPTABLES_NFT in known else "legacy"
-    absent = sorted(needed(topologies, variant) - known)
-    if absent:
-        return None, f"the {guest.name} guest kernel ({guest.release}) lacks {', '.join(absent)}"
-    return Carrier(guest, known), ""
+def _attempts(
+    topologies: tuple[Topology, ...], also: frozenset[Feature], *, guests_only: bool, say: Say
+) -> Iterator[Carrier | _Refusal]:
+    """Each kernel in the order of preference: as a carrier, or what it lacks."""
+    if not guests_only:
+        needs = needed(topologies, "nft" if os.geteuid() == 0 else "legacy") | also
+        works = {status.feature for status in features.probe(sorted(needs)) if status.available}
+        absent = needs - works
+        yield _Refusal("host's", os.uname().release, absent) if absent else Carrier(None, needs)
+    for guest in guests.installed():
+        known = features_of(guest, say)
+        needs = needed(topologies, "nft" if Feature.IPTABLES_NFT in known else "legacy") | also
+        absent = needs - known
+        refusal = _Refusal(f"{guest.name} guest", guest.release, absent)
+        yield refusal if absent else Carrier(guest, known)
 
 
 def needed(topologies: Iterable[Topology], variant: Variant) -> frozenset[Feature]:
@@ -89,8 +104,8 @@ def needed(topologies: Iterable[Topology], variant: Variant) -> frozenset[Featur
     for topology in topologies:
         plain = _with_variant(topology, variant)
         if plain.proxy.mode in BACKENDS:
-            backend = BACKENDS[plain.proxy.mode](plain, 4)
-            found |= set(map(Feature, backend.needs))
+            for family in plain.network.families:
+                found |= set(map(Feature, BACKENDS[plain.proxy.mode](plain, family).needs))
         if any(link.delay_s or link.rate_bps or link.loss for link in plain.links):
             found.add(Feature.NETEM)
     return frozenset(found)

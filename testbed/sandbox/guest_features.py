@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -47,14 +47,11 @@ def _try(kernel: GuestKernel) -> list[str]:
 
 
 def _key(kernel: GuestKernel) -> str:
-    """The kernel's file as it is now, and the tools that there are to try it with."""
+    """The kernel's file as it is now, what is tried, and the tools that there are to try it with."""
     status = kernel.binary.stat()
-    tools = [
-        trial.tool
-        for trial in TRIALS.values()
-        if trial.sandboxed and trial.tool and shutil.which(trial.tool, path=features.tool_path())
-    ]
-    return f"{kernel.binary} {status.st_mtime_ns} {status.st_size} {' '.join(sorted(set(tools)))}"
+    tried = [(trial.line, features.missing_package(name)) for name, trial in TRIALS.items()]
+    digest = hashlib.sha256(repr(tried).encode()).hexdigest()[:16]
+    return f"{kernel.binary} {status.st_mtime_ns} {status.st_size} {digest}"
 
 
 def _read(file: Path) -> dict[str, list[str]]:
