@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from testbed.command import Command
 from testbed.errors import CommandFailed, MissingFeature
-from testbed.kernel import netns
+from testbed.kernel import ipvs, netns
 
 PACKAGES = {
     "iptables-nft-restore": "iptables",
@@ -25,6 +25,12 @@ PACKAGES = {
 }
 """Which Debian package holds a tool."""
 
+IN_PROCESS: Mapping[tuple[str, ...], Callable[[str], str]] = {
+    ("ipvsadm", "--restore"): ipvs.restore,
+    ("cat", "/proc/net/ip_vs"): ipvs.connections,
+}
+"""What is done without its program: standard input -> standard output. Raises CommandFailed."""
+
 
 def run(
     command: Command, env: Mapping[str, str] | None = None, *, check: bool = True
@@ -34,6 +40,9 @@ def run(
     Raises CommandFailed for a code other than 0 (unless `check` is False), MissingFeature where the tool is
     not installed.
     """
+    if command.argv in IN_PROCESS:
+        output = IN_PROCESS[command.argv](command.stdin)
+        return subprocess.CompletedProcess(command.argv, 0, output, "")
     try:
         done = subprocess.run(
             command.argv,
