@@ -13,9 +13,11 @@ from testbed.experiment.design import Trial
 from testbed.experiment.record import TrialRecord
 from testbed.experiment.subjects import node_of, pods_of
 from testbed.experiment.trial_lab import FinishedLoad, Recording
+from testbed.proxy.userspace_picks import Pick, picks
 from testbed.traffic.accept_log import read_accept_log
 from testbed.traffic.conntrack import read_entries
 from testbed.traffic.ledger import join, ledger
+from testbed.traffic.proxy_picks import with_picks
 from testbed.traffic.samples import read
 from testbed.traffic.spec import parse_url
 
@@ -91,6 +93,14 @@ def pod_names(view: Mapping[str, Any], events: Sequence[Event]) -> dict[str, str
     }
 
 
+def _picks(recording: Recording) -> dict[str, list[Pick]]:
+    """What proxies that are processes picked, by node."""
+    found: dict[str, list[Pick]] = {}
+    for node, path in recording.picks:
+        found.setdefault(node, []).extend(picks(path.read_bytes()))
+    return found
+
+
 def kernel_counters(recording: Recording) -> dict[str, int]:
     """What all nodes' connection tables lost, and how many of their events the recorder missed."""
     totals = {"records_lost": recording.lost}
@@ -109,7 +119,7 @@ def collect(
 ) -> TrialRecord:
     """The record of a trial that came to its end: samples joined with what the kernel picked."""
     names = pod_names(view, events)
-    entries = read_entries(recording.entries)
+    entries = with_picks(read_entries(recording.entries), _picks(recording))
     logs = {pod: read_accept_log(path) for pod, path in recording.accept_logs.items()}
     accepted = {pod: log.rows for pod, log in logs.items()}
     samples = join(samples_of(loads, view), entries, names)

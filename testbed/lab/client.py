@@ -56,6 +56,8 @@ class Recording:
     accept_logs: dict[str, Path]
     lost: int
     counters: dict[str, dict[str, int]]
+    picks: tuple[tuple[str, Path], ...] = ()
+    """(node, file for `proxy.userspace_picks`) of each proxy that is a process."""
 
 
 _SWITCHED_OFF = "reboot: System halted"
@@ -280,6 +282,7 @@ class Lab:
             {pod: Path(path) for pod, path in answer["accept_logs"].items()},
             answer["lost"],
             answer["counters"],
+            tuple((node, Path(path)) for node, path in answer["picks"]),
         )
 
 

@@ -31,6 +31,7 @@ class Recordings:
         self._count = 0
         self._process: LabProcess | None = None
         self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._picks: list[tuple[str, str]] = []
         self._before: dict[str, dict[str, int]] = {}
         self._pods: dict[str, Pod] = {}
         """By uid: those that lived during the recording, gone or not."""
@@ -50,12 +51,21 @@ class Recordings:
         self._process = await self._processes.spawn(
             "recorder", config, on_message=self._answers.put_nowait
         )
+        self._picks = []
+        for node, proxy in self._cluster.companions.items():
+            path = self._folder / f"{self._count}-{len(self._picks)}-{node}"
+            await proxy.ask("record", str(path))
+            self._picks.append((node, str(path)))
         self._before = (await self._ask("counters"))["nodes"]
 
     async def stop(self) -> dict[str, Any]:
-        """entries (path), accept_logs (pod name -> path), lost, counters (increase per node)."""
+        """entries (path), picks ([node, path] of each proxy that is a process), accept_logs (pod name -> path),
+        lost, counters (increase per node).
+        """
         if self._process is None:
             raise UsageError("no recording runs", "start one first")
+        for _, proxy in self._cluster.companions.items():
+            await proxy.ask("record")
         try:
             flushed = await self._ask("flush")
             counters = (await self._ask("counters"))["nodes"]
@@ -64,6 +74,7 @@ class Recordings:
             await process.end()
         return {
             "entries": str(self._path()),
+            "picks": self._picks,
             "accept_logs": self._accept_logs(),
             "lost": flushed["lost"],
             "counters": {

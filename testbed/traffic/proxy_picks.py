@@ -16,8 +16,8 @@ _WHO = ["node", "protocol", "src_ip", "src_port"]
 def with_picks(entries: pd.DataFrame, picks: Mapping[str, Sequence[Pick]]) -> pd.DataFrame:
     """`conntrack.read_entries`' rows; where a node's proxy answered, the endpoint's side.
 
-    `picks`: by node. A pick belongs to the latest new entry of its client's address and port that the node's
-    kernel had made by then.
+    `picks`: by node. A pick belongs to the new entry of its client's address and port that is nearest in time:
+    an entry is dated when the recorder hears of it, which may be after the pick.
     """
     import pandas as pd
 
@@ -48,6 +48,7 @@ def with_picks(entries: pd.DataFrame, picks: Mapping[str, Sequence[Pick]]) -> pd
         left_on="picked_ns",
         right_on="t_ns",
         by=_WHO,
+        direction="nearest",
     ).dropna(subset=["entry"])
     matched = matched.drop_duplicates("entry", keep="last").set_index("entry")
     completed = entries.copy()

@@ -92,6 +92,7 @@ class Handle:
 class Records:
     entries: Path
     accept_logs: dict[str, Path] = field(default_factory=dict)
+    picks: tuple[tuple[str, Path], ...] = ()
     lost: int = 0
     counters: dict[str, dict[str, int]] = field(default_factory=dict)
 
