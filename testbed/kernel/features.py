@@ -177,7 +177,9 @@ TRIALS: Mapping[Feature, Trial] = {
 
 KNOWN = "TESTBED_FEATURES"
 """Environment variable: the features of `known`, separated by spaces."""
-_TRIAL_TIMEOUT_S = 5.0
+NO_ANSWER = "no answer in"
+"""How `detail` begins where a trial took too long: nothing is known then."""
+_TRIAL_TIMEOUT_S = 30.0
 _AT_ONCE = 4
 _SANDBOX = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 _PRIVATE_RUN = "mount -t tmpfs tmpfs /run && "  # legacy's lock file lies there
@@ -260,7 +262,7 @@ def _failure(trial: Trial) -> str | None:
     except FileNotFoundError as error:
         return f"{error.filename} is not installed"
     except subprocess.TimeoutExpired:
-        return f"no answer in {_TRIAL_TIMEOUT_S:g} s"
+        return f"{NO_ANSWER} {_TRIAL_TIMEOUT_S:g} s"
     if done.returncode == 0:
         return None
     said = (done.stderr or done.stdout).strip().splitlines()
