@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -30,9 +32,12 @@ CONFIGS = {
     6: ProxyConfig(CLUSTER_CIDR6, family=6, service_cidr=SERVICE_CIDR6),
 }
 PLANS = {4: PLAN, 6: PLAN6}
-BACKENDS = [
+WHOLE = [
     pytest.param(NftablesBackend(4), id="IPv4"),
     pytest.param(NftablesBackend(6), id="IPv6"),
+]
+BACKENDS = [
+    *WHOLE,
     pytest.param(NftablesBackend(4, max_transaction_bytes=SMALL), id="IPv4 cut"),
     pytest.param(NftablesBackend(6, max_transaction_bytes=SMALL), id="IPv6 cut"),
 ]
@@ -58,6 +63,20 @@ def observed(
     )
     assert done.returncode == 0, done.stderr
     return [backend.parse((folder / str(number)).read_text()) for number in range(len(steps))]
+
+
+def observed_in_process(
+    backend: NftablesBackend, steps: Sequence[Sequence[Command]], folder: Path
+) -> tuple[list[Observed], int]:
+    """The same as a lab does it: by netlink where it can. Also how many commands needed no process."""
+    text = json.dumps([[[one.argv, one.stdin] for one in step] for step in steps])
+    argv = ("unshare", "-Urnm", sys.executable, "-m", "tests.lab.nft_scenario", str(folder))
+    done = subprocess.run(
+        [*argv, *backend.observe().argv], input=text, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    found = [backend.parse((folder / str(number)).read_text()) for number in range(len(steps))]
+    return found, int(done.stdout)
 
 
 def unlike(seen: Observed, want: Ruleset) -> dict[str, tuple[object, object]]:
@@ -103,7 +122,7 @@ def plans(backend: NftablesBackend, found: Sequence[ForwardingTable]) -> list[Ru
     return planned
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", WHOLE)
 def test_every_step_leads_to_the_rules_that_a_fresh_plan_has(
     backend: NftablesBackend, tmp_path: Path
 ) -> None:
@@ -114,6 +133,21 @@ def test_every_step_leads_to_the_rules_that_a_fresh_plan_has(
     steps += [backend.commands(have, want) for have, want in pairwise(stepwise)]
     for state, seen, table in zip(states, observed(backend, steps, tmp_path), found, strict=True):
         assert not unlike(seen, backend.plan(table)), f"after {state}"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_a_lab_sends_by_netlink_is_what_nft_would_have_sent(
+    backend: NftablesBackend, tmp_path: Path
+) -> None:
+    states = tour()
+    found = tables(backend.family, states)
+    stepwise = plans(backend, found)
+    steps = [backend.commands(None, stepwise[0])]
+    steps += [backend.commands(have, want) for have, want in pairwise(stepwise)]
+    seen, without_process = observed_in_process(backend, steps, tmp_path)
+    for state, one, table in zip(states, seen, found, strict=True):
+        assert not unlike(one, backend.plan(table)), f"after {state}"
+    assert without_process > sum(map(len, steps)) / 2
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
