@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from testbed.command import Command
 from testbed.errors import CommandFailed, MissingFeature
-from testbed.kernel import ipvs, netns
+from testbed.kernel import ipvs, netns, nft_socket
 
 PACKAGES = {
     "iptables-nft-restore": "iptables",
@@ -25,11 +25,13 @@ PACKAGES = {
 }
 """Which Debian package holds a tool."""
 
-IN_PROCESS: Mapping[tuple[str, ...], Callable[[str], str]] = {
+IN_PROCESS: Mapping[tuple[str, ...], Callable[[str], str | None]] = {
     ("ipvsadm", "--restore"): ipvs.restore,
     ("cat", "/proc/net/ip_vs"): ipvs.connections,
+    nft_socket.ARGV: nft_socket.load,
 }
-"""What is done without its program: standard input -> standard output. Raises CommandFailed."""
+"""What is done without its program: standard input -> standard output, or None where the program has to do
+this one. Raises CommandFailed."""
 
 
 def run(
@@ -42,7 +44,8 @@ def run(
     """
     if command.argv in IN_PROCESS:
         output = IN_PROCESS[command.argv](command.stdin)
-        return subprocess.CompletedProcess(command.argv, 0, output, "")
+        if output is not None:
+            return subprocess.CompletedProcess(command.argv, 0, output, "")
     try:
         done = subprocess.run(
             command.argv,
