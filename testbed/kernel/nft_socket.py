@@ -28,17 +28,17 @@ _HEADER = struct.Struct("=IHHII")
 _ERROR = struct.Struct("=i")
 
 
-def run(command: Command) -> bool:
-    """Carries a command out; False where nft itself has to. Raises CommandFailed."""
-    if command.argv != ARGV or len(command.stdin) > _LONGEST_TEXT:
-        return False
-    messages = encode(command.stdin)
+def load(input_text: str) -> str | None:
+    """Carries `nft -f -` out; None where nft itself has to. Raises CommandFailed."""
+    if len(input_text) > _LONGEST_TEXT:
+        return None
+    messages = encode(input_text)
     if messages is None:
-        return False
+        return None
     failed = _transact(batch(messages))
     if failed:
         raise CommandFailed(str(Command(ARGV)), 1, _explained(failed, messages))
-    return True
+    return ""
 
 
 def _transact(packed: bytes) -> list[tuple[int, int]]:
