@@ -25,6 +25,7 @@ from testbed.proxy.iptables_chains import (
     Surroundings,
     port_rules,
 )
+from testbed.proxy.iptables_state import NatChains, State, narrowed
 from testbed.proxy.node_ports import node_port_ips
 from testbed.proxy.ruleset import Chains, Observed, Ruleset, changed_chains
 from testbed.proxy.table import ForwardingTable
@@ -88,6 +89,8 @@ _FILTER_FIXED: Chains = {
     ),
 }
 
+_MANGLE_FIXED: Chains = {"KUBE-PROXY-CANARY": ()}
+
 _NAT_FIXED: Chains = {
     "KUBE-PROXY-CANARY": (),
     MARK_MASQ: (f"-A {MARK_MASQ} -j MARK --set-xmark 0x4000/0x4000",),
@@ -118,15 +121,6 @@ _SYSCTLS: Mapping[int, Mapping[str, str]] = {
     6: MappingProxyType({}),
 }
 _TOOLS = MappingProxyType({4: "iptables", 6: "ip6tables"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Memo:
-    """What the next plan may take over: the rules of each service port under the same surroundings."""
-
-    around: Surroundings
-    rules: Mapping[int, PortRules]
-    """By the identity of the entry, which the rules keep alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,19 +161,29 @@ class IptablesBackend:
             comments=table.known_endpoints <= LARGE_CLUSTER_ENDPOINTS,
             family=self.family,
         )
+        node_ports = _node_port_rules(table)
+        before = previous.memo if previous else None
         known: Mapping[int, PortRules] = {}
-        if previous and isinstance(previous.memo, _Memo) and previous.memo.around == around:
-            known = previous.memo.rules
+        if isinstance(before, State) and before.around == around:
+            if before.entries is table.ports and before.node_ports == node_ports:
+                return _ruleset(before)
+            known = before.rules
         rules = [known.get(id(entry)) or port_rules(entry, around) for entry in table.ports]
-        tables: dict[str, Chains] = {
-            "mangle": {"KUBE-PROXY-CANARY": ()},
-            "filter": _filter_table(rules, self.family),
-            "nat": _nat_table(rules, _node_port_rules(table)),
-        }
-        return Ruleset(tables, _Memo(around, {id(one.entry): one for one in rules}))
+        return _ruleset(
+            State(
+                around=around,
+                entries=table.ports,
+                node_ports=node_ports,
+                rules={id(one.entry): one for one in rules},
+                filter=_filter_table(rules, self.family),
+                nat=_nat_table(rules, node_ports),
+            )
+        )
 
     def commands(self, have: Ruleset | None, want: Ruleset) -> list[Command]:
-        """See `Backend.commands`; `iptables_restore.plan` has the details."""
+        """See `Backend.commands`; `iptables_restore` has the details."""
+        if have and isinstance(have.memo, State) and isinstance(want.memo, State):
+            have, want = narrowed(have.memo, want.memo)
         return iptables_restore.commands(
             have, want, f"{self._tool}-restore", self.max_rules_per_transaction
         )
@@ -201,6 +205,10 @@ class IptablesBackend:
         return changed_chains(have, want) ** 2 > NOFLUSH_BREAK_EVEN * chains
 
 
+def _ruleset(state: State) -> Ruleset:
+    return Ruleset({"mangle": _MANGLE_FIXED, "filter": state.filter, "nat": state.nat}, state)
+
+
 def _filter_table(rules: list[PortRules], family: int) -> Chains:
     return {
         **_FILTER_FIXED,
@@ -213,25 +221,30 @@ def _filter_table(rules: list[PortRules], family: int) -> Chains:
     }
 
 
-def _nat_table(rules: list[PortRules], node_ports: list[str]) -> Chains:
-    chains: dict[str, tuple[str, ...]] = dict(_NAT_FIXED)
-    for one in rules:
-        chains.update(one.chains)
-    chains[NODE_PORTS] = tuple([line for one in rules for line in one.node_ports])
+def _nat_table(rules: list[PortRules], node_ports: tuple[str, ...]) -> NatChains:
     services = [line for one in rules for line in one.services]
-    services += node_ports
-    chains[SERVICES] = tuple(services)
-    chains.update(_NAT_JUMPS)
-    return chains
+    return NatChains(
+        _NAT_FIXED,
+        rules,
+        {
+            NODE_PORTS: tuple([line for one in rules for line in one.node_ports]),
+            SERVICES: (*services, *node_ports),
+            **_NAT_JUMPS,
+        },
+    )
 
 
-def _node_port_rules(table: ForwardingTable) -> list[str]:
+def _node_port_rules(table: ForwardingTable) -> tuple[str, ...]:
     """The end of KUBE-SERVICES: which of the node's addresses node ports answer on."""
     ips = node_port_ips(table)
     if ips is not None:
         host = HOST_BITS[table.config.family]
         # ::1 cannot be translated; 127.0.0.1 can, by route_localnet.
         found = [ip for ip in ips if ip != "::1"]
-        return [f"-A {SERVICES} -d {ip}/{host} {_NODE_PORTS_LAST} -j {NODE_PORTS}" for ip in found]
+        return tuple(
+            f"-A {SERVICES} -d {ip}/{host} {_NODE_PORTS_LAST} -j {NODE_PORTS}" for ip in found
+        )
     where = "! -d ::1/128 " if table.config.family == 6 else ""
-    return [f"-A {SERVICES} {where}{_NODE_PORTS_LAST} -m addrtype --dst-type LOCAL -j {NODE_PORTS}"]
+    return (
+        f"-A {SERVICES} {where}{_NODE_PORTS_LAST} -m addrtype --dst-type LOCAL -j {NODE_PORTS}",
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain, compress
+from itertools import chain, compress, islice
 from operator import is_not
 from typing import TypeVar, cast
 
@@ -137,13 +137,18 @@ def _same_objects(table: ForwardingTable, snapshot: Snapshot) -> bool:
 
 
 def _different(before: Mapping[Key, T], now: Mapping[Key, T]) -> list[Key]:
-    """Keys whose objects differ, those that are gone included."""
+    """Keys whose objects differ, those that are gone included. An object says its own key."""
     if before is now:
         return []
-    # Without a Python loop: most of ten thousand objects are the same.
-    found = list(compress(now, map(is_not, now.values(), map(before.get, now))))
-    if len(before) + len(found) > len(now):
-        found.extend(key for key in before if key not in now)
+    # Mostly both have the same keys in the same order: then no key need be looked up, and no Python
+    # loop goes over ten thousand objects that are the same.
+    pairs = list(
+        compress(zip(now, before, strict=False), map(is_not, now.values(), before.values()))
+    )
+    if len(now) >= len(before) and all(new == old for new, old in pairs):
+        return [*(new for new, _ in pairs), *islice(now, len(before), None)]
+    found = [key for key, item in now.items() if before.get(key) is not item]
+    found.extend(key for key in before if key not in now)
     return found
 
 
