@@ -92,6 +92,9 @@ class Tables(Mapping[str, Chains]):
             self._chains = _written_out(self._state)
         return self._chains
 
+    def __contains__(self, name: object) -> bool:
+        return name == self._state.frame.table  # without writing it out
+
     def __iter__(self) -> Iterator[str]:
         yield self._state.frame.table
 
