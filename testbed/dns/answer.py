@@ -112,7 +112,7 @@ def _of_service(name: str, service: Service | None, names: NameTable) -> tuple[R
     if service.type == "ExternalName":
         return (Record(name, CNAME, TTL_S, f"{service.external_name.rstrip('.')}."),)
     if not service.headless:
-        return (_address(name, service.cluster_ip),) if service.cluster_ip else ()
+        return tuple(_address(name, ip) for ip in service.cluster_ips)
     addresses = {ip: None for endpoint in names.published(service) for ip in endpoint.addresses}
     # Section 2.4.1: without a ready endpoint a headless service's name does not exist.
     return tuple(_address(name, ip) for ip in addresses) or None

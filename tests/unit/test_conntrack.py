@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from testbed.traffic import ctnetlink
 from testbed.traffic.conntrack import COLUMNS, header, read_entries, record
 
-ADDRESSES = st.binary(min_size=4, max_size=4)
+SIZES = (4, 16)
+"""Of an IPv4 and an IPv6 address."""
 PORTS = st.binary(min_size=2, max_size=2)
 NESTED = 0x8000
 
@@ -24,7 +26,8 @@ def attribute(kind: int, value: bytes) -> bytes:
 def direction(
     kind: int, ends: tuple[bytes, bytes], protocol: int, ports: tuple[bytes, ...]
 ) -> bytes:
-    ip = attribute(1, ends[0]) + attribute(2, ends[1])
+    source = 1 if len(ends[0]) == 4 else 3
+    ip = attribute(source, ends[0]) + attribute(source + 1, ends[1])
     proto = attribute(1, bytes((protocol,)))
     proto += b"".join(attribute(2 + place, port) for place, port in enumerate(ports))
     return attribute(kind | NESTED, attribute(1 | NESTED, ip) + attribute(2 | NESTED, proto))
@@ -36,7 +39,13 @@ def entry(fields: ctnetlink.Fields, tail: bytes = b"") -> bytes:
     return first + reply + tail
 
 
-FIELDS = st.tuples(*[ADDRESSES, ADDRESSES, st.sampled_from([6, 17, 132]), PORTS, PORTS] * 2)
+def entries_of(size: int) -> st.SearchStrategy[ctnetlink.Fields]:
+    address = st.binary(min_size=size, max_size=size)
+    half = (address, address, st.sampled_from([6, 17, 132]), PORTS, PORTS)
+    return st.tuples(*half, *half)
+
+
+FIELDS = st.sampled_from(SIZES).flatmap(entries_of)
 DNAT: ctnetlink.Fields = (
     bytes((10, 244, 0, 5)),
     bytes((10, 96, 0, 1)),
@@ -49,6 +58,15 @@ DNAT: ctnetlink.Fields = (
     (8080).to_bytes(2, "big"),
     (40000).to_bytes(2, "big"),
 )
+DNAT_V6: ctnetlink.Fields = (
+    ip_address("fd00:10:244::5").packed,
+    ip_address("fd00:10:96::1").packed,
+    *DNAT[2:5],
+    ip_address("fd00:10:244:1::").packed,
+    ip_address("fd00:10:244::5").packed,
+    *DNAT[7:],
+)
+BOTH = (DNAT, DNAT_V6, DNAT)
 
 
 @given(FIELDS, st.binary(max_size=30))
@@ -60,11 +78,14 @@ def test_entries_read_the_same_at_fixed_places_and_attribute_by_attribute(
     assert ctnetlink.fields(payload) == fields
 
 
-@given(st.integers(0, 103), st.integers(1, 255))
-@example(28, 1)  # the protocol number is left without a value
-def test_a_damaged_entry_reads_the_same_both_ways(place: int, flip: int) -> None:
+@given(st.sampled_from((DNAT, DNAT_V6)), st.integers(0, 103), st.integers(1, 255))
+@example(DNAT, 28, 1)  # the protocol number is left without a value
+@example(DNAT, 8, 2)  # an IPv6 source beside an IPv4 destination
+def test_a_damaged_entry_reads_the_same_both_ways(
+    fields: ctnetlink.Fields, place: int, flip: int
+) -> None:
     """The fixed places must never be read where a header says that something else is there."""
-    damaged = bytearray(entry(DNAT))
+    damaged = bytearray(entry(fields))
     damaged[place] ^= flip
     assert ctnetlink.fields(bytes(damaged)) == ctnetlink.walked(bytes(damaged))
 
@@ -86,7 +107,7 @@ def test_an_entry_without_ports_has_port_zero() -> None:
 @pytest.mark.parametrize(
     "payload", [b"", entry(DNAT)[:60], attribute(1 | NESTED, b""), b"\1" * 200]
 )
-def test_what_is_no_ipv4_entry_is_none(payload: bytes) -> None:
+def test_what_is_no_entry_is_none(payload: bytes) -> None:
     assert ctnetlink.fields(payload) is None
 
 
@@ -135,6 +156,19 @@ def test_a_recording_reads_back(tmp_path: Path) -> None:
     }
     assert list(found["event"]) == ["new", "destroy"]
     assert list(found["node"]) == ["n2", "n1"]
+
+
+def test_entries_of_both_families_stand_side_by_side(tmp_path: Path) -> None:
+    file = tmp_path / "entries"
+    file.write_bytes(
+        header(("n1",))
+        + b"".join(record(number, 0, ctnetlink.NEW, one) for number, one in enumerate(BOTH))
+    )
+    found = read_entries(file)
+    assert list(found["dst_ip"]) == ["10.96.0.1", "fd00:10:96::1", "10.96.0.1"]
+    assert list(found["reply_src_ip"]) == ["10.244.1.7", "fd00:10:244:1::", "10.244.1.7"]
+    assert set(found["reply_src_port"]) == {8080}
+    assert set(found["event"]) == {"new"}
 
 
 def test_a_recording_that_was_cut_off_loses_its_last_record_only(tmp_path: Path) -> None:

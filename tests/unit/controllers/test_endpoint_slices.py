@@ -268,3 +268,51 @@ def test_a_replaced_pod_of_the_same_name_and_address_is_another_endpoint() -> No
     (item,) = endpoints(store)
     assert item.target is not None
     assert item.target.uid == store.get(Pod, "default", "web-0").meta.uid
+
+
+def of_both_families(name: str, number: int) -> Pod:
+    ips = (f"10.244.1.{number}", f"fd00:10:244:1::{number}")
+    return running(pod(name), ips[0], pod_ips=ips)
+
+
+def addresses_by_type(store: Store) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for item in store.list(EndpointSlice):
+        addresses = {ip for each in item.endpoints for ip in each.addresses}
+        found.setdefault(item.address_type, set()).update(addresses)
+    return found
+
+
+DUAL = [of_both_families("web-0", 2), of_both_families("web-1", 3)]
+FOUR, SIX = {"10.244.1.2", "10.244.1.3"}, {"fd00:10:244:1::2", "fd00:10:244:1::3"}
+
+
+@pytest.mark.parametrize(
+    ("families", "expected"),
+    [
+        (("IPv4",), {"IPv4": FOUR}),
+        (("IPv6",), {"IPv6": SIX}),
+        (("IPv6", "IPv4"), {"IPv4": FOUR, "IPv6": SIX}),
+    ],
+)
+def test_each_family_of_a_service_has_slices_of_its_own(
+    families: tuple[str, ...], expected: dict[str, set[str]]
+) -> None:
+    store = stored(service(ip_families=families), *DUAL)
+    assert settle(store) == len(families)
+    assert addresses_by_type(store) == expected
+
+
+def test_a_family_that_a_service_gives_up_loses_its_slices_and_the_other_keeps_them() -> None:
+    store = stored(service(ip_families=("IPv4", "IPv6")), *DUAL)
+    settle(store)
+    before = {item.meta.name for item in store.list(EndpointSlice) if item.address_type == "IPv4"}
+    store.apply([Update(replace(store.get(Service, "default", "web"), ip_families=("IPv4",)))])
+    assert settle(store) == 1
+    assert {item.meta.name for item in store.list(EndpointSlice)} == before
+
+
+def test_a_pod_without_an_address_of_the_family_is_no_endpoint() -> None:
+    store = stored(service(ip_families=("IPv6",)), SERVING)
+    settle(store)
+    assert addresses_by_type(store) == {"IPv6": set()}

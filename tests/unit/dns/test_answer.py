@@ -36,6 +36,7 @@ OBJECTS: tuple[Object, ...] = (
     service("web", cluster_ips=("10.96.1.1",)),
     service("pending"),
     service("six", cluster_ips=("fd00::6",)),
+    service("both", cluster_ips=("fd00::7", "10.96.1.7")),
     service("pets", cluster_ips=("None",)),
     service("empty", cluster_ips=("None",)),
     service("early", cluster_ips=("None",), publish_not_ready_addresses=True),
@@ -53,6 +54,7 @@ OBJECTS: tuple[Object, ...] = (
     slice_of("pets", Endpoint(("10.244.1.5",)), Endpoint(("10.244.0.4",)), suffix="2"),
     slice_of("empty", Endpoint(("10.244.0.6",), ready=False)),
     slice_of("early", Endpoint(("10.244.0.7",), ready=False)),
+    slice_of("early", Endpoint(("fd00::e",), ready=False), suffix="2"),
 )
 
 
@@ -70,6 +72,7 @@ def shown(found: Answer) -> list[str]:
     return [rcode_text(found.rcode), *lines]
 
 
+BOTH = f"both.default.svc.{ZONE}"
 WEB, OUT, ALIAS = f"web.default.svc.{ZONE}", f"out.default.svc.{ZONE}", f"alias.default.svc.{ZONE}"
 PETS, EARLY = f"pets.default.svc.{ZONE}", f"early.default.svc.{ZONE}"
 NODATA, NXDOMAIN, REFUSED = ["NOERROR", f"; {SOA}"], ["NXDOMAIN", f"; {SOA}"], ["REFUSED"]
@@ -81,6 +84,13 @@ ROWS = {
         f"six.default.svc.{ZONE}",
         "AAAA",
         ["NOERROR", f"six.default.svc.{ZONE} 5 AAAA fd00::6"],
+    ),
+    "a dual-stack service has one of each: IPv4": (BOTH, "A", ["NOERROR", f"{BOTH} 5 A 10.96.1.7"]),
+    "and IPv6": (BOTH, "AAAA", ["NOERROR", f"{BOTH} 5 AAAA fd00::7"]),
+    "a headless service has its pods' addresses of both families": (
+        EARLY,
+        "AAAA",
+        ["NOERROR", f"{EARLY} 5 AAAA fd00::e"],
     ),
     "case is kept and does not matter": (
         f"Web.Default.SVC.{ZONE.upper()}",

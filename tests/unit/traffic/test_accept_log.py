@@ -15,13 +15,14 @@ def test_rows_come_back_in_order(tmp_path: Path) -> None:
     log = AcceptLog(tmp_path / "log")
     log.record(10, "10.244.1.2", 40000)
     log.record(20, "10.244.1.3", 50000, UDP)
+    log.record(30, "fd00:10:244:1::", 50001)
     accepted = read_accept_log(tmp_path / "log")
     assert accepted.lost == 0
     assert accepted.rows.to_dict("list") == {
-        "t_ns": [10, 20],
-        "src_ip": ["10.244.1.2", "10.244.1.3"],
-        "src_port": [40000, 50000],
-        "protocol": [TCP, UDP],
+        "t_ns": [10, 20, 30],
+        "src_ip": ["10.244.1.2", "10.244.1.3", "fd00:10:244:1::"],
+        "src_port": [40000, 50000, 50001],
+        "protocol": [TCP, UDP, TCP],
     }
 
 

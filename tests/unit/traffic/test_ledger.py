@@ -90,6 +90,19 @@ def test_the_kernels_pick_stands_beside_every_request_of_the_connection() -> Non
     assert joined["outcome"].tolist() == samples["outcome"].tolist()
 
 
+def test_an_ipv6_target_is_spelled_with_brackets() -> None:
+    ends = {"src_ip": "fd00:10:244::5", "dst_ip": "fd00:10:96::3"}
+    seen = {"reply_src_ip": "fd00:10:244:1::2", "reply_dst_ip": ends["src_ip"]}
+    samples = samples_of(
+        sample(1, 40000, backend="web-0", src_ip=ends["src_ip"], target="[fd00:10:96::3]:80"),
+        sample(1, 40001, backend="web-0"),
+    )
+    entries = entries_of(entry(1.001, 40000, "", **ends, **seen), entry(1.002, 40001, WEB_0))
+    joined = join(samples, entries, PODS | {"fd00:10:244:1::2": "web-0"})
+    assert list(joined["picked_backend"]) == ["web-0", "web-0"]
+    assert list(joined["outcome"]) == ["ok", "ok"]
+
+
 def test_a_port_that_comes_round_again_is_told_apart_by_time() -> None:
     samples = samples_of(
         sample(1, 40000, "timeout", connection=1),

@@ -13,7 +13,7 @@ from testbed.dns.wire import (
     decode_query,
     encode_response,
 )
-from testbed.traffic.lookup import Lookup
+from testbed.traffic.lookup import Lookup, preferred
 
 NOERROR, SERVFAIL, NXDOMAIN = 0, 2, 3
 CONF = parse_resolv_conf(
@@ -55,6 +55,32 @@ def test_the_first_name_has_an_address() -> None:
     assert not lookup.receive(a)  # a libc waits for both
     assert lookup.receive(aaaa)
     assert lookup.address == ADDRESS
+
+
+@pytest.mark.parametrize(
+    ("addresses", "dialled"),
+    [
+        (["10.96.0.3", "fd00:10:96::3"], "10.96.0.3"),
+        (["fd00:10:96::3", "10.96.0.3"], "10.96.0.3"),
+        (["10.96.0.3", "2001:db8::3"], "2001:db8::3"),
+        (["fd00:10:96::3"], "fd00:10:96::3"),
+        (["10.244.0.3", "10.244.0.2"], "10.244.0.3"),
+        (["10.244.0.3", "fd00::3", "10.244.0.2", "fd00::2"], "10.244.0.3"),
+    ],
+)
+def test_of_several_addresses_one_is_dialled_as_rfc_6724_says(
+    addresses: list[str], dialled: str
+) -> None:
+    assert preferred(addresses) == dialled
+
+
+def test_a_name_with_an_ipv6_address_alone() -> None:
+    lookup = Lookup("web", CONF, 7)
+    name = asked(lookup)[1]
+    a, aaaa = (decode_query(packet) for packet in lookup.packets)
+    assert not lookup.receive(encode_response(a, NOERROR, ()))
+    assert lookup.receive(encode_response(aaaa, NOERROR, (Record(name, AAAA, 5, "fd00::7"),)))
+    assert lookup.address == "fd00::7"
 
 
 def test_the_search_list_is_walked_to_the_name_itself() -> None:

@@ -30,7 +30,15 @@ def test_urls(url: str, target: Target) -> None:
     assert parse_url(url) == target
 
 
-@pytest.mark.parametrize(("host", "address"), [("10.96.0.3", "10.96.0.3"), ("web", None)])
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("10.96.0.3", "10.96.0.3"),
+        ("web", None),
+        ("[fd00::3]:8080", "fd00::3"),
+        ("[FD00:0::3]", "fd00::3"),
+    ],
+)
 def test_an_address_needs_no_resolution(host: str, address: str | None) -> None:
     assert parse_url(f"http://{host}/").address == address
 
