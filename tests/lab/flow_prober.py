@@ -1,36 +1,49 @@
 """Dials from inside a lab and says who answered, whom they saw, or how it failed.
 
-Runs as a program: JSON on the command line, `{"targets": [{"host", "port", "protocol", "attempts",
-"timeout_s", "until", "source_port"}]}`; prints one list per target, of `[who, source]` or `[error, ""]` per
-attempt. The attempts end early with the first failure of kind `until`.
+Runs as a program until its input ends. A line of input is JSON: a list of {"route_via", "targets": [{"host",
+"port", "protocol", "attempts", "timeout_s", "until", "failures", "source_port", "pause_s"}]}; `route_via`
+(address, or "") is where packets to these hosts are to go first. A line of output is one list per target, of
+`[who, source]` or `[error, ""]` per attempt. Attempts end early with the first failure of kind `until`, with
+so many `failures`, or when a target that pauses has seen two that answer.
 """
 
 from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+KINDS = {
+    "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
+    "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
+    "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
+}
+
+FAILURES = {
+    ConnectionRefusedError: "refused",
+    ConnectionResetError: "closed",
+    TimeoutError: "dropped",
+    PermissionError: "dropped",  # a datagram of the node's own
+}
 
 
 def attempt(target: dict[str, Any]) -> tuple[str, str]:
     """One new connection: (pod that answered, address that it saw), or (kind of failure, "")."""
-    with socket.socket(socket.AF_INET, KINDS[target["protocol"]]) as sock:
+    family = socket.AF_INET6 if ":" in target["host"] else socket.AF_INET
+    with socket.socket(family, *KINDS[target["protocol"]]) as sock:
         sock.settimeout(target["timeout_s"])
         sock.bind(("", target.get("source_port", 0)))
         try:
             sock.connect((target["host"], target["port"]))
             who = ask(sock, b"hostname\n")
-            return who, ask(sock, b"clientip\n").rpartition(":")[0]
-        except ConnectionRefusedError:
-            return "refused", ""
-        except TimeoutError:
-            return "dropped", ""
+            seen = ask(sock, b"clientip\n") if who else ""
         except OSError as error:
-            return f"failed: {error}", ""
+            return FAILURES.get(type(error), f"failed: {error}"), ""
+    return (who, seen.rpartition(":")[0].strip("[]")) if who else ("closed", "")
 
 
 def ask(sock: socket.socket, line: bytes) -> str:
@@ -42,11 +55,38 @@ def ask(sock: socket.socket, line: bytes) -> str:
 def attempts(target: dict[str, Any]) -> list[tuple[str, str]]:
     """All attempts at one target."""
     found: list[tuple[str, str]] = []
-    while len(found) < target["attempts"] and (target["until"], "") not in found:
+    pause_s = target.get("pause_s", 0.0)
+    failures = 0
+    while len(found) < target["attempts"] and failures < target["failures"]:
+        if pause_s and found:
+            if len(set(found)) > 1:
+                break
+            time.sleep(pause_s)
         found.append(attempt(target))
+        failures += not found[-1][1]
+        if found[-1][0] == target["until"]:
+            break
     return found
 
 
-if __name__ == "__main__":
+def route(hosts: set[str], via: str) -> None:
+    """Packets to `hosts` go to `via` first."""
+    lines = [f"route replace {host} via {via}" for host in sorted(hosts)]
+    family = "-6" if ":" in via else "-4"
+    subprocess.run(["ip", family, "-batch", "-"], input="\n".join(lines), text=True, check=True)
+
+
+def main() -> None:
+    """Answer line by line."""
     with ThreadPoolExecutor(16) as pool:
-        print(json.dumps(list(pool.map(attempts, json.loads(sys.argv[1])["targets"]))))
+        for line in sys.stdin:
+            results: list[list[tuple[str, str]]] = []
+            for group in json.loads(line):
+                if group["route_via"]:
+                    route({target["host"] for target in group["targets"]}, group["route_via"])
+                results += pool.map(attempts, group["targets"])
+            print(json.dumps(results), flush=True)
+
+
+if __name__ == "__main__":
+    main()
