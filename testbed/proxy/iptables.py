@@ -7,7 +7,7 @@ goes to the kernel, and in which transactions, is `iptables_restore`'s part.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -21,11 +21,17 @@ from testbed.proxy.iptables_chains import (
     NODE_PORTS,
     PROXY_FIREWALL,
     SERVICES,
-    PortRules,
     Surroundings,
     port_rules,
 )
-from testbed.proxy.iptables_state import NatChains, State, narrowed
+from testbed.proxy.iptables_state import (
+    Entries,
+    NatChains,
+    Ports,
+    State,
+    narrowed,
+    ports_after,
+)
 from testbed.proxy.node_ports import node_port_ips
 from testbed.proxy.ruleset import Chains, Observed, Ruleset, changed_chains
 from testbed.proxy.table import ForwardingTable
@@ -163,22 +169,10 @@ class IptablesBackend:
         )
         node_ports = _node_port_rules(table)
         before = previous.memo if previous else None
-        known: Mapping[int, PortRules] = {}
         if isinstance(before, State) and before.around == around:
-            if before.entries is table.ports and before.node_ports == node_ports:
-                return _ruleset(before)
-            known = before.rules
-        rules = [known.get(id(entry)) or port_rules(entry, around) for entry in table.ports]
-        return _ruleset(
-            State(
-                around=around,
-                entries=table.ports,
-                node_ports=node_ports,
-                rules={id(one.entry): one for one in rules},
-                filter=_filter_table(rules, self.family),
-                nat=_nat_table(rules, node_ports),
-            )
-        )
+            return _ruleset(_following(before, table.ports, node_ports))
+        ports = tuple([port_rules(entry, around) for entry in table.ports])
+        return _ruleset(_state(around, table.ports, ports, node_ports))
 
     def commands(self, have: Ruleset | None, want: Ruleset) -> list[Command]:
         """See `Backend.commands`; `iptables_restore` has the details."""
@@ -209,29 +203,42 @@ def _ruleset(state: State) -> Ruleset:
     return Ruleset({"mangle": _MANGLE_FIXED, "filter": state.filter, "nat": state.nat}, state)
 
 
-def _filter_table(rules: list[PortRules], family: int) -> Chains:
+def _following(before: State, entries: Entries, node_ports: tuple[str, ...]) -> State:
+    """The state of other entries under the same surroundings, with what `before` has of it."""
+    if before.entries is entries and before.node_ports == node_ports:
+        return before
+    ports, same = ports_after(before, entries)
+    if not same or before.node_ports != node_ports:
+        return _state(before.around, entries, ports, node_ports)
+    return replace(before, entries=entries, nat=NatChains(_NAT_FIXED, ports, before.nat.last))
+
+
+def _state(
+    around: Surroundings, entries: Entries, ports: Ports, node_ports: tuple[str, ...]
+) -> State:
+    nat = NatChains(_NAT_FIXED, ports, _shared_nat_chains(ports, node_ports))
+    return State(around, entries, node_ports, _filter_table(ports, around.family), nat)
+
+
+def _filter_table(ports: Ports, family: int) -> Chains:
     return {
         **_FILTER_FIXED,
         "KUBE-FIREWALL": (_NO_MARTIANS,) if family == 4 else (),
-        HEALTH_CHECKS: tuple([line for one in rules for line in one.health_checks]),
-        EXTERNAL_SERVICES: tuple([line for one in rules for line in one.external_rejects]),
-        PROXY_FIREWALL: tuple([line for one in rules for line in one.firewall]),
-        SERVICES: tuple([line for one in rules for line in one.rejects]),
+        HEALTH_CHECKS: tuple([line for one in ports for line in one.health_checks]),
+        EXTERNAL_SERVICES: tuple([line for one in ports for line in one.external_rejects]),
+        PROXY_FIREWALL: tuple([line for one in ports for line in one.firewall]),
+        SERVICES: tuple([line for one in ports for line in one.rejects]),
         **_FILTER_JUMPS,
     }
 
 
-def _nat_table(rules: list[PortRules], node_ports: tuple[str, ...]) -> NatChains:
-    services = [line for one in rules for line in one.services]
-    return NatChains(
-        _NAT_FIXED,
-        rules,
-        {
-            NODE_PORTS: tuple([line for one in rules for line in one.node_ports]),
-            SERVICES: (*services, *node_ports),
-            **_NAT_JUMPS,
-        },
-    )
+def _shared_nat_chains(ports: Ports, node_ports: tuple[str, ...]) -> Chains:
+    services = [line for one in ports for line in one.services]
+    return {
+        NODE_PORTS: tuple([line for one in ports for line in one.node_ports]),
+        SERVICES: (*services, *node_ports),
+        **_NAT_JUMPS,
+    }
 
 
 def _node_port_rules(table: ForwardingTable) -> tuple[str, ...]:

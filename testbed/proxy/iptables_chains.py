@@ -80,6 +80,14 @@ class PortRules:
     firewall: tuple[str, ...]
     health_checks: tuple[str, ...]
 
+    @property
+    def shared_lines(self) -> tuple[tuple[str, ...], ...]:
+        """All lines in chains that are not its own."""
+        return (
+            *(self.services, self.node_ports),
+            *(self.rejects, self.external_rejects, self.firewall, self.health_checks),
+        )
+
 
 def port_rules(entry: ServicePortEntry, around: Surroundings) -> PortRules:
     """All rules of a service port."""

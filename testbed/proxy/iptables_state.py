@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import compress, count
+from operator import is_not
 
-from testbed.proxy.iptables_chains import PortRules, Surroundings
+from testbed.proxy.iptables_chains import PortRules, Surroundings, port_rules
 from testbed.proxy.ruleset import Chains, Ruleset, changed_chains
 from testbed.proxy.table import ServicePortEntry
+
+Entries = tuple[ServicePortEntry, ...]
+Ports = tuple[PortRules, ...]
 
 
 class NatChains(Mapping[str, tuple[str, ...]]):
@@ -56,11 +61,9 @@ class State:
     """What a rule set was put together from: its memo."""
 
     around: Surroundings
-    entries: tuple[ServicePortEntry, ...]
+    entries: Entries
     node_ports: tuple[str, ...]
     """The end of KUBE-SERVICES."""
-    rules: Mapping[int, PortRules]
-    """By the identity of the entry, which the rules keep alive."""
     filter: Chains
     nat: NatChains
 
@@ -72,21 +75,37 @@ class State:
         return changed_chains(have, want)
 
 
+def ports_after(before: State, entries: Entries) -> tuple[tuple[PortRules, ...], bool]:
+    """The rules of each entry, taken over where the entry is the same object; and whether the lines in the
+    chains that all services share are still those of `before`.
+    """
+    old, around = before.nat.ports, before.around
+    if len(entries) != len(old):
+        known = {id(one.entry): one for one in old}
+        return tuple([known.get(id(one)) or port_rules(one, around) for one in entries]), False
+    ports, same = list(old), True
+    for place in compress(count(), map(is_not, entries, before.entries)):
+        ports[place] = port_rules(entries[place], around)
+        same = same and ports[place].shared_lines == old[place].shared_lines
+    return tuple(ports), same
+
+
 def narrowed(have: State, want: State) -> tuple[Ruleset, Ruleset]:
     """Both without the chains of the ports that they share: what differs is among the rest."""
-    if have.around != want.around:
-        gone, new = have.nat.ports, want.nat.ports
-    elif have.entries is want.entries:
-        gone, new = (), ()
-    else:
-        gone = tuple([have.rules[key] for key in have.rules.keys() - want.rules.keys()])
-        new = tuple([want.rules[key] for key in want.rules.keys() - have.rules.keys()])
+    gone, new = _apart(have.nat.ports, want.nat.ports)
     return (
-        Ruleset({"filter": have.filter, "nat": have.nat.only(_in_order(gone))}),
-        Ruleset({"filter": want.filter, "nat": want.nat.only(_in_order(new))}),
+        Ruleset({"filter": have.filter, "nat": have.nat.only(gone)}),
+        Ruleset({"filter": want.filter, "nat": want.nat.only(new)}),
     )
 
 
-def _in_order(ports: tuple[PortRules, ...]) -> list[PortRules]:
-    """Equal input gives equal bytes: the order must not be that of identities."""
-    return sorted(ports, key=lambda one: (one.entry.name, one.entry.protocol))
+def _apart(have: Ports, want: Ports) -> tuple[Iterable[PortRules], Iterable[PortRules]]:
+    """Those of each that are not, at the same place or at all, the same objects in the other."""
+    if len(have) == len(want):
+        differ = list(map(is_not, have, want))
+        return tuple(compress(have, differ)), tuple(compress(want, differ))
+    old, new = {id(one) for one in have}, {id(one) for one in want}
+    return (
+        [one for one in have if id(one) not in new],
+        [one for one in want if id(one) not in old],
+    )
