@@ -176,6 +176,8 @@ class _Listener:
         self.server = server
         self.identity = identity
         self.ready_made: dict[bytes, Reply] = {}
+        self.open = 0
+        """Connections that are being served."""
         self._sock = sock
         server.watch(sock.fileno(), self.accept)
 
@@ -229,6 +231,7 @@ class _Connection:
         self._closing = False
         self._served = False
         listener.server.connections.add(self)
+        listener.open += 1
         listener.server.watch(fd, self.handle)
 
     @property
@@ -259,7 +262,8 @@ class _Connection:
         while buffer and not self._closing:
             answer = listener.ready_made.get(buffer)
             if answer is None:
-                answer = reply(listener.identity, self._client, buffer)
+                load = listener.open - 1  # besides whoever asks
+                answer = reply(listener.identity, self._client, buffer, load)
                 if not answer.consumed:
                     break
                 whole = answer.same_for_all and answer.consumed == len(buffer)
@@ -293,6 +297,7 @@ class _Connection:
     def close(self) -> None:
         server = self._listener.server
         server.connections.discard(self)
+        self._listener.open -= 1
         server.forget(self._fd)
         os.close(self._fd)
 

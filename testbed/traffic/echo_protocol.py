@@ -1,8 +1,8 @@
 """What the built-in backend answers, as a function of the bytes that came.
 
 The paths and the datagram commands are those of Kubernetes' own network test image (`agnhost
-netexec`); `/`, which says everything at once, and plain TCP lines (the datagram commands, a line
-each) are ours. HTTP/1.1 as RFC 9112 has it, without chunked requests.
+netexec`); `/`, which says everything at once, `/load` (a number) and plain TCP lines (the datagram
+commands, a line each) are ours. HTTP/1.1 as RFC 9112 has it, without chunked requests.
 """
 
 from __future__ import annotations
@@ -60,10 +60,13 @@ class Reply:
 NEED_MORE = Reply()
 
 
-def reply(identity: Identity, client: Address, data: bytes) -> Reply:
-    """Answer the first request in `data`, HTTP or a plain line, told apart by how it begins."""
+def reply(identity: Identity, client: Address, data: bytes, load: int = 0) -> Reply:
+    """Answer the first request in `data`, HTTP or a plain line, told apart by how it begins.
+
+    `load`: what the pod says to whoever asks it for `/load`.
+    """
     if data.startswith(_METHODS):
-        return _http(identity, client, data)
+        return _http(identity, client, data, load)
     if any(method.startswith(data) for method in _METHODS):
         return NEED_MORE
     end = data.find(b"\n")
@@ -86,7 +89,7 @@ def command(identity: Identity, client: Address, line: bytes) -> bytes:
     return b"error: unknown command; say hostname, clientip or echo MSG"
 
 
-def _http(identity: Identity, client: Address, data: bytes) -> Reply:
+def _http(identity: Identity, client: Address, data: bytes, load: int) -> Reply:
     end = data.find(b"\r\n\r\n")
     if end < 0:
         return _refuse(data, 431) if len(data) > MAX_HEAD else NEED_MORE
@@ -105,7 +108,7 @@ def _http(identity: Identity, client: Address, data: bytes) -> Reply:
     if len(data) < consumed:
         return NEED_MORE
     close = _closes(version, fields.get("connection", ""))
-    status, body = _page(identity, client, target)
+    status, body = _page(identity, client, target, load)
     path = target.partition("?")[0]
     output = _message(status, body, close, head_only=method == "HEAD")
     return Reply(consumed, output, close, same_for_all=path in _SAME_FOR_ALL)
@@ -128,7 +131,7 @@ def _closes(version: str, connection: str) -> bool:
     return "close" in options or (version == "HTTP/1.0" and "keep-alive" not in options)
 
 
-def _page(identity: Identity, client: Address, target: str) -> tuple[int, str]:
+def _page(identity: Identity, client: Address, target: str, load: int) -> tuple[int, str]:
     """Status and body."""
     parts = urlsplit(target)
     match parts.path:
@@ -138,8 +141,8 @@ def _page(identity: Identity, client: Address, target: str) -> tuple[int, str]:
             return 200, host_port(client[0], client[1])
         case "/echo":
             return 200, parse_qs(parts.query, keep_blank_values=True).get("msg", [""])[0]
-        case "/healthz" | "/readyz":
-            return 200, "ok"
+        case "/healthz" | "/readyz" | "/load":
+            return 200, str(load) if parts.path == "/load" else "ok"
         case "/":
             answer = {
                 "pod": identity.pod,

@@ -10,11 +10,13 @@ from testbed.clock import now_s
 from testbed.proxy.userspace_process.loop import READ, WRITE, Loop
 from testbed.proxy.userspace_process.serving import address_of, family_of
 
+PATIENCE_S = 1.0
+"""An endpoint that has not answered for so long is asked on a new connection, and its figure forgotten."""
 _MAX_ANSWER = 64 * 1024
 
 
 class LoadPolls:
-    """Keeps `loads` (endpoint -> number) as fresh as the period allows; who does not answer has none."""
+    """Keeps `loads` (endpoint -> number) as fresh as the period and the endpoints' answers allow."""
 
     def __init__(self, loop: Loop, loads: dict[str, float], path: str, period_s: float) -> None:
         self.loop = loop
@@ -43,7 +45,8 @@ class _Poll:
         self._request = request.encode()
         self._sock: socket.socket | None = None
         self._received = b""
-        self._asked = False
+        self._asked_s: float | None = None
+        """When the question that waits for its answer went out."""
         self._timer = -1
         self._ask()
 
@@ -54,9 +57,11 @@ class _Poll:
 
     def _ask(self) -> None:
         self._timer = self._polls.loop.at(now_s() + self._polls.period_s, self._ask)
-        if self._asked:  # the last question has not been answered: an old figure is worse than none
+        if self._asked_s is not None:
+            if now_s() - self._asked_s < PATIENCE_S:
+                return
             self._silent()
-        self._received, self._asked = b"", True
+        self._received, self._asked_s = b"", now_s()
         if self._sock is None:
             self._dial()
         else:
@@ -99,14 +104,14 @@ class _Poll:
             self._silent()
         elif isinstance(load, float):
             self._polls.loads[self._endpoint] = load
-            self._received, self._asked = b"", False
+            self._received, self._asked_s = b"", None
 
     def _silent(self) -> None:
         self._polls.loads.pop(self._endpoint, None)
         self._hang_up()
 
     def _hang_up(self) -> None:
-        self._asked = False
+        self._asked_s = None
         if self._sock is not None:
             self._polls.loop.forget(self._sock.fileno())
             self._sock.close()

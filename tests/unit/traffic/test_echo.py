@@ -122,7 +122,9 @@ def test_a_descriptor_in_the_message_is_the_pods_namespace(server: Process, port
         free.bind(("127.0.0.1", 0))
         other: int = free.getsockname()[1]
     here = os.open("/proc/self/ns/net", os.O_RDONLY)
-    line = b'{"pods": [{"pod": "web-9", "port": %d, "listen": ["127.0.0.1"], "netns": 0}]}\n' % other
+    line = (
+        b'{"pods": [{"pod": "web-9", "port": %d, "listen": ["127.0.0.1"], "netns": 0}]}\n' % other
+    )
     socket.send_fds(server.channel, [line], [here])
     os.close(here)
     if os.geteuid() != 0:
@@ -159,3 +161,11 @@ def test_what_was_accepted_outlives_a_crash(server: Process, port: int, tmp_path
         assert server.ended() == -signal.SIGKILL
         assert sock.recv(1) == b""
     assert len(read_accept_log(tmp_path / "log").rows) == 1
+
+
+def test_tells_how_many_others_it_serves(server: Process, port: int) -> None:
+    with connect(port) as busy, connect(port) as asker:
+        busy.sendall(GET)
+        answers(busy, 1)
+        asker.sendall(b"GET /load HTTP/1.1\r\nConnection: close\r\n\r\n")
+        assert asker.makefile("rb").read().endswith(b"\r\n\r\n1")
