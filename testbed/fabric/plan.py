@@ -35,6 +35,7 @@ IPV6 = tuple(
     (f"ipv6/conf/{which}/{name}", value)
     for which in ("all", "default")
     for name, value in (
+        ("disable_ipv6", "0"),
         # A tentative address answers nobody: duplicate detection would cost every pod 1 to 2 s, and
         # all addresses are given by plan.
         ("accept_dad", "0"),

@@ -28,6 +28,7 @@ class Feature(StrEnum):
     NETWORK_NAMESPACES = "network-namespaces"
     VETH = "veth"
     BRIDGE = "bridge"
+    IPV6 = "ipv6"
     IPTABLES_NFT = "iptables-nft"
     IPTABLES_LEGACY = "iptables-legacy"
     IP6TABLES_NFT = "ip6tables-nft"
@@ -111,6 +112,13 @@ TRIALS: Mapping[Feature, Trial] = {
     Feature.NETWORK_NAMESPACES: Trial("every lab", "ip link set lo up", "ip", "iproute2"),
     Feature.VETH: _link("veth peer name t1", "every lab: pods and nodes hang on it"),
     Feature.BRIDGE: _link("bridge", "every lab: the switch between nodes"),
+    Feature.IPV6: Trial(
+        "labs with IPv6 addresses",
+        "echo 0 > /proc/sys/net/ipv6/conf/lo/disable_ipv6 && ip link set lo up"
+        " && ip -6 address add fd00::1/128 dev lo",
+        "ip",
+        "iproute2",
+    ),
     Feature.IPTABLES_NFT: _iptables("nft"),
     Feature.IPTABLES_LEGACY: _iptables("legacy"),
     Feature.IP6TABLES_NFT: _iptables("nft", 6),

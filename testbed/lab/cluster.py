@@ -29,6 +29,7 @@ from testbed.lab.differences import ObjectKey, allocated, key_of, writes
 from testbed.lab.node import LabNode, NodeParts
 from testbed.lab.node_proxy import NodeProxy
 from testbed.lab.node_watch import NodeWatch
+from testbed.lab.planner import Planner
 from testbed.lab.programs import Programs
 from testbed.lab.settled import missing
 from testbed.model.addressing import dns_ips, plan_addresses
@@ -81,7 +82,8 @@ class Cluster:
             if topology.proxy.mode != EXTERNAL
         }
         needs = set().union(*(back_end.needs for back_end in self._backends.values()))
-        features.require(*map(Feature, sorted(needs)), Feature.CONNTRACK)
+        also = [Feature.IPV6] if 6 in topology.network.families else []
+        features.require(*map(Feature, sorted(needs)), *also, Feature.CONNTRACK)
         self.companions = Companions(companion(topology), programs.processes)
         self._parts = self._node_parts(topology)
         self._applied: _Applied | None = None
@@ -255,6 +257,9 @@ class Cluster:
         locks = self._folder / "locks"
         locks.mkdir(exist_ok=True)
 
+        configs = {family: _proxy_config(topology, family) for family in self._backends}
+        planners = {family: Planner(self._backends[family], configs[family]) for family in configs}
+
         def proxy(node: str, family: int, shell: Shell) -> ProxyLoop:
             netns = path_of(self._underlay.namespace(node))
 
@@ -267,8 +272,9 @@ class Cluster:
                 self._backends[family],
                 self.companions.access(node, netns, shell, again),
                 self._record,
-                config=_proxy_config(topology, family),
+                config=configs[family],
                 periods=Periods(topology.proxy.min_sync_period_s, topology.proxy.sync_period_s),
+                plan=planners[family].plan,
             )
             return loop
 

@@ -102,6 +102,8 @@ def needed(topologies: Iterable[Topology], variant: Variant) -> frozenset[Featur
     """What a kernel must have; `variant` is what `proxy.iptables.variant: auto` means there."""
     found = {Feature.CONNTRACK}
     for topology in topologies:
+        if 6 in topology.network.families:
+            found.add(Feature.IPV6)
         plain = _with_variant(topology, variant)
         if plain.proxy.mode in BACKENDS:
             for family in plain.network.families:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.ip import families_of
 from testbed.lab import names
 from testbed.lab.cluster import Cluster
 from testbed.lab.node import LabNode
@@ -80,6 +81,9 @@ class Places:
 
 
 def _hosts(name: str, addresses: Iterable[str]) -> str:
-    """Text of a hosts file, as the kubelet writes it."""
-    own = "".join(f"{address} {name}\n" for address in addresses)
-    return f"127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n{own}"
+    """Text of a hosts file, as the kubelet writes it; without IPv6 there is no ::1 either."""
+    own = tuple(addresses)
+    loopback = ["127.0.0.1 localhost"]
+    if 6 in families_of(own):
+        loopback.append("::1 localhost ip6-localhost ip6-loopback")
+    return "".join(f"{line}\n" for line in (*loopback, *(f"{address} {name}" for address in own)))
