@@ -23,7 +23,6 @@ from testbed.kernel.nft_attributes import (
     verdict,
 )
 from testbed.kernel.nft_expressions import (
-    ANONYMOUS,
     FAMILY_CODES,
     AnonymousMap,
     choice_elements,
@@ -121,14 +120,14 @@ def _encoded(line: str, map_id: int) -> list[Message]:
         return [message(_NEWSET, _CREATE, text(2, name), _affinity(found["family"], rest, map_id))]
     if what != "add rule":
         raise NotEncoded(line)
-    rule = encode_rule(rest, found["family"], map_id)
+    rule = encode_rule(rest, name, found["family"], map_id)
     last = message(_NEWRULE, _CREATE | _APPEND, text(2, name), rule.attributes)
     if rule.map is None:
         return [last]
     declared = _declared(rule.map, found["family"], map_id)
-    own_map = (text(2, ANONYMOUS), number(4, map_id))
     filled = [
-        message(_NEWELEMENT, _CREATE, *own_map, part) for part in _lists(choice_elements(rule.map))
+        message(_NEWELEMENT, _CREATE, number(4, map_id), part)
+        for part in _lists(choice_elements(rule.map))
     ]
     return [message(_NEWSET, _CREATE, declared), *filled, last]
 
@@ -201,7 +200,7 @@ def _declared(the_map: AnonymousMap, family: str, map_id: int) -> bytes:
     target_type = codes.address_type << _TYPE_BITS | _PORT_TYPE
     return b"".join(
         [
-            text(2, ANONYMOUS),
+            text(2, the_map.name),
             number(3, _MAP_FLAGS),
             number(4, _INTEGER_TYPE),
             number(5, _INTEGER_BYTES),
