@@ -21,7 +21,14 @@ from testbed.proxy.draining import Draining
 from testbed.proxy.in_force import InForce
 from testbed.proxy.metrics import Metrics, rules_written
 from testbed.proxy.pace import Pace, Periods
-from testbed.proxy.programme import Programme, Sync, Taken, next_programme, starting_point
+from testbed.proxy.programme import (
+    Plan,
+    Programme,
+    Sync,
+    Taken,
+    next_programme,
+    starting_point,
+)
 from testbed.proxy.ruleset import Backend, Ruleset, changed_chains
 from testbed.proxy.status import ProxierStatus
 from testbed.proxy.table import ForwardingTable, ProxyConfig
@@ -46,7 +53,9 @@ class ProxyLoop:
         config: ProxyConfig,
         periods: Periods,
         clock: Clock | None = None,
+        plan: Plan | None = None,
     ) -> None:
+        """`plan` is `next_programme` for this back end and configuration, where nodes share their work."""
         self.node = node
         self.metrics = Metrics()
         self.on_programmed: Callable[[ForwardingTable], None] = lambda table: None
@@ -56,6 +65,9 @@ class ProxyLoop:
         self._access = access
         self._record = record
         self._config = config
+        self._next_programme: Plan = plan or (
+            lambda snapshot, node, before: next_programme(snapshot, config, node, backend, before)
+        )
         self._clock = clock or MonotonicClock()
         self._draining = Draining(backend, access)
         self._pace = Pace(periods)
@@ -310,9 +322,7 @@ class ProxyLoop:
 
     async def _plan(self, snapshot: Snapshot) -> Sync:
         before = self._programmed
-        following = await self._compute(
-            lambda: next_programme(snapshot, self._config, self.node, self._backend, before)
-        )
+        following = await self._compute(lambda: self._next_programme(snapshot, self.node, before))
         want = following.rules
         have = before.rules if before and self._trusted else None
         if have is None or self._backend.rewrites(have, want):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from testbed.command import Command
@@ -16,6 +17,10 @@ class Programme:
 
     table: ForwardingTable
     rules: Ruleset
+
+
+Plan = Callable[[Snapshot, str, Programme | None], Programme]
+"""(state, node, the node's programme before) -> its next one; see `next_programme`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +49,20 @@ class Taken:
 
 
 def next_programme(
-    snapshot: Snapshot, config: ProxyConfig, node: str, backend: Backend, before: Programme | None
+    snapshot: Snapshot,
+    config: ProxyConfig,
+    node: str,
+    backend: Backend,
+    before: Programme | None,
+    *,
+    other: Programme | None = None,
 ) -> Programme:
-    """The programme for a snapshot; `before` only saves work."""
-    table = forwarding_table(snapshot, config, node, before.table if before else None)
-    return Programme(table, backend.plan(table, before.rules if before else None))
+    """The programme for a snapshot; the node's one before, and any other node's, only save work."""
+    table = forwarding_table(
+        snapshot, config, node, before.table if before else None, other.table if other else None
+    )
+    known = before or other
+    return Programme(table, backend.plan(table, known.rules if known else None))
 
 
 def starting_point(seen: Observed, want: Ruleset, backend: Backend) -> Ruleset | None:

@@ -1,0 +1,33 @@
+"""Planning for all nodes of a lab and one IP family: what is equal on several nodes is decided once."""
+
+from __future__ import annotations
+
+import threading
+
+from testbed.proxy.programme import Programme, next_programme
+from testbed.proxy.ruleset import Backend
+from testbed.proxy.table import ProxyConfig
+from testbed.store import Snapshot
+
+
+class Planner:
+    """Hands each node the newest programme of any node, to take over what it needs not decide anew.
+
+    Loops plan in threads of their own. They do so one after the other here: the first of fifty nodes that
+    want the same state does the work, the others wait for it.
+    """
+
+    def __init__(self, backend: Backend, config: ProxyConfig) -> None:
+        self._backend = backend
+        self._config = config
+        self._newest: Programme | None = None
+        self._lock = threading.Lock()
+
+    def plan(self, snapshot: Snapshot, node: str, before: Programme | None) -> Programme:
+        """See `next_programme`."""
+        with self._lock:
+            planned = next_programme(
+                snapshot, self._config, node, self._backend, before, other=self._newest
+            )
+            self._newest = planned
+        return planned
