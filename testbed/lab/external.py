@@ -39,6 +39,8 @@ _FIRST_RESTART_S, _LONGEST_RESTART_S = 0.5, 10.0
 """Between the end of a command and its next start, doubling while it ends soon."""
 _READY_S = 0.1
 """From one look at readiness to the next."""
+_MOMENT_S = 0.3
+"""Who runs for so long was found, and took its arguments."""
 _GRACE_S = 2.0
 _LAST_LINES = 8
 """Of its log, told when it ends."""
@@ -147,15 +149,14 @@ class ExternalProxy:
         await self._api.stop()
 
     async def synced(self, _resource_version: int) -> None:
-        """Returns when it is in place: its readiness check succeeds; without one, when it runs.
+        """Returns when it is in place: its readiness check succeeds; without one, when it has run for a
+        moment.
 
         Raises TestbedError where it has ended for good.
         """
         await self._runs()
-        if self._settings.ready is None:
-            return
         while True:
-            problem = await self._unready()
+            problem = await self._unready() if self._settings.ready else await self._short_lived()
             if not problem:
                 self._error = ""
                 return
@@ -256,6 +257,15 @@ class ExternalProxy:
         if self._task is not None and self._task.done():
             failure = None if self._task.cancelled() else self._task.exception()
             raise failure or TestbedError(f"node {self._node.name}: {self._error}")
+
+    async def _short_lived(self) -> str:
+        """Why it does not run any more after a moment; "" where it does."""
+        process = self._process
+        if process is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.ended.wait(), _MOMENT_S)
+                return self._why(process)
+        return "" if process is not None else "it is being started again"
 
     async def _unready(self) -> str:
         """Why the readiness check fails; "" when it does not."""
