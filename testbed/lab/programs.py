@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from testbed.clock import now_ns
-from testbed.model.objects import SERVER_ANNOTATION, Container, Pod
+from testbed.errors import UsageError
+from testbed.model.objects import SERVER_ANNOTATION, SERVICE_TIME_OPTION, Container, Pod
 from testbed.model.shorthand import DNS_IMAGE
 from testbed.runtime.interface import ContainerState
 from testbed.runtime.netns import Place, Started
 from testbed.runtime.processes import LabProcess, Processes
+from testbed.units import duration_s
 
 _DEFAULT_PORT = 8080
 
@@ -196,9 +198,22 @@ def _listeners(place: Place) -> list[dict[str, Any]]:
             "listen": _everywhere(place),
             "port": port,
             "netns": place.netns,
+            "service_s": _service_s(place.container),
         }
         for port in ports
     ]
+
+
+def _service_s(container: Container) -> float:
+    """How long the echo server is told to work on a request. Raises UsageError for what is no time."""
+    args = container.args
+    if SERVICE_TIME_OPTION not in args:
+        return 0.0
+    at = args.index(SERVICE_TIME_OPTION) + 1
+    try:
+        return duration_s(args[at] if at < len(args) else "")
+    except ValueError as error:
+        raise UsageError(f"{container.name}: {SERVICE_TIME_OPTION}: {error}") from error
 
 
 def _everywhere(place: Place) -> list[str]:

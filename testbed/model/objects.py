@@ -19,6 +19,8 @@ SERVICE_PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 HEADLESS_LABEL = "service.kubernetes.io/headless"
 ORDINAL_NAMES_ANNOTATION = "testbed/pod-names"
 """On a Deployment: `ordinal` names its pods `web-0`, `web-1`, … (the topology's shorthand)."""
+SERVICE_TIME_OPTION = "--service-time"
+"""In a container's args, of the built-in server: how long it works on a request, as in 20ms."""
 SERVER_ANNOTATION = "testbed/server"
 """On a pod: `process` (one server process, the default) or `shared` (one for many pods)."""
 

@@ -14,6 +14,7 @@ from testbed.model.objects import (
     HOSTNAME_LABEL,
     ORDINAL_NAMES_ANNOTATION,
     SERVER_ANNOTATION,
+    SERVICE_TIME_OPTION,
     ZONE_LABEL,
     Container,
     ContainerPort,
@@ -129,11 +130,17 @@ def _deployment_meta(name: str, namespace: str, labels: Labels) -> ObjectMeta:
     )
 
 
+def service_time_args(service_time_s: float) -> tuple[str, ...]:
+    """What tells the built-in server how long it works on a request."""
+    return (SERVICE_TIME_OPTION, f"{service_time_s:g}s") if service_time_s else ()
+
+
 def _pod_spec(name: str, workload: Workload, probe_period_s: float) -> PodSpec:
     container = Container(
         name=name,
         image=workload.image,
         ports=(ContainerPort(workload.port, PORT_NAME, workload.protocol),),
+        args=service_time_args(workload.service_time_s),
         readiness_probe=workload_probe(workload, "readinessProbe", probe_period_s),
         liveness_probe=workload_probe(workload, "livenessProbe", probe_period_s),
     )

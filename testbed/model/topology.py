@@ -189,6 +189,11 @@ class Workload(Strict):
         alias="terminationGracePeriodSeconds",
         description="from SIGTERM to SIGKILL",
     )
+    service_time_s: Duration = Field(
+        0.0,
+        alias="serviceTime",
+        description="how long a pod works on a request (TCP, HTTP), one after the other",
+    )
     server: Literal["process", "shared"] = Field(
         "process", description="a server process for each pod, or one for all (scale labs)"
     )

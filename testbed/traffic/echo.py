@@ -13,6 +13,8 @@ import select
 import socket
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from functools import partial
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +32,15 @@ _BURST = 64
 """Connections accepted before others get their turn."""
 _READ = 16 * 1024
 _MAX_READY_MADE = 1024
+_PROBES = (b"GET /healthz", b"GET /readyz")
+"""A busy pod answers these at once: how long its requests take is not whether it is well."""
 
 
 def main(config: dict[str, Any], channel: socket.socket) -> None:
     """Serve until SIGTERM or until `channel` closes.
 
-    `config`: `pods`, a list of {pod, uid, namespace, node, ip, port} with `netns`: null where the
+    `config`: `pods`, a list of {pod, uid, namespace, node, ip, port, service_s} (`service_s`: how long
+    it works on a request that comes by TCP, one after the other) with `netns`: null where the
     process is in the pod already, else an open file descriptor of the namespace (closed here), or
     its path, and `listen`: the addresses to listen on (["0.0.0.0"]); `log`: path of the accept log
     (all pods of the server in one), or null.
@@ -65,7 +70,10 @@ class _Server:
         self.handlers: dict[int, Callable[[int], None]] = {}
         self.pods: dict[str, list[_Listener | _Datagrams]] = {}
         self.connections: set[_Connection] = set()
+        self.due: list[tuple[int, int, Callable[[], None]]] = []
+        """(when, a number that tells equal times apart, what then): a heap."""
         self.drain_until_ns: int | None = None
+        self._numbered = 0
 
     def watch(self, fd: int, handler: Callable[[int], None], events: int = select.EPOLLIN) -> None:
         self.handlers[fd] = handler
@@ -95,7 +103,8 @@ class _Server:
             tcp.bind((address, pod["port"]))
             tcp.listen(BACKLOG)
             udp.bind((address, pod["port"]))
-            mine += (_Listener(self, identity, tcp), _Datagrams(self, identity, udp))
+            service_ns = round(pod.get("service_s", 0.0) * 1e9)
+            mine += (_Listener(self, identity, tcp, service_ns), _Datagrams(self, identity, udp))
 
     def remove(self, pod: str) -> None:
         """Stop listening for a pod; connections that are open go on. Unknown: no error."""
@@ -111,10 +120,20 @@ class _Server:
                 if not self.connections or timeout_s == 0.0:
                     return
             handlers = self.handlers
+            if self.due:
+                due_s = max(0.0, (self.due[0][0] - now_ns()) / 1e9)
+                timeout_s = due_s if timeout_s < 0 else min(timeout_s, due_s)
             for fd, events in self.epoll.poll(timeout_s):
                 handler = handlers.get(fd)
                 if handler is not None:  # else: closed by an earlier event of this round
                     handler(events)
+            while self.due and self.due[0][0] <= now_ns():
+                heappop(self.due)[2]()
+
+    def at(self, t_ns: int, action: Callable[[], None]) -> None:
+        """Do something then."""
+        self._numbered += 1
+        heappush(self.due, (t_ns, self._numbered, action))
 
     def drain(self) -> None:
         """Take no new connections, end idle ones, answer the rest."""
@@ -172,12 +191,17 @@ class _Control:
 class _Listener:
     """A pod's TCP port."""
 
-    def __init__(self, server: _Server, identity: Identity, sock: socket.SocketType) -> None:
+    def __init__(
+        self, server: _Server, identity: Identity, sock: socket.SocketType, service_ns: int
+    ) -> None:
         self.server = server
         self.identity = identity
         self.ready_made: dict[bytes, Reply] = {}
         self.open = 0
         """Connections that are being served."""
+        self.service_ns = service_ns
+        """How long a request takes; 0: no time at all."""
+        self._busy_until_ns = 0
         self._sock = sock
         server.watch(sock.fileno(), self.accept)
 
@@ -210,6 +234,11 @@ class _Listener:
             else:
                 _Connection(self, fd, client).received(data)
 
+    def work(self) -> int:
+        """When the request that came now is done: one at a time, in the order in which they came."""
+        self._busy_until_ns = max(now_ns(), self._busy_until_ns) + self.service_ns
+        return self._busy_until_ns
+
     def close(self) -> None:
         # Whoever is in the backlog had their handshake: closing now would reset them.
         self.accept(0, BACKLOG)
@@ -220,7 +249,9 @@ class _Listener:
 class _Connection:
     """An accepted connection that was not answered in one go."""
 
-    __slots__ = ("_buffer", "_client", "_closing", "_fd", "_listener", "_output", "_served")
+    __slots__ = (
+        "_buffer", "_client", "_closed", "_closing", "_fd", "_listener", "_output", "_served", "_working",
+    )  # fmt: skip
 
     def __init__(self, listener: _Listener, fd: int, client: Address) -> None:
         self._listener = listener
@@ -228,8 +259,10 @@ class _Connection:
         self._client = client
         self._buffer = b""
         self._output = b""
+        self._closed = False
         self._closing = False
         self._served = False
+        self._working = False
         listener.server.connections.add(self)
         listener.open += 1
         listener.server.watch(fd, self.handle)
@@ -237,7 +270,7 @@ class _Connection:
     @property
     def idle(self) -> bool:
         """Answered before, and nothing begun since."""
-        return self._served and not self._buffer and not self._output
+        return self._served and not (self._buffer or self._output or self._working)
 
     def handle(self, events: int) -> None:
         if events & select.EPOLLOUT:
@@ -258,6 +291,9 @@ class _Connection:
         """Answer every whole request that the buffer holds, in order (pipelining)."""
         listener = self._listener
         buffer = self._buffer + data if self._buffer else data
+        if listener.service_ns and not buffer.startswith(_PROBES):
+            self._work(buffer)
+            return
         output = b""
         while buffer and not self._closing:
             answer = listener.ready_made.get(buffer)
@@ -277,6 +313,27 @@ class _Connection:
         self._buffer = buffer
         self._write(output)
 
+    def _work(self, buffer: bytes) -> None:
+        """Answer the first request of the buffer when its time has been spent, and read no more before."""
+        listener = self._listener
+        answer = reply(listener.identity, self._client, buffer, listener.open - 1)
+        self._buffer = buffer[answer.consumed :]
+        if answer.consumed:
+            self._served = self._working = True
+            listener.server.epoll.modify(self._fd, 0)
+            listener.server.at(listener.work(), partial(self._finish, answer))
+
+    def _finish(self, answer: Reply) -> None:
+        if self._closed:  # the client gave up
+            return
+        self._working = False
+        server = self._listener.server
+        self._closing = answer.close or (server.drain_until_ns is not None and not self._buffer)
+        server.epoll.modify(self._fd, select.EPOLLIN)
+        self._write(answer.output)
+        if self._buffer and not self._closed:
+            self._work(self._buffer)
+
     def _write(self, output: bytes) -> None:
         pending = self._output + output
         try:
@@ -295,6 +352,7 @@ class _Connection:
             self.close()
 
     def close(self) -> None:
+        self._closed = True
         server = self._listener.server
         server.connections.discard(self)
         self._listener.open -= 1

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import struct
 from pathlib import Path
 
 import pytest
 
+from testbed.clock import now_ns
 from testbed.traffic import echo
 from testbed.traffic.accept_log import read_accept_log
 from tests.unit.traffic.conftest import Process, Spawn
@@ -169,3 +171,52 @@ def test_tells_how_many_others_it_serves(server: Process, port: int) -> None:
         answers(busy, 1)
         asker.sendall(b"GET /load HTTP/1.1\r\nConnection: close\r\n\r\n")
         assert asker.makefile("rb").read().endswith(b"\r\n\r\n1")
+
+
+# A pod that takes its time
+
+SERVICE_S = 0.02
+
+
+@pytest.fixture
+def busy(spawn: Spawn, port: int) -> Process:
+    process = spawn(echo.main, {"pods": [pod(port, service_s=SERVICE_S)], "log": None})
+    assert process.hears() == {"ready": True}
+    return process
+
+
+def test_requests_are_worked_on_one_after_the_other(busy: Process, port: int) -> None:
+    """Three connections at once, and two requests on the last: five times as long as one."""
+    began_ns = now_ns()
+    with connect(port) as first, connect(port) as second, connect(port) as third:
+        for sock, requests in ((first, GET), (second, GET), (third, GET * 3)):
+            sock.sendall(requests)
+        for sock, count in ((first, 1), (second, 1), (third, 3)):
+            answers(sock, count)
+    assert now_ns() - began_ns >= 5 * SERVICE_S * 1e9
+
+
+def test_a_busy_pod_still_says_that_it_is_well(busy: Process, port: int) -> None:
+    with connect(port) as asking, connect(port) as probing:
+        asking.sendall(GET * 50)
+        probing.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+        assert probing.recv(4096).startswith(b"HTTP/1.1 200")
+        assert answers(asking, 1).count(b"web-0") < 50
+
+
+def test_a_client_that_gives_up_is_forgotten(busy: Process, port: int) -> None:
+    with connect(port) as impatient:
+        impatient.sendall(GET)
+        impatient.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with connect(port) as patient:
+        patient.sendall(LAST)
+        answers(patient, 1)
+        assert patient.recv(1) == b""
+
+
+def test_a_graceful_end_waits_for_what_is_worked_on(busy: Process, port: int) -> None:
+    with connect(port) as sock:
+        sock.sendall(GET)
+        os.kill(busy.pid, signal.SIGTERM)
+        answers(sock, 1)
+        assert sock.recv(1) == b""
