@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from testbed.analysis.outcomes import failed
 from testbed.analysis.picks import kernel_order_ns
 from testbed.analysis.run import Run
+from testbed.ip import FAMILY_NAMES, family_of
 
 Times = NDArray[np.float64]
 PhaseName = Literal["detect", "withdraw", "program", "effective", "recover", "outage"]
@@ -154,8 +155,13 @@ def _instant(trial: Trial, name: PhaseName, event: pd.Series[Any] | None) -> Pha
 
 
 def _program(trial: Trial, withdraw: pd.Series[Any] | None) -> Iterator[Phase]:
-    """Per node, its first successful sync of a state that lacks the endpoint."""
+    """Per node, its first successful sync of a state that lacks the endpoint, in the endpoint's IP family:
+    each family has a proxy of its own.
+    """
     syncs = trial.events[(trial.events["source"] == "proxy") & (trial.events["kind"] == "sync")]
+    if withdraw is not None:
+        family = FAMILY_NAMES[family_of(withdraw["detail"]["pod_ip"])]
+        syncs = syncs[[detail.get("ip_family", family) == family for detail in syncs["detail"]]]
     censored_at = trial.after_t0_ms(trial.end_ns)
     for node, rows in syncs.groupby("node", sort=True):
         done = None

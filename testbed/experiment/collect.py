@@ -13,6 +13,7 @@ from testbed.experiment.design import Trial
 from testbed.experiment.record import TrialRecord
 from testbed.experiment.subjects import node_of, pods_of
 from testbed.experiment.trial_lab import FinishedLoad, Recording
+from testbed.ip import FAMILY_NAMES
 from testbed.proxy.userspace_picks import Pick, picks
 from testbed.traffic.accept_log import read_accept_log
 from testbed.traffic.conntrack import read_entries
@@ -56,18 +57,23 @@ def samples_of(loads: Sequence[FinishedLoad], view: Mapping[str, Any]) -> pd.Dat
 
 
 def with_rules_version(samples: pd.DataFrame, events: Sequence[Event]) -> pd.DataFrame:
-    """Adds `node_rules_rv`: the state that the client's node had programmed by then."""
+    """Adds `node_rules_rv`: the state that the client's node had programmed by then, in the IP family of the
+    address that was dialled (none was dialled: in the primary family).
+    """
+    keys = ["client_node", "ip_family"]
     syncs = pd.DataFrame(
         [
-            (event.t_ns, event.node, event.resource_version)
+            (event.t_ns, event.node, event.detail["ip_family"], event.resource_version)
             for event in events
             if (event.source, event.kind) == ("proxy", "sync") and not event.detail.get("error")
         ],
-        columns=pd.Index(("synced_ns", "client_node", "node_rules_rv")),
-    ).astype({"synced_ns": "int64", "client_node": "string", "node_rules_rv": "Int64"})
+        columns=pd.Index(("synced_ns", *keys, "node_rules_rv")),
+    ).astype({"synced_ns": "int64", "node_rules_rv": "Int64"} | dict.fromkeys(keys, "string"))
+    primary = next(iter(syncs["ip_family"]), FAMILY_NAMES[4])
     keyed = samples.drop(columns="node_rules_rv", errors="ignore").assign(
         began_ns=samples["start_ns"].astype("int64"),
         client_node=samples["client_node"].astype("string"),
+        ip_family=_dialled_families(samples["target"], primary),
         row=range(len(samples)),
     )
     joined = pd.merge_asof(
@@ -75,9 +81,17 @@ def with_rules_version(samples: pd.DataFrame, events: Sequence[Event]) -> pd.Dat
         syncs.sort_values("synced_ns"),
         left_on="began_ns",
         right_on="synced_ns",
-        by="client_node",
+        by=keys,
     )
-    return joined.sort_values("row").drop(columns=["row", "began_ns", "synced_ns"])
+    return joined.sort_values("row").drop(columns=["row", "began_ns", "synced_ns", "ip_family"])
+
+
+def _dialled_families(targets: pd.Series[str], primary: str) -> pd.Series[str]:
+    """By `10.96.0.3:80` or `[fd00::3]:80`."""
+    ipv6 = targets.astype("string").str.startswith("[")
+    return (
+        ipv6.map({True: FAMILY_NAMES[6], False: FAMILY_NAMES[4]}).fillna(primary).astype("string")
+    )
 
 
 def pod_names(view: Mapping[str, Any], events: Sequence[Event]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from testbed.errors import OutOfTimeOrRoom
 from testbed.events import Event
 from testbed.experiment.subjects import Subject, subject_of
+from testbed.ip import FAMILY_NAMES, family_of
 from testbed.traffic.spec import LoadSpec
 
 READY_S = 60.0
@@ -145,7 +146,8 @@ class TrialLab:
         ]
         version = max(event.resource_version for event in joined)
         for node in nodes:
-            self.wait_event(partial(has_programmed, node=node, version=version), READY_S)
+            programmed = partial(has_programmed, node=node, version=version, ip=subject.cluster_ip)
+            self.wait_event(programmed, READY_S)
         return subject
 
     def start_loads(self, *specs: LoadSpec) -> tuple[RunningLoad, ...]:
@@ -227,7 +229,12 @@ def _is_endpoint(event: Event, ip: str) -> bool:
     return is_ready and event.detail.get("pod_ip") == ip
 
 
-def has_programmed(event: Event, node: str, version: int) -> bool:
-    """Whether the event says that the node's rules hold this version of the state, or a later."""
+def has_programmed(event: Event, node: str, version: int, ip: str = "") -> bool:
+    """Whether the event says that the node's rules hold this version of the state, or a later.
+
+    `ip`: of its IP family alone, where the lab has two.
+    """
     is_sync = (event.source, event.kind, event.node) == ("proxy", "sync", node)
+    if ip and event.detail.get("ip_family") != FAMILY_NAMES[family_of(ip)]:
+        return False
     return is_sync and event.resource_version >= version and not event.detail.get("error")

@@ -138,10 +138,10 @@ class FakeLab:
                 for pod in VIEW["pods"]
                 if (ip := pod["ip"]) in ("10.0.1.2", "10.0.2.2")
             ),
-            Event(2, "proxy", "n2", "sync", "", 6),
-            Event(350, "proxy", "n1", "sync", "", 7),
-            Event(650, "proxy", "n1", "sync", "", 9),
-            Event(700, "proxy", "n1", "sync", "", 10, {"error": "no"}),
+            Event(2, "proxy", "n2", "sync", "", 6, {"ip_family": "IPv4"}),
+            Event(350, "proxy", "n1", "sync", "", 7, {"ip_family": "IPv4"}),
+            Event(650, "proxy", "n1", "sync", "", 9, {"ip_family": "IPv4"}),
+            Event(700, "proxy", "n1", "sync", "", 10, {"ip_family": "IPv4", "error": "no"}),
         ]
 
     def wait_event(self, predicate: Callable[[Event], bool], timeout_s: float) -> Event:
