@@ -15,11 +15,12 @@ from testbed.proxy.packet import Outcome, Packet, UnknownRuleError, host_port, s
 from testbed.proxy.tracer import State, Tracer, outcome_of
 
 _PROTOCOLS = {"-t": "tcp", "-u": "udp", "--sctp-service": "sctp"}
-_SPREAD = frozenset({"rr", "wrr", "lc", "wlc", "sed", "nq", "ovf", "mh", "twos"})
-"""Schedulers that share new connections out: any destination may be next."""
+_SPREAD = frozenset({"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sed", "nq", "ovf", "mh", "twos"})
+"""Schedulers that share new connections out: any destination may be next. (lblc and lblcr favour one for each
+address, and leave it as soon as it has more connections than its weight, 1.)"""
 _BY_CLIENT = frozenset({"sh"})
 """Schedulers that send a client where they sent it before."""
-_BY_SERVICE = frozenset({"dh", "lblc", "lblcr", "fo"})
+_BY_SERVICE = frozenset({"dh", "fo"})
 """Schedulers that give a service address one destination: which one is the kernel's affair."""
 
 Contains = Callable[[tuple[str, ...], str], bool]
