@@ -200,10 +200,9 @@ def events_of(trial: str, story: Story) -> list[dict[str, Any]]:
              "kind": kind, "object": thing, "resource_version": version, "detail": detail}
         )  # fmt: skip
 
-    def sync(node: str, begin_ms: float, end_ms: float, version: int, error: str = "",
-             family: str = "IPv4") -> None:  # fmt: skip
-        add(end_ms, "proxy", "sync", node=node, version=version, error=error, full=False,
-            ip_family=family,
+    def sync(node: str, begin_ms: float, end_ms: float, version: int, **detail: Any) -> None:
+        add(end_ms, "proxy", "sync", node=node, version=version, full=False,
+            **{"error": "", "ip_family": "IPv4", **detail},
             start_ns=T0_NS + int(begin_ms * MS_NS), end_ns=T0_NS + int(end_ms * MS_NS))  # fmt: skip
 
     who = {"pod": "web-0", "pod_ip": "10.244.1.2", "uid": POD_UID}
@@ -220,7 +219,7 @@ def events_of(trial: str, story: Story) -> list[dict[str, Any]]:
         sync("n1", story.withdraw_ms - 5, story.withdraw_ms + 0.5, 49)
         sync("n2", story.withdraw_ms + 0.1, story.withdraw_ms + 0.9, 52, error="no such chain")
         # Nor one of the other IP family's proxy: the pod that is gone had an IPv4 address.
-        sync("n3", story.withdraw_ms + 0.1, story.withdraw_ms + 0.8, 52, family="IPv6")
+        sync("n3", story.withdraw_ms + 0.1, story.withdraw_ms + 0.8, 52, ip_family="IPv6")
     for node, span in story.program_ms.items():
         if span is not None:
             sync(node, *span, 53)
