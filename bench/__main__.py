@@ -21,6 +21,8 @@ ITEMS = {
     "lives": ("bench.scale", "lives"),
     "load": ("bench.load", "generator"),
     "rules": ("bench.rules", "syncs"),
+    "growth": ("bench.rules", "growth"),
+    "planning": ("bench.planning", "plans"),
 }
 _REPEATS = 5
 _QUIET = 0.5

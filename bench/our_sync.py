@@ -1,24 +1,27 @@
-"""One full rule sync and one changed endpoint, through store and proxy loop; and the raw restore.
+"""One full rule sync and changed endpoints, through store and proxy loop; and the raw load of the same text.
 
-`python -m bench.our_sync VARIANT SERVICES` runs in the namespaces that it finds itself in and prints the
-seconds of the three as JSON. The raw restore loads the very text of the full sync into another empty
-namespace, without --noflush.
+`python -m bench.our_sync MODE SERVICES` runs in the namespaces that it finds itself in and prints medians of
+seconds as JSON. The raw side has a namespace of its own, where the same commands are run without us: the full
+text into nothing, then each change.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from dataclasses import dataclass
 
 from testbed import clock
 from testbed.command import Command
 from testbed.events import Event
 from testbed.kernel import netns
 from testbed.kernel.run import Shell
+from testbed.lab.planner import GC_THRESHOLDS
 from testbed.model.objects import (
     SERVICE_NAME_LABEL,
     Endpoint,
@@ -33,27 +36,38 @@ from testbed.model.objects import (
 from testbed.proxy.access import NodeAccess
 from testbed.proxy.iptables import IptablesBackend
 from testbed.proxy.loop import ProxyLoop
+from testbed.proxy.nftables import NftablesBackend
 from testbed.proxy.pace import Periods
+from testbed.proxy.ruleset import Backend
 from testbed.proxy.table import ProxyConfig
 from testbed.store import Create, Store, Update
 
-Variant = Literal["nft", "legacy"]
-_NODES, _ENDPOINTS = 10, 3
+BACKENDS: dict[str, Backend] = {
+    "iptables-nft": IptablesBackend("nft"),
+    "iptables-legacy": IptablesBackend("legacy"),
+    "nftables": NftablesBackend(),
+}
+_NODES, _ENDPOINTS = 50, 3
+_CHANGES = 9
 _NODE = "n0"
 
 
 def endpoint(number: int) -> Endpoint:
     """The pod of that number; they fill one node's range after the other."""
     node = number % _NODES
-    address = f"10.{244 + number // 200_000}.{number // 250 % 250}.{number % 250 + 2}"
+    address = f"10.{244 + number // 62_500}.{number // 250 % 250}.{number % 250 + 2}"
     return Endpoint((address,), node_name=f"n{node}")
 
 
-def cluster(services: int) -> Iterator[Object]:
-    """A node, and services of one port with three endpoints each."""
-    yield Node(
-        ObjectMeta(_NODE), internal_ips=("172.18.0.2",), pod_cidrs=("10.244.0.0/24",), ready=True
-    )
+def cluster(services: int, endpoints: int = _ENDPOINTS) -> Iterator[Object]:
+    """The nodes, and services of one port with as many endpoints each."""
+    for number in range(_NODES):
+        yield Node(
+            ObjectMeta(f"n{number}"),
+            internal_ips=(f"172.18.0.{number + 2}",),
+            pod_cidrs=(f"10.244.{number}.0/24",),
+            ready=True,
+        )
     for number in range(services):
         name = f"svc-{number}"
         yield Service(
@@ -61,19 +75,24 @@ def cluster(services: int) -> Iterator[Object]:
             ports=(ServicePort(80, target_port=8080),),
             cluster_ips=(f"10.96.{number // 250}.{number % 250 + 1}",),
         )
-        first = number * _ENDPOINTS
+        first = number * endpoints
         yield EndpointSlice(
             ObjectMeta(f"{name}-a", "default", labels={SERVICE_NAME_LABEL: name}),
-            tuple(endpoint(first + offset) for offset in range(_ENDPOINTS)),
+            tuple(endpoint(first + offset) for offset in range(endpoints)),
             (EndpointPort(8080),),
         )
 
 
-async def sync(backend: IptablesBackend, services: int) -> tuple[float, float, Command]:
-    """Seconds from store write to rules in force: all services at once, then one endpoint.
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """Seconds from store write to rules in force, and the commands that brought it about."""
 
-    The third is the command that carried the first.
-    """
+    taken_s: float
+    commands: tuple[Command, ...]
+
+
+async def sync(backend: Backend, services: int) -> list[Synced]:
+    """All services at once, then one endpoint after the other."""
     store = Store(clock.now_s)
     shell = Shell(netns.create(), {"XTABLES_LOCKFILE": "/run/ours.lock"})
     ran: list[Command] = []
@@ -91,49 +110,60 @@ async def sync(backend: IptablesBackend, services: int) -> tuple[float, float, C
         config=ProxyConfig("10.244.0.0/16"),
         periods=Periods(min_sync_period_s=0.0),  # its wait is no work
     )
-    writes = [Create(item) for item in cluster(services)]
-    start = time.monotonic()
-    store.apply(writes)
-    loop.start()
-    await loop.synced(store.resource_version)
-    full_s = time.monotonic() - start
-    (full,) = ran
-    changed = store.get(EndpointSlice, "default", f"svc-{services // 2}-a")
-    endpoints = (*changed.endpoints[:-1], endpoint(services * _ENDPOINTS))
-    start = time.monotonic()
-    store.apply([Update(EndpointSlice(changed.meta, endpoints, changed.ports))])
-    await loop.synced(store.resource_version)
-    one_s = time.monotonic() - start
+    synced: list[Synced] = []
+
+    async def apply(writes: list[Create] | list[Update]) -> None:
+        ran.clear()
+        start = time.monotonic()
+        store.apply(writes)
+        if not synced:
+            loop.start()
+        await loop.synced(store.resource_version)
+        synced.append(Synced(time.monotonic() - start, tuple(ran)))
+
+    await apply([Create(item) for item in cluster(services)])
+    for change in range(_CHANGES):
+        changed = store.get(EndpointSlice, "default", f"svc-{services // 2 + change}-a")
+        endpoints = (*changed.endpoints[:-1], endpoint(services * _ENDPOINTS + change))
+        await apply([Update(EndpointSlice(changed.meta, endpoints, changed.ports))])
     await loop.stop()
     shell.close()
-    return full_s, one_s, full
+    return synced
 
 
 def _no_record(event: Event) -> None:
     return
 
 
-async def restore(command: Command) -> float:
-    """Seconds that the tool takes for the same text, in an empty namespace."""
+async def restored(synced: Sequence[Synced]) -> list[float]:
+    """Seconds that the tools take for the same commands, in a namespace of their own."""
     shell = Shell(netns.create(), {"XTABLES_LOCKFILE": "/run/raw.lock"})
-    start = time.monotonic()
-    await shell.run_all([command])
-    taken_s = time.monotonic() - start
+    taken_s: list[float] = []
+    for one in synced:
+        start = time.monotonic()
+        await shell.run_all(one.commands)
+        taken_s.append(time.monotonic() - start)
     shell.close()
     return taken_s
 
 
-async def measure(variant: Variant, services: int) -> dict[str, float]:
-    """All three; ours goes first and pays for whatever is cold."""
-    full_s, one_s, command = await sync(IptablesBackend(variant), services)
-    assert "--noflush" not in command.argv
-    return {"full_s": full_s, "one_s": one_s, "raw_s": await restore(command)}
+async def measure(mode: str, services: int) -> dict[str, float]:
+    """All four; ours goes first and pays for whatever is cold."""
+    synced = await sync(BACKENDS[mode], services)
+    assert not any("--noflush" in command.argv for command in synced[0].commands)
+    raw_s = await restored(synced)
+    return {
+        "full_s": synced[0].taken_s,
+        "raw_full_s": raw_s[0],
+        "one_s": statistics.median(one.taken_s for one in synced[1:]),
+        "raw_one_s": statistics.median(raw_s[1:]),
+    }
 
 
 def main() -> None:
-    variants: dict[str, Variant] = {"nft": "nft", "legacy": "legacy"}
-    variant, services = sys.argv[1:]
-    print(json.dumps(asyncio.run(measure(variants[variant], int(services)))))
+    mode, services = sys.argv[1:]
+    gc.set_threshold(*GC_THRESHOLDS)  # as in a lab
+    print(json.dumps(asyncio.run(measure(mode, int(services)))))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Full rule syncs beside the raw restore of the same text, and one changed endpoint."""
+"""Full rule syncs beside the raw load of the same text; one changed endpoint beside its raw load, and in a
+large cluster beside a small one.
+"""
 
 from __future__ import annotations
 
@@ -10,40 +12,59 @@ from bench.measure import Comparison, Goal, Side
 from bench.sandbox import PYTHON, output
 
 _SIZES = (1000, 5000)
-_LIMITS = {"nft": 1.5, "legacy": 3.0}
-_ONE_ENDPOINT_S = 0.050
+_LIMITS = {"iptables-nft": 1.3, "iptables-legacy": 2.5, "nftables": 1.3}
+"""Full sync / raw load of the same text."""
+_ONE_ENDPOINT = 1.3
+"""One endpoint / raw load of the same text, in iptables."""
+_SMALL, _LARGE, _GROWTH = 100, 20_000, 3.0
+"""One endpoint of so many services / of so few, in modes that look services up."""
 _NODE = "1 proxy loop, 1 node's namespace, no pods"
+_RAW = "the same commands, 1 namespace, no pods"
 
 
 def syncs(repeats: int) -> Iterator[Comparison]:
-    """From one store transaction to rules in force, on an empty node."""
-    for variant, limit in _LIMITS.items():
+    """From one store transaction to rules in force, on an empty node; then from one changed slice."""
+    for mode, limit in _LIMITS.items():
         for services in _SIZES:
-            runs = [_run(variant, services) for _ in range(repeats)]
-            yield Comparison(
-                f"full sync, {services:,} services x 3 endpoints, {variant}",
-                "s",
-                Side("testbed", _NODE, tuple(run["full_s"] for run in runs)),
-                Side(
-                    f"iptables-{variant}-restore",
-                    "1 process, 1 namespace, no pods",
-                    tuple(run["raw_s"] for run in runs),
-                ),
-                Goal(limit, at_most=True),
+            runs = [_run(mode, services) for _ in range(repeats)]
+            yield _compared(
+                f"full sync, {services:,} services x 3 endpoints, {mode}", "full", runs, limit
             )
-        yield Comparison(
-            f"one changed endpoint of {services:,} services, {variant}",
-            "s",
-            Side("testbed", _NODE, tuple(run["one_s"] for run in runs)),
-            None,
-            # legacy rewrites the whole table, whoever asks: no goal
-            Goal(_ONE_ENDPOINT_S, at_most=True) if variant == "nft" else None,
-        )
+            yield _compared(
+                f"one changed endpoint of {services:,} services, {mode}",
+                "one",
+                runs,
+                _ONE_ENDPOINT if mode.startswith("iptables") else None,
+            )
 
 
-def _run(variant: str, services: int) -> dict[str, float]:
+def growth(repeats: int) -> Iterator[Comparison]:
+    """One changed endpoint of many services beside one of few. The full sync of many takes minutes."""
+    small = [_run("nftables", _SMALL) for _ in range(repeats)]
+    large = [_run("nftables", _LARGE)]
+    yield Comparison(
+        f"one changed endpoint of {_LARGE:,} services, nftables",
+        "s",
+        Side("testbed", _NODE, tuple(run["one_s"] for run in large)),
+        Side(f"testbed, {_SMALL} services", _NODE, tuple(run["one_s"] for run in small)),
+        Goal(_GROWTH, at_most=True),
+        note="Each value is a median of nine changes.",
+    )
+
+
+def _compared(what: str, key: str, runs: list[dict[str, float]], limit: float | None) -> Comparison:
+    return Comparison(
+        what,
+        "s",
+        Side("testbed", _NODE, tuple(run[f"{key}_s"] for run in runs)),
+        Side("raw load", _RAW, tuple(run[f"raw_{key}_s"] for run in runs)),
+        Goal(limit, at_most=True) if limit else None,
+    )
+
+
+def _run(mode: str, services: int) -> dict[str, float]:
     dismantle.wait()
     answer: dict[str, float] = json.loads(
-        output([PYTHON, "-m", "bench.our_sync", variant, str(services)])
+        output([PYTHON, "-m", "bench.our_sync", mode, str(services)])
     )
     return answer

@@ -9,6 +9,10 @@ from testbed.proxy.ruleset import Backend
 from testbed.proxy.table import ProxyConfig
 from testbed.store import Snapshot
 
+GC_THRESHOLDS = (100_000, 20, 20)
+"""For `gc.set_threshold` where large clusters are planned: their values are made in one go and stay. By default
+the collector looks at them again for every few hundred more, which takes a third of the time."""
+
 
 class Planner:
     """Hands each node the newest programme of any node, to take over what it needs not decide anew.

@@ -68,11 +68,10 @@ def _supervise(folder: Path, listener_fd: int, keep_out: tuple[int, ...]) -> int
     from testbed.lab.mains import fork_zygote
 
     processes = fork_zygote(keep_out)
-    # A large cluster's values are made in one go and stay: by default the collector would look at all of
-    # them again for every few hundred more, which took a third of the time of planning.
-    gc.set_threshold(100_000, 20, 20)
-
+    from testbed.lab.planner import GC_THRESHOLDS
     from testbed.lab.service import run
+
+    gc.set_threshold(*GC_THRESHOLDS)
 
     listener = socket.socket(fileno=listener_fd)
     _say("listening")
