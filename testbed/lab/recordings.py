@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.errors import TestbedError, UsageError
+from testbed.kernel.guests import show_to_host
 from testbed.lab.cluster import Cluster
 from testbed.lab.programs import Programs
 from testbed.model.objects import Pod
@@ -72,10 +73,12 @@ class Recordings:
         finally:
             process, self._process = self._process, None
             await process.end()
+        logs = self._accept_logs()
+        show_to_host(logs.values())
         return {
             "entries": str(self._path()),
             "picks": self._picks,
-            "accept_logs": self._accept_logs(),
+            "accept_logs": logs,
             "lost": flushed["lost"],
             "counters": {
                 node: {
