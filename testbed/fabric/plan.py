@@ -12,8 +12,10 @@ BRIDGE = "br0"
 ANYWHERE = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 """By IP family."""
 UPLINK = "eth0"
-UPLINK_INDEX = 2
-"""ifindex of a machine's `eth0`; `lo` is 1."""
+UPLINK_INDEX = 64
+"""ifindex of a machine's or pod's `eth0`. The first ones are the kernel's: `lo` is 1, and where tunnels are
+built in, every new namespace has `sit0`, `tunl0` and their like.
+"""
 FIRST_POD_INDEX = 100
 """Pod links of a node are numbered from here."""
 

@@ -12,7 +12,14 @@ from ipaddress import ip_interface, ip_network
 from typing import Protocol
 
 from testbed.errors import NotFound, OutOfTimeOrRoom
-from testbed.fabric.plan import ANYWHERE, END_SYSCTLS, FIRST_POD_INDEX, IPV6, NO_IPV6
+from testbed.fabric.plan import (
+    ANYWHERE,
+    END_SYSCTLS,
+    FIRST_POD_INDEX,
+    IPV6,
+    NO_IPV6,
+    UPLINK_INDEX,
+)
 from testbed.ip import IPAddress, IPNetwork
 from testbed.kernel import netlink, netns, sysctl
 from testbed.model.objects import SERVER_ANNOTATION, Container, Pod
@@ -20,11 +27,10 @@ from testbed.podnet.link import GATEWAY, NODE_MAC, POD_INTERFACE, PodLink, pod_l
 from testbed.podnet.pool import AddressPool
 from testbed.runtime.interface import ContainerState
 
-_POD_INDEX = 2
 _TO_NODE = {
     family: (
-        netlink.neighbour(gateway.packed, NODE_MAC, _POD_INDEX),
-        netlink.route(ANYWHERE[family], _POD_INDEX, via=gateway.packed, onlink=True),
+        netlink.neighbour(gateway.packed, NODE_MAC, UPLINK_INDEX),
+        netlink.route(ANYWHERE[family], UPLINK_INDEX, via=gateway.packed, onlink=True),
     )
     for family, gateway in GATEWAY.items()
 }
@@ -196,7 +202,7 @@ class NetnsRuntime:
 
     def _wire(self, link: PodLink) -> int:
         namespace = netns.create()
-        near = netlink.End(POD_INTERFACE, link.mac, link.mtu, _POD_INDEX)
+        near = netlink.End(POD_INTERFACE, link.mac, link.mtu, UPLINK_INDEX)
         far = netlink.End(link.node_interface, NODE_MAC, link.mtu, link.node_index, self._namespace)
         with netns.entered(namespace):
             sysctl.write((*self._ipv6, *END_SYSCTLS))
@@ -215,7 +221,7 @@ class NetnsRuntime:
 
 def _of_pod(address: IPAddress) -> netlink.Message:
     """What makes an address the pod's own, and nobody else its neighbour."""
-    return netlink.address(ip_interface((address, address.max_prefixlen)), _POD_INDEX)
+    return netlink.address(ip_interface((address, address.max_prefixlen)), UPLINK_INDEX)
 
 
 def _towards(addresses: tuple[IPAddress, ...], link: PodLink) -> list[netlink.Message]:

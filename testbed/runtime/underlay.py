@@ -23,8 +23,8 @@ from testbed.fabric.plan import (
 from testbed.ip import IPInterface
 from testbed.kernel import netlink, netns, sysctl
 
-_BRIDGE_INDEX = 2
-_FIRST_PORT_INDEX = 10
+_BRIDGE_INDEX = UPLINK_INDEX
+_FIRST_PORT_INDEX = 100
 
 
 @dataclass(slots=True)
