@@ -25,8 +25,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _features(args: argparse.Namespace) -> int:
+    from testbed.lab.kernels import kernels_of, mode_kernels
+
     statuses = probe()
-    emit(args, [row(status) for status in statuses], COLUMNS)
+    found = kernels_of(statuses, note)
+    rows = [
+        row(status, [one.name for one in found if status.feature in one.features])
+        for status in statuses
+    ]
+    emit(args, rows, COLUMNS)
+    if args.output == "table":
+        print()
+        emit(args, [mode.to_json() for mode in mode_kernels(found)], MODE_COLUMNS)
     lacking = unmet(statuses, needed_by_up())
     if not lacking:
         note("testbed up has what it needs.")
@@ -41,7 +51,14 @@ EXIT_LACKING = 3
 COLUMNS = {
     "FEATURE": lambda row: row["feature"],
     "AVAILABLE": lambda row: "yes" if row["available"] else "no",
+    "KERNELS": lambda row: ", ".join(row["kernels"]) or "-",
     "NEEDED FOR": lambda row: row["needed_for"],
+    "REMEDY": lambda row: row["remedy"] or "-",
+}
+
+MODE_COLUMNS = {
+    "PROXY MODE": lambda row: row["mode"],
+    "KERNELS": lambda row: ", ".join(row["kernels"]) or "-",
     "REMEDY": lambda row: row["remedy"] or "-",
 }
 
@@ -53,11 +70,12 @@ LEFTOVER_COLUMNS = {
 }
 
 
-def row(status: FeatureStatus) -> dict[str, object]:
-    """A status as `doctor -o json` prints it."""
+def row(status: FeatureStatus, kernels: Sequence[str] = ()) -> dict[str, object]:
+    """A status as `doctor -o json` prints it; `kernels` has the feature (host, packaged, built)."""
     return {
         "feature": str(status.feature),
         "available": status.available,
+        "kernels": list(kernels),
         "needed_for": status.needed_for,
         "remedy": status.remedy,
         "detail": status.detail,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from testbed.errors import MissingFeature, UsageError
+from testbed.errors import MissingFeature, TestbedError, UsageError
 from testbed.kernel import features, guests
-from testbed.kernel.features import Feature
+from testbed.kernel.features import Feature, FeatureStatus
 from testbed.kernel.guests import GuestKernel
 from testbed.lab.backends import BACKENDS
 from testbed.model.topology import Topology
@@ -143,13 +143,52 @@ class KernelModes:
 
 def kernels(say: Say = lambda text: None) -> list[KernelModes]:
     """The kernels that can carry a lab here: the host's, then the guests, the one that can most first."""
-    statuses = features.probe(name for name, trial in features.TRIALS.items() if trial.sandboxed)
+    tried = (name for name, trial in features.TRIALS.items() if trial.sandboxed)
+    return kernels_of(features.probe(tried), say)
+
+
+def kernels_of(statuses: Iterable[FeatureStatus], say: Say) -> list[KernelModes]:
+    """As `kernels`, where the host has been tried already."""
     host = frozenset(status.feature for status in statuses if status.available)
     found = [KernelModes("host", os.uname().release, "", modes(host), host)]
     for guest in guests.installed():
-        known = features_of(guest, say)
+        known = _known(guest, say)
         found.append(KernelModes(guest.name, guest.release, str(guest.binary), modes(known), known))
     return found
+
+
+def _known(guest: GuestKernel, say: Say) -> frozenset[Feature]:
+    """For a list: a guest that does not boot has nothing, and why is said."""
+    try:
+        return features_of(guest, say)
+    except TestbedError as error:
+        say(f"the {guest.name} guest kernel: {error}")
+        return frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ModeKernels:
+    """A proxy mode, the kernels that have it, and what to do for those that could."""
+
+    mode: str
+    kernels: tuple[str, ...]
+    remedy: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The row of `doctor`'s second table."""
+        return {"mode": self.mode, "kernels": list(self.kernels), "remedy": self.remedy}
+
+
+def mode_kernels(found: Sequence[KernelModes]) -> list[ModeKernels]:
+    """Every mode, and where it runs."""
+    rows = []
+    for mode in modes(frozenset(Feature)):
+        able = tuple(one.name for one in found if mode in one.modes)
+        names = {one.name for one in found}
+        missing = [remedy for name, remedy in guests.REMEDIES.items() if name not in names]
+        remedy = "" if able else " or ".join(missing)
+        rows.append(ModeKernels(mode, able, remedy))
+    return rows
 
 
 def modes(known: frozenset[Feature]) -> tuple[str, ...]:
