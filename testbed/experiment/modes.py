@@ -10,6 +10,8 @@ from typing import Any, get_args
 
 from testbed.errors import UsageError
 from testbed.model.topology import Scheduler, Topology
+from testbed.proxy.userspace_balancer import DEFAULT
+from testbed.proxy.userspace_process.balancers import balancer_names
 from testbed.spelling import did_you_mean
 
 SCHEDULERS: tuple[str, ...] = get_args(Scheduler)
@@ -20,9 +22,10 @@ MODES: tuple[str, ...] = (
     "nftables",
     *(f"ipvs/{scheduler}" for scheduler in SCHEDULERS),
     "userspace",
+    *(f"userspace/{name}" for name in balancer_names() if name != DEFAULT),
     "external",
 )
-"""Every label that needs nothing beside it."""
+"""Every label; those of balancers that are installed here, too."""
 
 
 def with_mode(topology: Topology, label: str) -> Topology:

@@ -16,7 +16,7 @@ from testbed.proxy.ipvs import IpvsBackend
 from testbed.proxy.nftables import NftablesBackend
 from testbed.proxy.ruleset import Backend
 from testbed.proxy.userspace import UserspaceBackend
-from testbed.proxy.userspace_process.main import find_balancer
+from testbed.proxy.userspace_process.balancers import find_balancer
 from testbed.proxy.userspace_table import PROCESS
 from testbed.sandbox.world import in_user_namespace
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from testbed.errors import MissingFeature, TestbedError
+from testbed.errors import TestbedError
 from testbed.proxy import userspace_table
-from testbed.proxy.userspace_balancer import BUILT_IN, ENTRY_POINTS, Make, Picker
+from testbed.proxy.userspace_balancer import Make, Picker
+from testbed.proxy.userspace_process.balancers import find_balancer
 from testbed.proxy.userspace_process.load import LoadPolls
 from testbed.proxy.userspace_process.loop import Loop
 from testbed.proxy.userspace_process.pick_log import PickLog
@@ -45,26 +46,6 @@ def main(config: dict[str, Any], channel: socket.socket) -> None:
     _Orders(loop, proxy, channel)
     channel.sendall(b'{"ready":true}\n')
     loop.run()
-
-
-def find_balancer(name: str) -> Make:
-    """The class that a name stands for, built in or a plug-in's. Raises MissingFeature."""
-    if name in BUILT_IN:
-        return BUILT_IN[name]
-    from importlib.metadata import entry_points  # every lab process holds what this file imports
-
-    installed = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
-    if name not in installed:
-        known = ", ".join(sorted({*BUILT_IN, *installed}))
-        raise MissingFeature(
-            f"no balancer {name!r} in the entry points {ENTRY_POINTS}",
-            f"there is {known}; install the package that has it where testbed is installed",
-        )
-    try:
-        make: Make = installed[name].load()
-    except Exception as error:
-        raise MissingFeature(f"balancer {name!r} does not load: {error!r}") from error
-    return make
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ import pytest
 from testbed.errors import MissingFeature
 from testbed.proxy.userspace_balancer import Balancer, Candidate
 from testbed.proxy.userspace_process import main as userspace
-from testbed.proxy.userspace_process.main import find_balancer
+from testbed.proxy.userspace_process.balancers import find_balancer
 from tests.unit.traffic.conftest import Spawn
 from tests.unit.traffic.test_userspace_process import CONFIG, Proxy
 
