@@ -18,7 +18,7 @@ from testbed.proxy import nftables_script as script
 from testbed.proxy.nftables_frame import frame_of
 from testbed.proxy.nftables_listing import parse
 from testbed.proxy.nftables_ports import FAMILIES, PortObjects, Surroundings, port_objects
-from testbed.proxy.nftables_state import Changes, State, Tables, following, fresh
+from testbed.proxy.nftables_state import Changes, State, Tables, following, fresh, of_other_node
 from testbed.proxy.ruleset import Observed, Ruleset
 from testbed.proxy.table import ForwardingTable, ServicePortEntry
 
@@ -68,6 +68,12 @@ class NftablesBackend:
         before = previous.memo if previous else None
         if isinstance(before, State) and (before.frame, before.node) == (frame, table.node):
             state = following(before, table.ports, spell)
+        elif (
+            isinstance(before, State)
+            and before.entries is table.ports
+            and before.frame.around == frame.around
+        ):
+            state = of_other_node(before, frame, table.node)
         else:
             state = fresh(frame, table.node, table.ports, spell)
         return Ruleset(Tables(state), state)

@@ -129,11 +129,21 @@ def fresh(frame: Frame, node: str, entries: tuple[ServicePortEntry, ...], spell:
     found = tuple([spell(entry) for entry in entries])
     elements: dict[str, Claims] = {name: {} for name in SHARED}
     for port in found:
-        for where, key, claim in _wanted(port, node):
+        for where, key, claim in port.elements_on(node):
             claims = elements[where]
             if claims.setdefault(key, claim) is not claim:
                 claims[key] = tuple(sorted({*claims[key], *claim}))
     return State(frame, node, entries, found, elements)
+
+
+def of_other_node(before: State, frame: Frame, node: str) -> State:
+    """The state of the same entries on another node: only its own endpoints' hairpins are others."""
+    hairpins: Claims = {}
+    for port in before.ports:
+        for key, claim in port.hairpins.get(node, ()):
+            hairpins[key] = tuple(sorted({*hairpins.get(key, ()), *claim}))
+    elements = {**before.elements, ports.HAIRPINS: hairpins}
+    return State(frame, node, before.entries, before.ports, elements)
 
 
 def following(before: State, entries: tuple[ServicePortEntry, ...], spell: Spell) -> State:
@@ -167,12 +177,6 @@ def _different(old: tuple[object, ...], new: tuple[object, ...]) -> tuple[int, i
     return start, len(old) - tail, len(new) - tail
 
 
-def _wanted(port: PortObjects, node: str) -> Iterator[tuple[str, str, tuple[Claim, ...]]]:
-    yield from port.elements
-    for key, claim in port.hairpins.get(node, ()):
-        yield ports.HAIRPINS, key, claim
-
-
 def _changed_blocks(
     gone: Iterable[PortObjects], come: Iterable[PortObjects]
 ) -> Iterator[tuple[str, Lines, Lines]]:
@@ -200,8 +204,8 @@ def _moved(
         touched[where].add(key)
         return elements[where]
 
-    old = {one for port in gone for one in _wanted(port, before.node)}
-    new = {one for port in come for one in _wanted(port, before.node)}
+    old = {one for port in gone for one in port.elements_on(before.node)}
+    new = {one for port in come for one in port.elements_on(before.node)}
     for where, key, theirs in old - new:
         claims = claims_of(where, key)
         claims[key] = tuple([one for one in claims[key] if one not in theirs])
