@@ -35,6 +35,9 @@ Several ports may want one key: ports of one service its cluster IP, services ov
 hairpin, two services by mistake one load balancer address. The first by name has it.
 """
 
+Element = tuple[str, str, tuple[Claim, ...]]
+"""(set or map, key, who claims it)."""
+
 Block = tuple[str, tuple[str, ...]]
 """(`chain NAME` or `set NAME`, its lines)."""
 
@@ -65,14 +68,23 @@ class Surroundings:
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class PortObjects:
     """All that one service port has: its blocks (those jumped to first), and its elements in shared sets
-    and maps. `hairpins` are those in `hairpin-connections`, by the node that the endpoint runs on.
+    and maps, as (set or map, key, the one claim). `endpoints` are those that it may go to.
     """
 
     entry: ServicePortEntry
+    owner: str
     blocks: tuple[Block, ...]
-    elements: tuple[tuple[str, str, tuple[Claim, ...]], ...]
-    """(set or map, key, the one claim)."""
-    hairpins: Mapping[str, tuple[tuple[str, tuple[Claim, ...]], ...]]
+    elements: tuple[Element, ...]
+    endpoints: tuple[ServiceEndpoint, ...]
+
+    def elements_on(self, node: str) -> Iterator[Element]:
+        """Its elements in a node's table: `hairpin-connections` has the node's own endpoints."""
+        yield from self.elements
+        protocol = self.entry.protocol
+        for one in self.endpoints:
+            if one.node == node:
+                key = f"{one.ip} . {one.ip} . {protocol} . {one.port}"
+                yield HAIRPINS, key, ((self.owner, ""),)
 
 
 def port_objects(entry: ServicePortEntry, around: Surroundings) -> PortObjects:
@@ -82,11 +94,12 @@ def port_objects(entry: ServicePortEntry, around: Surroundings) -> PortObjects:
     owner = f"{entry.namespace}/{entry.service}/{entry.protocol}/{entry.port_name}"
     return PortObjects(
         entry=entry,
+        owner=owner,
         blocks=tuple(_blocks(entry, base, used, around)),
         elements=tuple(
             [(where, key, ((owner, said),)) for where, key, said in _elements(entry, base)]
         ),
-        hairpins=_hairpins(entry.protocol, used, owner),
+        endpoints=used,
     )
 
 
@@ -94,17 +107,6 @@ def _used_endpoints(entry: ServicePortEntry) -> tuple[ServiceEndpoint, ...]:
     if not entry.local_endpoints or entry.local_endpoints == entry.cluster_endpoints:
         return entry.cluster_endpoints or entry.local_endpoints
     return tuple(sorted({*entry.cluster_endpoints, *entry.local_endpoints}))
-
-
-def _hairpins(
-    protocol: str, endpoints: Iterable[ServiceEndpoint], owner: str
-) -> dict[str, tuple[tuple[str, tuple[Claim, ...]], ...]]:
-    found: dict[str, tuple[tuple[str, tuple[Claim, ...]], ...]] = {}
-    claims = ((owner, ""),)
-    for one in endpoints:
-        key = f"{one.ip} . {one.ip} . {protocol} . {one.port}"
-        found[one.node] = (*found.get(one.node, ()), (key, claims))
-    return found
 
 
 # Chains

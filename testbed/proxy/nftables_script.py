@@ -35,13 +35,17 @@ bytes, one of IPv6, 12 characters or more, 46; a rule's expressions 300."""
 
 
 def header(lines: Lines) -> tuple[str, ...]:
-    """The lines that declare a block."""
-    return tuple([line for line in lines or () if line.startswith(_DECLARES)])
+    """The lines that declare a block; they come first."""
+    if not lines or not lines[0].startswith(_DECLARES):
+        return ()
+    return tuple([line for line in lines if line.startswith(_DECLARES)])
 
 
 def body(lines: Lines) -> tuple[str, ...]:
     """A block's rules or elements."""
-    return tuple([line for line in lines or () if not line.startswith(_DECLARES)])
+    if not lines or not lines[0].startswith(_DECLARES):
+        return lines or ()
+    return tuple([line for line in lines if not line.startswith(_DECLARES)])
 
 
 def differences(have: Chains, want: Chains) -> Changes:
@@ -148,8 +152,11 @@ def _in(table: str, block: str) -> str:
 
 
 def _declaration(table: str, name: str, old: Lines, new: Lines) -> list[str]:
+    declared = header(new)
+    if not declared and old is None:
+        return [f"add {_in(table, name)}"]
     said = " ".join(
-        [line.replace(";", " ;") if line.endswith(";") else f"{line} ;" for line in header(new)]
+        [line.replace(";", " ;") if line.endswith(";") else f"{line} ;" for line in declared]
     )
     lines = [f"delete {_in(table, name)}"] if old is not None else []
     return [*lines, f"add {_in(table, name)}" + (f" {{ {said} }}" if said else "")]
