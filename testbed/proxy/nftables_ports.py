@@ -78,8 +78,12 @@ class PortObjects:
     endpoints: tuple[ServiceEndpoint, ...]
 
     def elements_on(self, node: str) -> Iterator[Element]:
-        """Its elements in a node's table: `hairpin-connections` has the node's own endpoints."""
+        """Its elements in a node's table."""
         yield from self.elements
+        yield from self.hairpins_on(node)
+
+    def hairpins_on(self, node: str) -> Iterator[Element]:
+        """The node's own endpoints in `hairpin-connections`."""
         protocol = self.entry.protocol
         for one in self.endpoints:
             if one.node == node:

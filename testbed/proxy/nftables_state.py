@@ -140,7 +140,7 @@ def of_other_node(before: State, frame: Frame, node: str) -> State:
     """The state of the same entries on another node: only its own endpoints' hairpins are others."""
     hairpins: Claims = {}
     for port in before.ports:
-        for key, claim in port.hairpins.get(node, ()):
+        for _, key, claim in port.hairpins_on(node):
             hairpins[key] = tuple(sorted({*hairpins.get(key, ()), *claim}))
     elements = {**before.elements, ports.HAIRPINS: hairpins}
     return State(frame, node, before.entries, before.ports, elements)
