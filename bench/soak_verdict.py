@@ -1,0 +1,148 @@
+"""What a soak's events, samples and recorded picks say: who was sent to a backend that had been withdrawn."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from testbed.events import Event
+from testbed.lab.client import Recording
+from testbed.proxy.userspace_picks import picks
+from testbed.traffic import samples as sample_file
+from testbed.traffic.conntrack import read_entries
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A pod that services may offer."""
+
+    ip: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """From when until when a node's rules offered a backend of a service to nobody."""
+
+    from_ns: int
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where a node sent a client: it had not begun before `start_ns`, and its pick is known at `picked_ns`."""
+
+    node: str
+    service: str
+    backend_ip: str
+    start_ns: int
+    picked_ns: int
+
+
+Gone = Mapping[tuple[str, str], Mapping[str, Sequence[Withdrawn]]]
+"""(node, service) -> address of a backend -> when it was withdrawn there."""
+
+FOREVER_NS = 2**63 - 1
+
+
+def withdrawals(events: Iterable[Event], nodes: Sequence[str]) -> Gone:
+    """When each node had programmed that a backend is withdrawn, until it began to program its return."""
+    events = list(events)
+    syncs: dict[str, list[Event]] = {node: [] for node in nodes}
+    offers: dict[tuple[str, str], list[tuple[int, bool]]] = defaultdict(list)
+    for event in events:
+        if event.kind == "sync" and not event.detail["error"]:
+            syncs[event.node].append(event)
+        elif event.kind in {"endpoint-ready", "endpoint-not-ready"}:
+            change = (event.resource_version, event.kind == "endpoint-ready")
+            offers[event.object, event.detail["pod_ip"]].append(change)
+    gone: dict[tuple[str, str], dict[str, list[Withdrawn]]] = defaultdict(dict)
+    for (service, ip), changes in offers.items():
+        changes.sort()
+        for node in nodes:
+            gone[node, service][ip] = list(_on_node(changes, syncs[node]))
+    return gone
+
+
+def _on_node(changes: list[tuple[int, bool]], syncs: list[Event]) -> Iterable[Withdrawn]:
+    for index, (version, offered) in enumerate(changes):
+        if offered:
+            continue
+        programmed = _first(syncs, version)
+        if programmed is None:
+            continue
+        again = next((back for back, ready in changes[index + 1 :] if ready), None)
+        returned = _first(syncs, again) if again is not None else None
+        until_ns = returned.detail["start_ns"] if returned else FOREVER_NS
+        if until_ns > programmed.detail["end_ns"]:
+            yield Withdrawn(programmed.detail["end_ns"], until_ns)
+
+
+def _first(syncs: list[Event], version: int) -> Event | None:
+    """The sync that first put a version of the store in force."""
+    return next((sync for sync in syncs if sync.resource_version >= version), None)
+
+
+def connections(
+    samples: Iterable[Path], recording: Recording, services: Mapping[str, str]
+) -> list[Connection]:
+    """Every new connection of the loads whose pick was recorded. `services` is by `host:port` as dialled."""
+    dialled = pd.concat([sample_file.read(path) for path in samples]).sort_values("start_ns")
+    kinds = {"start_ns": "int64", "src_ip": "object", "src_port": "int64", "target": "object"}
+    dialled = dialled.loc[dialled["src_port"] > 0, list(kinds)].astype(kinds)
+    picked = _picked(recording).sort_values("t_ns").astype({"src_ip": "object"})
+    joined = pd.merge_asof(
+        picked,
+        dialled,
+        left_on="t_ns",
+        right_on="start_ns",
+        by=["src_ip", "src_port"],
+    ).dropna(subset=["target"])
+    joined = joined[joined["target"].isin(list(services))]
+    columns = (
+        joined[name].tolist() for name in ("node", "target", "backend_ip", "start_ns", "t_ns")
+    )
+    return [
+        Connection(node, services[target], backend_ip, int(start_ns), int(picked_ns))
+        for node, target, backend_ip, start_ns, picked_ns in zip(*columns, strict=True)
+    ]
+
+
+def _picked(recording: Recording) -> pd.DataFrame:
+    """node, src_ip, src_port, backend_ip, t_ns of every pick: the proxy process's own, where it is one."""
+    if recording.picks:
+        rows = [
+            (node, one.client_ip, one.client_port, one.endpoint_ip, one.t_ns)
+            for node, path in recording.picks
+            for one in picks(path.read_bytes())
+        ]
+        return pd.DataFrame(rows, columns=["node", "src_ip", "src_port", "backend_ip", "t_ns"])
+    entries = read_entries(recording.entries)
+    # Only the node that rewrote the destination has picked.
+    entries = entries[entries["dst_ip"] != entries["reply_src_ip"]]
+    return entries.rename(columns={"reply_src_ip": "backend_ip"})[
+        ["node", "src_ip", "src_port", "backend_ip", "t_ns"]
+    ]
+
+
+def stray_connections(made: Iterable[Connection], gone: Gone) -> tuple[list[str], int]:
+    """What each connection to a withdrawn backend did; and how many began while their service had one."""
+    strays, after = [], 0
+    for one in made:
+        of_service = gone.get((one.node, one.service), {})
+        withdrawn = {
+            ip
+            for ip, spans in of_service.items()
+            if any(span.from_ns < one.start_ns and one.picked_ns < span.until_ns for span in spans)
+        }
+        after += bool(withdrawn)
+        if one.backend_ip in withdrawn:
+            strays.append(
+                f"{one.node} sent a connection of {one.start_ns} ns to {one.backend_ip},"
+                f" which {one.service} had withdrawn"
+            )
+    return strays, after
