@@ -308,10 +308,18 @@ def _kept(flow: Flow, setting: Setting) -> bool:
 
 
 def difference(flow: Flow, setting: Setting, got: Answers, plan: Plan) -> str:
-    """What is wrong with a row's answers; "" when nothing."""
+    """What is wrong with a row's answers; "" when nothing.
+
+    Of IPVS' nodes every service address is their own, and IPv6 takes for a source, where a link has no
+    global address, the one most like the destination: it masquerades as any of them.
+    """
     names = {ip: name for name, ip in {**plan.nodes, **plan.hosts, **plan.pods}.items()}
-    found = {(who, names.get(source, source)) for who, source in got}
     answer = flow.expected(setting.mode, setting.profile)
+    own = set(plan.addresses.values()) if setting.mode == "ipvs" and plan.family == 6 else set()
+    found = {
+        (who, answer.pods.get(who, "") if source in own else names.get(source, source))
+        for who, source in got
+    }
     sticks = flow.sticks or (flow.expires and _kept(flow, setting))
     if answer.pods:
         right = _right(answer, found, sticks=sticks, some=flow.expires)
