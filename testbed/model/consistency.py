@@ -27,6 +27,8 @@ from testbed.model.origin import (
 from testbed.model.topology import Topology
 from testbed.spelling import nearest
 
+IPV6_LEAST_MTU = 1280
+
 
 def inconsistencies(topology: Topology) -> list[Mistake]:
     """Every contradiction, in the order of the checks below."""
@@ -34,6 +36,7 @@ def inconsistencies(topology: Topology) -> list[Mistake]:
     groups = pod_groups(found)
     mistakes.extend(_overlaps(topology))
     mistakes.extend(_families_apart(topology))
+    mistakes.extend(_too_small_packets(topology))
     mistakes.extend(_names_alike(topology, found))
     mistakes.extend(_links_to_nowhere(topology))
     mistakes.extend(_pods_on_no_node(topology, nodes_of(found), groups))
@@ -67,6 +70,14 @@ def _families_apart(topology: Topology) -> Iterator[Mistake]:
             message = f"{key} is {_in_words(families)}, podCIDR is {_in_words(network.families)}"
             hint = "write them in the same IP families and order, or leave it out"
             yield Mistake(("network", key), message, hint)
+
+
+def _too_small_packets(topology: Topology) -> Iterator[Mistake]:
+    """RFC 8200, section 5: the kernel switches IPv6 off on a link whose MTU is smaller."""
+    network = topology.network
+    if 6 in network.families and network.mtu < IPV6_LEAST_MTU:
+        message = f"IPv6 needs links of {IPV6_LEAST_MTU} bytes at least"
+        yield Mistake(("network", "mtu"), message, "use a larger one, or IPv4 networks alone")
 
 
 def _in_words(families: Iterable[int]) -> str:
