@@ -29,6 +29,7 @@ class Feature(StrEnum):
     VETH = "veth"
     BRIDGE = "bridge"
     IPV6 = "ipv6"
+    SCTP = "sctp"
     IPTABLES_NFT = "iptables-nft"
     IPTABLES_LEGACY = "iptables-legacy"
     IP6TABLES_NFT = "ip6tables-nft"
@@ -118,6 +119,12 @@ TRIALS: Mapping[Feature, Trial] = {
         " && ip -6 address add fd00::1/128 dev lo",
         "ip",
         "iproute2",
+    ),
+    Feature.SCTP: Trial(
+        "pods that serve SCTP",
+        "python3 -c 'import socket; socket.socket(2, socket.SOCK_STREAM, socket.IPPROTO_SCTP)'",
+        "python3",
+        "python3",
     ),
     Feature.IPTABLES_NFT: _iptables("nft"),
     Feature.IPTABLES_LEGACY: _iptables("legacy"),

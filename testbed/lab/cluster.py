@@ -83,6 +83,7 @@ class Cluster:
         }
         needs = set().union(*(back_end.needs for back_end in self._backends.values()))
         also = [Feature.IPV6] if 6 in topology.network.families else []
+        also += [Feature.SCTP] if topology.serves_sctp else []
         features.require(*map(Feature, sorted(needs)), *also, Feature.CONNTRACK)
         self.companions = Companions(companion(topology), programs.processes)
         self._parts = self._node_parts(topology)

@@ -104,6 +104,8 @@ def needed(topologies: Iterable[Topology], variant: Variant) -> frozenset[Featur
     for topology in topologies:
         if 6 in topology.network.families:
             found.add(Feature.IPV6)
+        if topology.serves_sctp:
+            found.add(Feature.SCTP)
         plain = _with_variant(topology, variant)
         if plain.proxy.mode in BACKENDS:
             for family in plain.network.families:

@@ -188,6 +188,7 @@ class Programs:
 def _listeners(place: Place) -> list[dict[str, Any]]:
     """The echo server's entry for each port of the container."""
     ports = _ports(place.container)
+    sctp = {(port.container_port, port.protocol) for port in place.container.ports}
     return [
         {
             "pod": place.pod.meta.name,
@@ -197,6 +198,7 @@ def _listeners(place: Place) -> list[dict[str, Any]]:
             "ip": str(place.addresses[0]),
             "listen": _everywhere(place),
             "port": port,
+            "sctp": (port, "SCTP") in sctp,
             "netns": place.netns,
             "service_s": _service_s(place.container),
         }
@@ -222,5 +224,5 @@ def _everywhere(place: Place) -> list[str]:
 
 
 def _ports(container: Container) -> list[int]:
-    """Distinct port numbers: the echo server answers TCP and UDP on each."""
+    """Distinct port numbers: the echo server answers TCP and UDP on each, and SCTP where it is asked to."""
     return sorted({port.container_port for port in container.ports}) or [_DEFAULT_PORT]

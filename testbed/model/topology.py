@@ -6,6 +6,7 @@ contradicts another key is found by `model.consistency`; positions in the file a
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -344,3 +345,15 @@ class Topology(Strict):
     images: Annotated[dict[Text, Text], EmptyIfNothing] = Field(
         {}, description="which program an image is: pattern of its name -> command line"
     )
+
+    @property
+    def serves_sctp(self) -> bool:
+        """Whether some pod is to listen on an SCTP port. Rules for an SCTP service need nothing of a kernel."""
+        if any(workload.protocol == "SCTP" for workload in self.workloads.values()):
+            return True
+        pods = (
+            manifest
+            for manifest in self.manifests
+            if isinstance(manifest, dict) and manifest.get("kind") in {"Pod", "Deployment"}
+        )
+        return any('"SCTP"' in json.dumps(manifest) for manifest in pods)

@@ -85,7 +85,7 @@ class _Server:
         self.epoll.unregister(fd)
 
     def add(self, pod: dict[str, Any]) -> None:
-        """Listen for a pod, in its namespace, on TCP and UDP. Raises OSError."""
+        """Listen for a pod, in its namespace: TCP, UDP and, where `sctp` says so, SCTP. Raises OSError."""
         identity = Identity(
             pod["pod"], pod.get("namespace", "default"), pod.get("node", ""), pod.get("ip", "")
         )
@@ -95,16 +95,25 @@ class _Server:
         listen = pod.get("listen", ["0.0.0.0"])
         with nullcontext() if place is None else netns.entered(place):
             pairs = [(address, _unbound(address)) for address in listen]
+            streams = [
+                (address, _unbound_stream(address, socket.IPPROTO_SCTP))
+                for address in (listen if pod.get("sctp") else ())
+            ]
         if place is not None:
             os.close(place)
         mine = self.pods.setdefault(pod.get("uid") or pod["pod"], [])
-        for address, (tcp, udp) in pairs:
-            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restart meets TIME_WAIT
-            tcp.bind((address, pod["port"]))
-            tcp.listen(BACKLOG)
+        service_ns = round(pod.get("service_s", 0.0) * 1e9)
+        streams += [(address, tcp) for address, (tcp, _) in pairs]
+        for address, stream in streams:
+            stream.setsockopt(
+                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+            )  # a restart meets TIME_WAIT
+            stream.bind((address, pod["port"]))
+            stream.listen(BACKLOG)
+            mine.append(_Listener(self, identity, stream, service_ns))
+        for address, (_, udp) in pairs:
             udp.bind((address, pod["port"]))
-            service_ns = round(pod.get("service_s", 0.0) * 1e9)
-            mine += (_Listener(self, identity, tcp, service_ns), _Datagrams(self, identity, udp))
+            mine.append(_Datagrams(self, identity, udp))
 
     def remove(self, pod: str) -> None:
         """Stop listening for a pod; connections that are open go on. Unknown: no error."""
@@ -149,14 +158,20 @@ class _Server:
 
 def _unbound(address: str) -> tuple[socket.socket, socket.socket]:
     """A TCP and a UDP socket of the address's IP family, and of that one alone: each family has its own."""
-    kinds = socket.SOCK_STREAM, socket.SOCK_DGRAM
+    udp = _socket(address, socket.SOCK_DGRAM, socket.IPPROTO_UDP)
+    return _unbound_stream(address, socket.IPPROTO_TCP), udp
+
+
+def _unbound_stream(address: str, protocol: int) -> socket.socket:
+    return _socket(address, socket.SOCK_STREAM, protocol)
+
+
+def _socket(address: str, kind: int, protocol: int) -> socket.socket:
     if ":" not in address:
-        tcp, udp = (socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK) for kind in kinds)
-        return tcp, udp
-    tcp, udp = (socket.socket(socket.AF_INET6, kind | socket.SOCK_NONBLOCK) for kind in kinds)
-    for sock in (tcp, udp):
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    return tcp, udp
+        return socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK, protocol)
+    found = socket.socket(socket.AF_INET6, kind | socket.SOCK_NONBLOCK, protocol)
+    found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    return found
 
 
 class _Control:
