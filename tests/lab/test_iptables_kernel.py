@@ -1,4 +1,4 @@
-"""The planned rules in a real kernel: what is restored is what was meant, in both variants."""
+"""The planned rules in a real kernel: what is restored is what was meant, in both variants and families."""
 
 from __future__ import annotations
 
@@ -12,19 +12,37 @@ from pathlib import Path
 import pytest
 
 from testbed.command import Command
+from testbed.lab.backends import NFT_RULES_IN_USER_NAMESPACE, rules_per_transaction
 from testbed.proxy.iptables import IptablesBackend
-from testbed.proxy.ruleset import Observed
-from tests.flows import STATES
-from tests.unit.proxy.states import snapshot_of, table_of
+from testbed.proxy.ruleset import Observed, Ruleset
+from testbed.proxy.table import forwarding_table
+from tests.flows import PROFILES, STATES
+from tests.tracers import config_of, dual_stack_snapshot
 
 pytestmark = pytest.mark.lab
 
-BACKENDS = (
-    IptablesBackend("nft"),
-    IptablesBackend("nft", max_rules_per_transaction=20),
-    IptablesBackend("legacy"),
+ROOT = os.geteuid() == 0
+LARGE = rules_per_transaction() if ROOT else NFT_RULES_IN_USER_NAMESPACE
+"""How much this user may put into one transaction of nft, in the namespaces below."""
+SANDBOX = ("unshare", "-nm") if ROOT else ("unshare", "-Urnm")
+BACKENDS = pytest.mark.parametrize(
+    "backend",
+    [
+        IptablesBackend("nft", LARGE),
+        IptablesBackend("nft", max_rules_per_transaction=20),
+        IptablesBackend("legacy"),
+        IptablesBackend("nft", LARGE, family=6),
+        IptablesBackend("legacy", family=6),
+    ],
+    ids=["nft", "nft-chunked", "legacy", "IPv6-nft", "IPv6-legacy"],
 )
-FOREIGN_RULE = "-s 10.244.0.0/16 -j MASQUERADE"
+FOREIGN_RULE = "-o eth9 -j MASQUERADE"
+
+
+def plan(backend: IptablesBackend, state: str) -> Ruleset:
+    """The rules of node n1."""
+    config = config_of(backend.family, PROFILES[0])
+    return backend.plan(forwarding_table(dual_stack_snapshot(state), config, "n1"))
 
 
 def observed(
@@ -36,7 +54,7 @@ def observed(
         lines += [str(command) for command in commands]
         lines.append(f"{backend.observe()} > {shlex.quote(str(folder / str(number)))}")
     subprocess.run(
-        ["unshare", "-Urnm", "bash", "-s"],
+        [*SANDBOX, "bash", "-s"],
         input="\n".join(lines) + "\n",
         env={**os.environ, "XTABLES_LOCKFILE": str(folder / "lock")},
         check=True,
@@ -52,12 +70,12 @@ def tour() -> list[str]:
     return [state for pair in rounds for state in pair]
 
 
-@pytest.mark.parametrize("backend", BACKENDS, ids=["nft", "nft-chunked", "legacy"])
+@BACKENDS
 def test_every_difference_leads_to_the_rules_that_were_planned(
     backend: IptablesBackend, tmp_path: Path
 ) -> None:
     states = tour()
-    plans = [backend.plan(table_of(snapshot_of(state))) for state in states]
+    plans = [plan(backend, state) for state in states]
     steps = [backend.commands(None, plans[0])]
     steps += [backend.commands(have, want) for have, want in pairwise(plans)]
     for state, seen, want in zip(states, observed(backend, steps, tmp_path), plans, strict=True):
@@ -65,20 +83,20 @@ def test_every_difference_leads_to_the_rules_that_were_planned(
         assert not seen.foreign, f"after {state}"
 
 
-@pytest.mark.parametrize("backend", BACKENDS, ids=["nft", "nft-chunked", "legacy"])
+@BACKENDS
 def test_the_rules_of_others_survive_in_a_kernel(backend: IptablesBackend, tmp_path: Path) -> None:
-    first = f"iptables-{backend.variant} -t nat -A POSTROUTING {FOREIGN_RULE}"
+    tool = "iptables" if backend.family == 4 else "ip6tables"
+    first = f"{tool}-{backend.variant} -t nat -A POSTROUTING {FOREIGN_RULE}"
     (before,) = observed(backend, [[]], tmp_path, first)
     assert before.foreign
-    want = backend.plan(table_of(snapshot_of("base")))
+    want = plan(backend, "base")
     (after,) = observed(backend, [backend.commands(before.own, want)], tmp_path, first)
     assert after.foreign
     assert after.own == want
     assert FOREIGN_RULE in (tmp_path / "0").read_text()
 
 
-@pytest.mark.parametrize("variant", ["nft", "legacy"])
-def test_a_fresh_namespace_is_seen_to_be_empty(variant: str, tmp_path: Path) -> None:
-    backend = IptablesBackend("nft" if variant == "nft" else "legacy")
+@BACKENDS
+def test_a_fresh_namespace_is_seen_to_be_empty(backend: IptablesBackend, tmp_path: Path) -> None:
     (seen,) = observed(backend, [[]], tmp_path)
     assert seen.empty

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from testbed.model.objects import (
     SERVICE_NAME_LABEL,
     SERVICE_PROXY_NAME_LABEL,
+    ZONE_LABEL,
     Endpoint,
     EndpointPort,
     EndpointSlice,
@@ -24,7 +25,7 @@ from testbed.proxy.iptables import IptablesBackend
 from testbed.proxy.table import ServicePortEntry, forwarding_table
 from testbed.store import Create, Delete, Store, Update, Write
 from tests import addresses as a
-from tests.addresses import PLAN
+from tests.addresses import PLAN, PLAN6
 from tests.flows import nodes
 from tests.unit.proxy.states import CONFIG, snapshot_with, table_of
 
@@ -142,6 +143,130 @@ def test_a_load_balancers_address_counts_in_mode_vip_only() -> None:
     )
     found = entry(replace(SERVICE, load_balancer_ingress=ingress), SLICE)
     assert found.load_balancer_ips == (a.LOAD_BALANCER_IP,)
+
+
+def test_an_address_stands_in_the_family_that_it_is_of() -> None:
+    dual = replace(
+        SERVICE,
+        cluster_ips=(a.WEB, PLAN6.addresses["web"].upper()),
+        external_ips=(a.EXTERNAL_IP, PLAN6.addresses["outward-ip"]),
+        load_balancer_source_ranges=(PLAN.far_cidr, PLAN6.far_cidr),
+    )
+    ready = Endpoint((PLAN6.pods["web-0"].upper(),), node_name="n1")
+    slice6 = EndpointSlice(replace(LABELLED, name="web-6"), (ready,), SLICE.ports, "IPv6")
+    snapshot = snapshot_with((dual, SLICE, slice6))
+    (four,) = table_of(snapshot).ports
+    (six,) = forwarding_table(snapshot, replace(CONFIG, family=6), "n1").ports
+    assert (four.cluster_ip, four.external_ips) == (a.WEB, (a.EXTERNAL_IP,))
+    assert (six.cluster_ip, six.external_ips) == (
+        PLAN6.addresses["web"],
+        (PLAN6.addresses["outward-ip"],),
+    )
+    assert four.load_balancer_source_ranges == (PLAN.far_cidr,)
+    assert six.load_balancer_source_ranges == (PLAN6.far_cidr,)
+    assert len(four.cluster_endpoints) == 2
+    assert texts(six.cluster_endpoints) == [f"[{PLAN6.pods['web-0']}]:8080"]
+
+
+def test_a_service_without_an_address_of_a_family_is_not_proxied_there() -> None:
+    table = forwarding_table(snapshot_with((SERVICE, SLICE)), replace(CONFIG, family=6), "n1")
+    assert table.ports == ()
+
+
+NODE_IP = PLAN.nodes["n1"]
+
+
+@pytest.mark.parametrize(
+    ("ranges", "expected"),
+    [
+        ((), ((), False)),
+        (("192.0.2.77/24",), (("192.0.2.0/24",), True)),
+        ((f"{NODE_IP}/32",), ((f"{NODE_IP}/32",), True)),
+        ((PLAN.far_cidr,), ((PLAN.far_cidr,), False)),
+        ((PLAN.far_cidr, "0.0.0.0/0"), ((), False)),
+    ],
+    ids=["none", "host bits", "the node's own", "somebody else's", "everybody"],
+)
+def test_source_ranges(ranges: tuple[str, ...], expected: tuple[tuple[str, ...], bool]) -> None:
+    found = entry(replace(SERVICE, load_balancer_source_ranges=ranges), SLICE)
+    assert (found.load_balancer_source_ranges, found.node_in_source_ranges) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"type": "LoadBalancer", "external_traffic_policy": "Local"}, 31000),
+        ({"type": "LoadBalancer"}, 0),
+        ({"type": "NodePort", "external_traffic_policy": "Local"}, 0),
+    ],
+)
+def test_only_a_load_balancer_with_policy_local_is_probed(
+    changes: dict[str, str], expected: int
+) -> None:
+    service = replace(SERVICE, health_check_node_port=31000, **changes)  # type: ignore[arg-type]
+    assert entry(service, SLICE).health_check_node_port == expected
+
+
+# Topology hints. n1 is in zone a, n2 and n3 are in zone b.
+
+
+def hinted(pod: str, zones: str = "", nodes: str = "") -> Endpoint:
+    return replace(READY[pod], for_zones=tuple(zones.split()), for_nodes=tuple(nodes.split()))
+
+
+ENDING = {"ready": False, "terminating": True}
+"""Fields of an endpoint that is on its way out."""
+A, B = hinted("web-0", "a"), hinted("web-1", "b")
+N1, N2 = hinted("web-0", "a", "n1"), hinted("web-1", "b", "n2")
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "node", "expected"),
+    [
+        pytest.param((A, B), "n1", ["web-0"], id="the node's zone"),
+        pytest.param((A, B), "n3", ["web-1"], id="a zone that another node has the pod of"),
+        pytest.param((N1, N2), "n2", ["web-1"], id="the node itself"),
+        pytest.param((N1, N2), "n3", ["web-1"], id="no hint names the node: its zone"),
+        pytest.param((N1, B), "n1", ["web-0"], id="not all have a node hint: zones"),
+        pytest.param((A, READY["web-1"]), "n1", ["web-0", "web-1"], id="one has no hint: all"),
+        pytest.param((A, hinted("web-1", "c")), "n2", ["web-0", "web-1"], id="no hint fits: all"),
+        pytest.param((A, B), "nowhere", ["web-0", "web-1"], id="a node without a zone: all"),
+        pytest.param(
+            (A, replace(READY["web-1"], ready=False, serving=False)),
+            "n1",
+            ["web-0"],
+            id="only ready ones need a hint",
+        ),
+        pytest.param(
+            (replace(A, **ENDING), replace(B, **ENDING)),
+            "n1",
+            ["web-0", "web-1"],
+            id="terminating ones are taken wherever they are",
+        ),
+    ],
+)
+def test_hints(endpoints: tuple[Endpoint, ...], node: str, expected: list[str]) -> None:
+    found = entry(SERVICE, replace(SLICE, endpoints=endpoints), node=node)
+    assert texts(found.cluster_endpoints) == [f"{PLAN.pods[pod]}:8080" for pod in expected]
+    assert found.has_endpoints
+
+
+def test_hints_do_not_count_for_policy_local() -> None:
+    local = replace(SERVICE, internal_traffic_policy="Local")
+    found = entry(local, replace(SLICE, endpoints=(hinted("web-0", "b"), B)), node="n1")
+    assert texts(found.local_endpoints) == [f"{PLAN.pods['web-0']}:8080"]
+
+
+def test_a_node_that_moves_to_another_zone_gets_other_endpoints() -> None:
+    store = Store(lambda: 0.0)
+    for item in (*nodes(PLAN), SERVICE, replace(SLICE, endpoints=(A, B))):
+        put(store, item)
+    before = forwarding_table(store.snapshot(), CONFIG, "n1")
+    meta = replace(PLAN_NODE.meta, labels={ZONE_LABEL: "b"})
+    put(store, replace(PLAN_NODE, meta=meta))
+    after = forwarding_table(store.snapshot(), CONFIG, "n1", before)
+    assert texts(after.ports[0].cluster_endpoints) == [f"{PLAN.pods['web-1']}:8080"]
+    assert after == table_of(store.snapshot())
 
 
 def test_the_table_knows_its_node_and_where_it_came_from() -> None:
