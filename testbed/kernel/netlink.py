@@ -24,7 +24,8 @@ _NLMSG_ERROR = 2
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
 _IFLA_NET_NS_FD, _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 28, 1, 2, 1
 _IFF_UP = 1
-_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_CACHEINFO = 1, 2, 6
+_FOR_EVER = 0xFFFFFFFF
 _IFA_F_NODAD = 0x02
 """No duplicate address detection: addresses are given by plan, and may be used at once."""
 _FAMILY = {4: socket.AF_INET, 16: socket.AF_INET6}
@@ -124,8 +125,14 @@ def delete_link(index: int) -> Message:
     return Message(RTM_DELLINK, 0, payload, f"delete link {index}")
 
 
-def address(interface: IPInterface, index: int, *, delete: bool = False) -> Message:
-    """`interface` (address and prefix length) on link `index`."""
+def address(
+    interface: IPInterface, index: int, *, by_name_only: bool = False, delete: bool = False
+) -> Message:
+    """`interface` (address and prefix length) on link `index`.
+
+    `by_name_only`: only who binds to it sends from it (RFC 6724 calls it deprecated). In IPv4, where the
+    first address of a link is preferred, it makes no difference.
+    """
     packed = interface.ip.packed
     family = _FAMILY[len(packed)]
     flags = _IFA_F_NODAD if interface.version == 6 else 0
@@ -134,6 +141,8 @@ def address(interface: IPInterface, index: int, *, delete: bool = False) -> Mess
         + _attribute(_IFA_LOCAL, packed)
         + _attribute(_IFA_ADDRESS, packed)
     )
+    if by_name_only and interface.version == 6:
+        payload += _attribute(_IFA_CACHEINFO, struct.pack("=IIII", 0, _FOR_EVER, 0, 0))
     kind, how = (RTM_DELADDR, 0) if delete else (RTM_NEWADDR, _CREATE | _EXCL)
     return Message(kind, how, payload, f"address {interface}")
 

@@ -188,7 +188,7 @@ class NetnsRuntime:
             addresses = self._allocate()
             sandbox.client_addresses.append(addresses)
             with netns.entered(sandbox.namespace), netlink.Netlink() as pod_side:
-                pod_side.send(map(_of_pod, addresses))
+                pod_side.send(_of_pod(address, by_name_only=True) for address in addresses)
             self._netlink.send(_towards(addresses, sandbox.link))
         return (sandbox.link.addresses, *sandbox.client_addresses[: count - 1])
 
@@ -219,9 +219,10 @@ class NetnsRuntime:
         return namespace
 
 
-def _of_pod(address: IPAddress) -> netlink.Message:
+def _of_pod(address: IPAddress, *, by_name_only: bool = False) -> netlink.Message:
     """What makes an address the pod's own, and nobody else its neighbour."""
-    return netlink.address(ip_interface((address, address.max_prefixlen)), UPLINK_INDEX)
+    own = ip_interface((address, address.max_prefixlen))
+    return netlink.address(own, UPLINK_INDEX, by_name_only=by_name_only)
 
 
 def _towards(addresses: tuple[IPAddress, ...], link: PodLink) -> list[netlink.Message]:

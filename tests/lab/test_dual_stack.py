@@ -192,6 +192,20 @@ def test_what_the_kernel_picked_is_recorded_in_each_family(lab: Lab) -> None:
         assert own <= set(read_accept_log(recording.accept_logs[name]).rows["src_ip"])
 
 
+def test_a_pod_that_dialled_from_many_addresses_still_sends_from_its_own(lab: Lab) -> None:
+    """Many connections want several source addresses; the kernel must not prefer one of them."""
+    ips = pods(lab)["client-0"]
+    target = host_port(services(lab)["web"]["clusterIPs"][0], 80)
+    handle = lab.start_load(LoadSpec("client-0", f"http://{target}", rate_rps=300.0, duration_s=60))
+    handle.stop()
+    handle.wait()
+    listed = lab.exec("client-0", ["ip", "-o", "addr", "show", "dev", "eth0"]).stdout
+    assert len(listed.splitlines()) == 2 * len(ips)
+    for ip in (ip for pod in WEB for ip in pods(lab)[pod]):
+        (seen,) = json.loads(python(lab, "client-0", ASK_EACH, host_port(ip, 8080)))
+        assert seen in ips
+
+
 def test_rules_of_each_family_are_shown(lab: Lab) -> None:
     text = lab.rules("n1")
     for ip in services(lab)["web"]["clusterIPs"]:

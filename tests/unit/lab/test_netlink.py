@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import struct
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
 
 import pytest
 
@@ -12,6 +19,7 @@ from testbed.kernel.netlink import End, Message
 
 MAC = "02:00:c6:33:64:02"
 IP = IPv4Address("198.51.100.2")
+IP6 = IPv6Address("2001:db8::2")
 IFINFO, RTMSG, NDMSG, IFADDR = 16, 12, 12, 8
 """Bytes of the fixed part of each family of messages."""
 
@@ -76,6 +84,30 @@ def test_an_address(delete: bool, kind: int) -> None:
     assert message.type == kind
     assert fixed(message, "=BBBBI") == (2, 24, 0, 0, 2)
     assert attributes(message.payload[IFADDR:]) == {1: IP.packed, 2: IP.packed}
+
+
+def test_an_ipv6_address_is_used_at_once_and_may_be_for_those_who_name_it_only() -> None:
+    message = netlink.address(IPv6Interface(f"{IP6}/128"), 2)
+    assert fixed(message, "=BBBBI") == (10, 128, 0x02, 0, 2)  # IFA_F_NODAD
+    assert attributes(message.payload[IFADDR:]) == {1: IP6.packed, 2: IP6.packed}
+    second = netlink.address(IPv6Interface(f"{IP6}/128"), 2, by_name_only=True)
+    preferred_s, valid_s, *_ = struct.unpack("=IIII", attributes(second.payload[IFADDR:])[6])
+    assert (preferred_s, valid_s) == (0, 2**32 - 1)
+
+
+def test_a_link_local_address_is_of_link_scope() -> None:
+    assert fixed(netlink.address(IPv6Interface("fe80::1/64"), 2), "=BBBBI")[3] == 253
+
+
+def test_ipv6_routes_and_neighbours() -> None:
+    route = netlink.route(IPv6Network("2001:db8:1::/64"), 2, via=IP6.packed)
+    assert fixed(route, "=BBBBBBBBI") == (10, 64, 0, 0, 254, 4, 0, 1, 0)
+    assert attributes(route.payload[RTMSG:])[5] == IP6.packed
+    hole = netlink.blackhole(IPv6Network("2001:db8:1::/64"))
+    assert fixed(hole, "=BBBBBBBBI") == (10, 64, 0, 0, 254, 4, 0, 6, 0)
+    neighbour = netlink.neighbour(IP6.packed, MAC, 100)
+    assert fixed(neighbour, "=BxxxiHBB") == (10, 100, 0x80, 0, 1)
+    assert attributes(neighbour.payload[NDMSG:])[1] == IP6.packed
 
 
 def test_a_route_by_a_gateway() -> None:
