@@ -1,4 +1,4 @@
-"""Both experiments over real labs, as short as they can be; and a run that is interrupted."""
+"""Experiments over real labs, as short as they can be; and a run that is interrupted."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from testbed.analysis.run import load_run
 from testbed.lab import registry
+from tests.lab.conducted import conducted
 
 pytestmark = pytest.mark.lab
 
@@ -43,17 +44,32 @@ def test_balance_accounts_for_every_connection(tmp_path: Path) -> None:
 
 
 def test_a_crash_is_detected_withdrawn_and_programmed_on_every_node(tmp_path: Path) -> None:
-    words = (*RUN, "failover", "--repeat", "1", "--set", "fault=crash", "-d", str(tmp_path))
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=170)
-    assert done.returncode == 0, done.stderr
-    (path,) = (tmp_path / "failover").iterdir()
-    run = load_run(path)
-    trial = run.trials[run.trials["valid"]].iloc[0]
+    run = conducted("failover", tmp_path, "fault=crash")
+    trial = run.trials.iloc[0]
     assert 0 < trial["detect_ms"] <= trial["withdraw_ms"] <= trial["program_ms"]
-    assert trial["detect_ms"] < 1_500  # a relist every second, and what a busy machine adds
     assert not trial["recover_censored"]
     failed = run.samples[(run.samples["stream"] == "outage") & (run.samples["outcome"] != "ok")]
     assert set(failed["outcome"]) <= {"refused", "reset", "closed", "timeout", "unreachable"}
+
+
+def test_modes_are_compared_in_balance_latency_and_recovery(tmp_path: Path) -> None:
+    run = conducted("modes", tmp_path, "proxy=iptables-legacy,userspace", "duration_s=2")
+    table = run.trials.set_index("proxy")
+    assert set(table.index) == {"iptables-legacy", "userspace"} == set(run.trials["mode"])
+    assert (table[["cv", "latency_over_direct", "detect_ms"]] > 0).all(axis=None)
+    # Round robin, against the kernel's dice.
+    assert table.loc["userspace", "cv"] < table.loc["iptables-legacy", "cv"]
+    assert run.samples.loc[run.samples["stream"] == "main", "picked_backend"].notna().all()
+    assert {finding["figures"]["arm"] for finding in run.meta["findings"]} == {"userspace"}
+
+
+def test_scale_times_syncs_and_first_packets(tmp_path: Path) -> None:
+    settings = ("proxy=iptables-legacy", "services=5,50", "changes=1", "connections=20")
+    run = conducted("scale", tmp_path, *settings)
+    metrics = ["full_sync_ms", "change_sync_ms", "change_ms", "first_packet_us", "memory_mib"]
+    assert (run.trials[metrics] > 0).all(axis=None)
+    assert (run.trials["change_ms"] >= run.trials["change_sync_ms"]).all()
+    assert not list((run.directory / "rules").glob("*.rules"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,0 +1,45 @@
+"""A run of one block over real labs, whatever else the machine does meanwhile.
+
+`testbed run` drops trials whose generator was late; beside other tests it often is. What these runs
+find out is no figure, so that lateness does not matter: everything else still makes a trial invalid.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from testbed.analysis.run import Run, load_run
+from testbed.analysis.validity import Limits, judged
+from testbed.experiment.design import SMOKE, designed
+from testbed.experiment.environment import guest_kernel, host_kernel
+from testbed.experiment.module import load
+from testbed.experiment.runner import Outside
+from testbed.experiment.session import Job, execute
+from testbed.experiment.setting import topologies
+from testbed.lab.client import Lab
+from testbed.lab.kernels import choose
+from testbed.report.build import build
+
+_LATENESS_ALLOWED = Limits(control_lag_p99_ms=math.inf, censored_share=1.0, steal_share=1.0)
+
+
+def conducted(name: str, folder: Path, *settings: str) -> Run:
+    """The run of an experiment's first block under `--set` settings, with its report written."""
+    experiment = load(name)
+    job = Job(experiment, designed(experiment, settings, 1, 1, SMOKE))
+    carrier = choose(topologies(job.experiment, job.design, None))
+    guest = carrier.guest
+    outside = Outside(
+        up=lambda topology, lab: Lab.up(topology, name=lab, ephemeral=True, carrier=carrier),
+        judge=lambda record: judged(record, _LATENESS_ALLOWED),
+        kernel=guest_kernel(guest.name, guest.release) if guest else host_kernel(),
+        generator_cpu=None,
+    )
+    said: list[str] = []
+    ended = execute(job, folder, outside, said.append)
+    assert ended.invalid == 0, said
+    page, findings = build(load_run(ended.directory), experiment)
+    assert page.is_file()
+    assert findings
+    return load_run(ended.directory)
