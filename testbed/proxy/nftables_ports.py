@@ -84,11 +84,14 @@ class PortObjects:
 
     def hairpins_on(self, node: str) -> Iterator[Element]:
         """The node's own endpoints in `hairpin-connections`."""
-        protocol = self.entry.protocol
         for one in self.endpoints:
             if one.node == node:
-                key = f"{one.ip} . {one.ip} . {protocol} . {one.port}"
-                yield HAIRPINS, key, ((self.owner, ""),)
+                yield self.hairpin(one)
+
+    def hairpin(self, endpoint: ServiceEndpoint) -> Element:
+        """What tells that a pod got itself."""
+        key = f"{endpoint.ip} . {endpoint.ip} . {self.entry.protocol} . {endpoint.port}"
+        return HAIRPINS, key, ((self.owner, ""),)
 
 
 def port_objects(entry: ServicePortEntry, around: Surroundings) -> PortObjects:

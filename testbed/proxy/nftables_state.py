@@ -52,6 +52,33 @@ class Changes:
         return len(self.blocks) + sum(map(bool, self.elements.values()))
 
 
+class Hairpins:
+    """The elements of `hairpin-connections` by node, of the same ports; looked up when a second node asks."""
+
+    def __init__(self, found: tuple[PortObjects, ...]) -> None:
+        self._ports = found
+        self._by_node: dict[str, Claims] = {}
+
+    def on(self, node: str) -> Claims:
+        """Of one node; not to be changed."""
+        if not self._by_node:
+            self._by_node = self._all()
+        return self._by_node.get(node, {})
+
+    def _all(self) -> dict[str, Claims]:
+        found: dict[str, Claims] = {}
+        for port in self._ports:
+            for endpoint in port.endpoints:
+                _, key, claim = port.hairpin(endpoint)
+                _claim(found.setdefault(endpoint.node, {}), key, claim)
+        return found
+
+
+def _claim(claims: Claims, key: str, claim: tuple[Claim, ...]) -> None:
+    if claims.setdefault(key, claim) is not claim:
+        claims[key] = tuple(sorted({*claims[key], *claim}))
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """A table in parts. `step` leads to it from the state whose `token` is `origin`."""
@@ -61,6 +88,7 @@ class State:
     entries: tuple[ServicePortEntry, ...]
     ports: tuple[PortObjects, ...]
     elements: Mapping[str, Claims]
+    hairpins: Hairpins
     origin: object = None
     step: Changes | None = None
     token: object = field(default_factory=object)
@@ -130,20 +158,14 @@ def fresh(frame: Frame, node: str, entries: tuple[ServicePortEntry, ...], spell:
     elements: dict[str, Claims] = {name: {} for name in SHARED}
     for port in found:
         for where, key, claim in port.elements_on(node):
-            claims = elements[where]
-            if claims.setdefault(key, claim) is not claim:
-                claims[key] = tuple(sorted({*claims[key], *claim}))
-    return State(frame, node, entries, found, elements)
+            _claim(elements[where], key, claim)
+    return State(frame, node, entries, found, elements, Hairpins(found))
 
 
 def of_other_node(before: State, frame: Frame, node: str) -> State:
     """The state of the same entries on another node: only its own endpoints' hairpins are others."""
-    hairpins: Claims = {}
-    for port in before.ports:
-        for _, key, claim in port.hairpins_on(node):
-            hairpins[key] = tuple(sorted({*hairpins.get(key, ()), *claim}))
-    elements = {**before.elements, ports.HAIRPINS: hairpins}
-    return State(frame, node, before.entries, before.ports, elements)
+    elements = {**before.elements, ports.HAIRPINS: before.hairpins.on(node)}
+    return State(frame, node, before.entries, before.ports, elements, hairpins=before.hairpins)
 
 
 def following(before: State, entries: tuple[ServicePortEntry, ...], spell: Spell) -> State:
@@ -157,12 +179,14 @@ def following(before: State, entries: tuple[ServicePortEntry, ...], spell: Spell
     gone = [port for port in old if id(port) not in kept]
     come = [port for port in new if id(port) not in kept]
     elements, changed = _moved(before, gone, come)
+    found = (*before.ports[:start], *new, *before.ports[old_end:])
     return State(
         frame=before.frame,
         node=before.node,
         entries=entries,
-        ports=(*before.ports[:start], *new, *before.ports[old_end:]),
+        ports=found,
         elements=elements,
+        hairpins=Hairpins(found),
         origin=before.token,
         step=Changes(tuple(_changed_blocks(gone, come)), changed),
     )

@@ -8,7 +8,11 @@ from tests.tracers import config_of, dual_stack_snapshot
 
 
 def table_for(
-    state: str, family: int = 4, profile: str = PROFILES[0], before: ForwardingTable | None = None
+    state: str,
+    family: int = 4,
+    profile: str = PROFILES[0],
+    node: str = "n1",
+    before: ForwardingTable | None = None,
 ) -> ForwardingTable:
-    """The table of node n1, perhaps derived from one before."""
-    return forwarding_table(dual_stack_snapshot(state), config_of(family, profile), "n1", before)
+    """The table of a node, perhaps derived from one before."""
+    return forwarding_table(dual_stack_snapshot(state), config_of(family, profile), node, before)

@@ -94,3 +94,14 @@ def test_nodes_share_what_is_spelt() -> None:
     assert isinstance(one.memo, State)
     assert isinstance(other.memo, State)
     assert all(a is b for a, b in zip(one.memo.ports, other.memo.ports, strict=True))
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_plan_taken_over_from_another_node_is_the_nodes_own(state: str) -> None:
+    backend = NftablesBackend()
+    table = table_for(state)
+    plan = backend.plan(table)
+    for node in ("n2", "n3", "n1"):
+        table = table_for(state, node=node, before=table)
+        plan = backend.plan(table, plan)
+        assert plan == NftablesBackend().plan(table_for(state, node=node)), node
