@@ -264,7 +264,9 @@ class Cluster:
         def proxy(node: str, family: int, shell: Shell) -> ProxyLoop:
             netns = path_of(self._underlay.namespace(node))
 
-            async def again() -> None:
+            async def again(code: int) -> None:
+                detail = {"code": code}
+                self._record(Event(now_ns(), "proxy", node, "process-ended", "", 0, detail))
                 await loop.restart()
 
             loop = ProxyLoop(

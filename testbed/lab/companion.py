@@ -44,7 +44,7 @@ class Companion:
         spec: CompanionSpec,
         shell: Shell,
         spawn: Callable[[Callable[[dict[str, Any]], None]], Awaitable[LabProcess]],
-        died: Callable[[], Awaitable[object]],
+        died: Callable[[int], Awaitable[object]],
     ) -> None:
         self._spec = spec
         self._shell = shell
@@ -55,6 +55,7 @@ class Companion:
         self._watch: asyncio.Task[None] | None = None
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._last_id = 0
+        self._standing: dict[str, str] = {}
 
     async def run_all(self, commands: Sequence[Command]) -> None:
         """Run commands one after the other. Raises CommandFailed, and then the rest is not run."""
@@ -71,6 +72,11 @@ class Companion:
         _, verb, *rest = command.argv
         answer = await self.ask(verb, command.stdin)
         return answer + (await self._shell.output(Command(tuple(rest))) if rest else "")
+
+    async def stand(self, verb: str, text: str) -> None:
+        """Order something now, and of every process that takes this one's place. Raises CommandFailed."""
+        self._standing[verb] = text
+        await self.ask(verb, text)
 
     async def ask(self, verb: str, text: str = "") -> str:
         """The process's answer. Raises CommandFailed where it refuses, or ends before it answers."""
@@ -113,13 +119,16 @@ class Companion:
         if self._watch is not None:
             self._watch.cancel()
         self._watch = asyncio.create_task(self._look_after(process))
+        assert process.channel is not None
+        for verb, text in self._standing.items():
+            process.channel.send({"id": 0, "do": verb, "text": text})
         return process
 
     async def _look_after(self, process: LabProcess) -> None:
         await process.ended.wait()
         await asyncio.sleep(RESTART_S)
         self._watch = None
-        await self._died()
+        await self._died(process.code or 0)
 
     def _hear(self, message: dict[str, Any]) -> None:
         waiter = self._answers.get(message.get("id", 0))
@@ -136,11 +145,11 @@ class Companions:
         self._of_node: dict[str, list[Companion]] = {}
 
     def access(
-        self, node: str, netns: str, shell: Shell, died: Callable[[], Awaitable[object]]
+        self, node: str, netns: str, shell: Shell, died: Callable[[int], Awaitable[object]]
     ) -> NodeAccess:
         """How a proxy loop reaches its node (`netns`: a path), through a companion of its own if need be.
 
-        `died`: called after a companion has ended by itself.
+        `died`: called with its code after a companion has ended by itself.
         """
         spec = self._spec
         if spec is None:

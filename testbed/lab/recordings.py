@@ -55,7 +55,7 @@ class Recordings:
         self._picks = []
         for node, proxy in self._cluster.companions.items():
             path = self._folder / f"{self._count}-{len(self._picks)}-{node}"
-            await proxy.ask("record", str(path))
+            await proxy.stand("record", str(path))
             self._picks.append((node, str(path)))
         self._before = (await self._ask("counters"))["nodes"]
 
@@ -66,7 +66,7 @@ class Recordings:
         if self._process is None:
             raise UsageError("no recording runs", "start one first")
         for _, proxy in self._cluster.companions.items():
-            await proxy.ask("record")
+            await proxy.stand("record", "")
         try:
             flushed = await self._ask("flush")
             counters = (await self._ask("counters"))["nodes"]

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from testbed.errors import TestbedError
+
 T = TypeVar("T")
 ENTRY_POINTS = "testbed.balancers"
 DEFAULT = "roundrobin"
@@ -110,7 +112,8 @@ class Picker:
     def pick(
         self, client: str, now_s: float, loads: Mapping[str, float], *, again: bool = False
     ) -> str | None:
-        """An endpoint for a client; None: there is none.
+        """An endpoint for a client; None: there is none. Raises what the balancer raises, and TestbedError
+        for a pick that is no candidate: the process ends.
 
         `again`: the endpoint picked before did not answer, so that sticking to it would not help.
         """
@@ -124,6 +127,10 @@ class Picker:
             open_now, load = self._connections.get, loads.get
             candidates = [Candidate(one, open_now(one, 0), load(one)) for one in self._endpoints]
             endpoint = self._balancer.pick(candidates, client).address
+            if endpoint not in self._endpoints:
+                raise TestbedError(
+                    f"{type(self._balancer).__name__}.pick returned {endpoint!r}, which is no candidate"
+                )
         if self._affinity_s:
             self._sticky[client] = Sticky(endpoint, now_s)
         return endpoint

@@ -73,10 +73,13 @@ def test_everybody_reaches_all_pods_in_turn_and_they_see_the_node(
     assert seen == {node_ip(lab, seen_from)}
 
 
-def test_the_kernels_entries_are_completed_by_what_the_process_picked(lab: Lab) -> None:
+def test_the_kernels_entries_are_completed_by_what_every_process_picked(lab: Lab) -> None:
     url = f"http://{cluster_ip(lab)}/hostname"
+    spec = LoadSpec(source="caller-0", url=url, rate_rps=50, duration_s=0.5)
     lab.start_recording()
-    lab.load(LoadSpec(source="caller-0", url=url, rate_rps=50, duration_s=1))
+    lab.load(spec)
+    restarted(lab, "n1")
+    lab.load(spec)
     recording = lab.stop_recording()
     noted = {node: picks(path.read_bytes()) for node, path in recording.picks}
     entries = with_picks(read_entries(recording.entries), noted)
@@ -93,8 +96,12 @@ def test_a_process_that_is_killed_comes_back_with_its_table(lab: Lab) -> None:
     found = lab.exec("n1", ["ss", "-Hltnp", f"sport = :{listener}"]).stdout
     since_ns = lab.now_ns()
     lab.exec("n1", ["kill", "-KILL", found.partition("pid=")[2].partition(",")[0]])
+    ended = lab.wait_event(
+        lambda event: event.kind == "process-ended" and event.t_ns > since_ns, PATIENCE_S
+    )
+    assert (ended.node, ended.detail["code"]) == ("n1", 137)
     lab.wait_event(
-        lambda event: event.kind == "sync" and event.node == "n1" and event.t_ns > since_ns,
+        lambda event: event.kind == "sync" and event.node == "n1" and event.t_ns > ended.t_ns,
         PATIENCE_S,
     )
     assert table(lab.rules("n1")) == table(before)
@@ -105,14 +112,18 @@ def table(rules: str) -> str:
     return rules.partition("COMMIT")[0]
 
 
-def test_a_restarted_proxy_is_a_new_process_with_the_same_rules(lab: Lab) -> None:
+def test_a_restarted_proxy_is_a_new_process_with_the_same_table(lab: Lab) -> None:
     before = lab.rules("n2")
-    fault = lab.fault("restart-proxy", "n2")
+    restarted(lab, "n2")
+    assert table(lab.rules("n2")) == table(before)
+
+
+def restarted(lab: Lab, node: str) -> None:
+    fault = lab.fault("restart-proxy", node)
     lab.wait_event(
-        lambda event: event.kind == "sync" and event.node == "n2" and event.t_ns > fault.t_ns,
+        lambda event: event.kind == "sync" and event.node == node and event.t_ns > fault.t_ns,
         PATIENCE_S,
     )
-    assert table(lab.rules("n2")) == table(before)
 
 
 def test_an_ordinary_users_lab_does_the_same(user: User, name: str) -> None:

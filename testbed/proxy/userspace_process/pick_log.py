@@ -17,11 +17,13 @@ def _packed(ip: str) -> bytes:
 
 
 class PickLog:
-    """Appends to a file while told to; every record is in the kernel's hands before the next is made."""
+    """Appends to a file, where a process before it may have begun; every record is in the kernel's hands
+    before the next is made.
+    """
 
     def __init__(self, path: str) -> None:
         """Raises OSError where the file cannot be made."""
-        self._file = Path(path).open("wb", buffering=0)  # noqa: SIM115 - closed by `close`
+        self._file = Path(path).open("ab", buffering=0)  # noqa: SIM115 - closed by `close`
 
     def record(
         self, protocol: str, client: tuple[str, int], endpoint: str, own: tuple[str, int]
