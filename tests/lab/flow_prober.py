@@ -36,7 +36,7 @@ def attempt(target: dict[str, Any]) -> tuple[str, str]:
     family = socket.AF_INET6 if ":" in target["host"] else socket.AF_INET
     with socket.socket(family, *KINDS[target["protocol"]]) as sock:
         sock.settimeout(target["timeout_s"])
-        sock.bind(("", target.get("source_port", 0)))
+        sock.bind((source_of(family, target), target.get("source_port", 0)))
         try:
             sock.connect((target["host"], target["port"]))
             who = ask(sock, b"hostname\n")
@@ -44,6 +44,19 @@ def attempt(target: dict[str, Any]) -> tuple[str, str]:
         except OSError as error:
             return FAILURES.get(type(error), f"failed: {error}"), ""
     return (who, seen.rpartition(":")[0].strip("[]")) if who else ("closed", "")
+
+
+def source_of(family: int, target: dict[str, Any]) -> str:
+    """Which address to dial from; "": the kernel's choice.
+
+    SCTP offers its peer all addresses of a socket that is bound to none, and no NAT translates those.
+    """
+    if target["protocol"] != "sctp":
+        return ""
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.connect((target["host"], target["port"]))
+        source: str = sock.getsockname()[0]
+        return source
 
 
 def ask(sock: socket.socket, line: bytes) -> str:
