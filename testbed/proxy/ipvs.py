@@ -14,7 +14,7 @@ from typing import Literal
 
 from testbed.command import Command
 from testbed.proxy import ipvs_observe, ipvs_sync
-from testbed.proxy.ipvs_plan import ADDRESS, IPSET, IPVS, Assembled, assemble
+from testbed.proxy.ipvs_plan import Assembled, assemble
 from testbed.proxy.ipvs_rules import Facts, filter_chains, nat_chains
 from testbed.proxy.ipvs_services import Site, Style
 from testbed.proxy.ruleset import Observed, Ruleset
@@ -75,8 +75,8 @@ class IpvsBackend:
             made.denied,
             made.short,
         )
-        tables = {name: made.sections[name] for name in (ADDRESS, IPSET, IPVS)}
-        return Ruleset({**tables, "filter": filter_chains(facts), "nat": nat_chains(facts)}, made)
+        rules = {"filter": filter_chains(facts), "nat": nat_chains(facts)}
+        return Ruleset({**made.sections, **rules}, made)
 
     def commands(self, have: Ruleset | None, want: Ruleset) -> list[Command]:
         """See `Backend.commands`; `ipvs_sync` has the details."""

@@ -8,7 +8,8 @@ from ipaddress import IPv4Address, IPv6Address
 from testbed.command import Command
 from testbed.proxy import iptables_restore
 from testbed.proxy.iptables_restore import RuleSyntaxError
-from testbed.proxy.ipvs_plan import ADDRESS, DEVICE_KEY, IPSET, IPVS
+from testbed.proxy.ipvs_layers import ADDRESS, IPSET, IPVS
+from testbed.proxy.ipvs_plan import DEVICE_KEY
 from testbed.proxy.ipvs_services import DEVICE
 from testbed.proxy.ipvs_sets import family_of, network_text
 from testbed.proxy.packet import host_port

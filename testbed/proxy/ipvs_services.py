@@ -8,7 +8,7 @@ Source: `syncProxyRules` in kubernetes/pkg/proxy/ipvs/proxier.go (1.36).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -59,6 +59,8 @@ class Part(NamedTuple):
     ipvs: Lines
     denied: Lines
     short: Lines
+    nodes: frozenset[str]
+    """Where its endpoints run."""
 
 
 class _Target(NamedTuple):
@@ -70,48 +72,59 @@ class _Target(NamedTuple):
     external: bool
 
 
-def part(entry: ServicePortEntry, style: Style, site: Site) -> Part:
-    """All that a service port needs on a node."""
-    made = Part(entry, {}, {}, {}, {}, {})
-    targets = list(_targets(entry, site))
+def common_part(entry: ServicePortEntry, style: Style) -> Part:
+    """What a service port needs on every node that has this entry."""
+    made = _empty(entry, frozenset([endpoint.node for endpoint in _everybody(entry)]))
+    targets = [_Target(entry.cluster_ip, entry.port, entry.internal_local, False)]
+    for ip in (*entry.external_ips, *entry.load_balancer_ips):
+        targets.append(_Target(ip, entry.port, entry.external_local, True))
     for target in targets:
-        _serve(made, target, style, site)
-    for one, line in _set_entries(entry, style, site):
-        name = set_name(one, style.family)
-        made.ipset[f"{name} {line}"] = (f"add {name} {line}",)
+        for key, lines in bound(target.ip, style).items():
+            made.address[key] = lines
+        name = set_name(Set.IPVS_IPS, style.family)
+        made.ipset[f"{name} {target.ip}"] = (f"add {name} {target.ip}",)
+        _serve(made, target, style)
+    _enter(made, _set_entries(entry), style)
     for rule in _denials(entry, style):
         made.denied[rule] = (rule,)
-    if style.documented and entry.external_local:
-        for target in targets:
-            if target.external:
-                _short_circuit(made, target, style)
     return made
 
 
-def _targets(entry: ServicePortEntry, site: Site) -> Iterator[_Target]:
-    yield _Target(entry.cluster_ip, entry.port, entry.internal_local, False)
-    for ip in (*entry.external_ips, *entry.load_balancer_ips):
-        yield _Target(ip, entry.port, entry.external_local, True)
+def site_part(entry: ServicePortEntry, style: Style, site: Site) -> Part:
+    """What a service port needs on one node beside that: its own node ports, its own endpoints."""
+    made = _empty(entry, frozenset())
+    for endpoint in {one for one in _everybody(entry) if one.node == site.node}:
+        item = f"{_item(endpoint.ip, entry.protocol, endpoint.port)},{endpoint.ip}"
+        _enter(made, [(Set.LOOP_BACK, item)], style)
     if entry.node_port:
         for ip in site.node_port_ips:
-            yield _Target(ip, entry.node_port, entry.external_local, True)
+            _serve(made, _Target(ip, entry.node_port, entry.external_local, True), style)
+        _enter(made, _node_port_entries(entry, site), style)
+    return made
 
 
-def _serve(made: Part, target: _Target, style: Style, site: Site) -> None:
-    """The virtual server of a target, its destinations, and its address on the dummy device."""
+def bound(ip: str, style: Style) -> Lines:
+    """An address of the dummy device, by its key."""
+    address = _whole(ip, style)
+    return {address: (f"addr add {address} dev {DEVICE}",)}
+
+
+def _enter(made: Part, items: Iterable[tuple[Set, str]], style: Style) -> None:
+    for one, line in items:
+        name = set_name(one, style.family)
+        made.ipset[f"{name} {line}"] = (f"add {name} {line}",)
+
+
+def _serve(made: Part, target: _Target, style: Style) -> None:
+    """The virtual server of a target, its destinations, and the short way for the cluster's own."""
     entry = made.entry
-    if target.ip not in site.own_ips:
-        address = _whole(target.ip, style)
-        made.address[address] = (f"addr add {address} dev {DEVICE}",)
-        bound = set_name(Set.IPVS_IPS, style.family)
-        made.ipset[f"{bound} {target.ip}"] = (f"add {bound} {target.ip}",)
+    if style.documented and target.external and target.local:
+        _short_circuit(made, target, style)
     endpoints = entry.local_endpoints if target.local else entry.cluster_endpoints
     if target.local and not endpoints:
         if style.documented and entry.has_endpoints:
             one = Set.NO_LOCAL_EXTERNAL if target.external else Set.NO_LOCAL
-            name = set_name(one, style.family)
-            item = _item(target.ip, entry.protocol, target.port)
-            made.ipset[f"{name} {item}"] = (f"add {name} {item}",)
+            _enter(made, [(one, _item(target.ip, entry.protocol, target.port))], style)
             if not target.external:
                 return
         # kube-proxy falls back to every endpoint, without SNAT (its PR 97081): pods on this node
@@ -129,11 +142,9 @@ def _flags(entry: ServicePortEntry, style: Style) -> str:
     return persistent + (_SOURCE_PORT_HASHED if style.scheduler == "mh" else "")
 
 
-def _set_entries(entry: ServicePortEntry, style: Style, site: Site) -> Iterator[tuple[Set, str]]:
+def _set_entries(entry: ServicePortEntry) -> Iterator[tuple[Set, str]]:
     protocol, port = entry.protocol, entry.port
     yield Set.CLUSTER_IP, _item(entry.cluster_ip, protocol, port)
-    for endpoint in _local(entry, site.node):
-        yield Set.LOOP_BACK, f"{_item(endpoint.ip, protocol, endpoint.port)},{endpoint.ip}"
     for ip in entry.external_ips:
         local = Set.EXTERNAL_IP_LOCAL if entry.external_local else Set.EXTERNAL_IP
         yield local, _item(ip, protocol, port)
@@ -142,16 +153,17 @@ def _set_entries(entry: ServicePortEntry, style: Style, site: Site) -> Iterator[
         if entry.external_local:
             yield Set.LOAD_BALANCER_LOCAL, _item(ip, protocol, port)
         yield from _allowed_sources(entry, ip)
-    if entry.node_port and site.node_port_ips:
-        yield from _node_port_entries(entry, site)
     if entry.health_check_node_port:
         yield Set.HEALTH_CHECK_NODE_PORT, str(entry.health_check_node_port)
 
 
-def _local(entry: ServicePortEntry, node: str) -> set[ServiceEndpoint]:
-    """This node's endpoints in every use: whoever may answer may dial itself."""
-    used = (*entry.cluster_endpoints, *entry.ready_endpoints, *entry.serving_endpoints)
-    return {endpoint for endpoint in used if endpoint.node == node}
+def _everybody(entry: ServicePortEntry) -> tuple[ServiceEndpoint, ...]:
+    """The endpoints in every use, some of them twice: whoever may answer may dial itself."""
+    return (*entry.cluster_endpoints, *entry.ready_endpoints, *entry.serving_endpoints)
+
+
+def _empty(entry: ServicePortEntry, nodes: frozenset[str]) -> Part:
+    return Part(entry, {}, {}, {}, {}, {}, nodes)
 
 
 def _allowed_sources(entry: ServicePortEntry, ip: str) -> Iterator[tuple[Set, str]]:
@@ -168,6 +180,8 @@ def _allowed_sources(entry: ServicePortEntry, ip: str) -> Iterator[tuple[Set, st
 
 def _node_port_entries(entry: ServicePortEntry, site: Site) -> Iterator[tuple[Set, str]]:
     every, local = NODE_PORTS[entry.protocol]
+    if not site.node_port_ips:
+        return
     if entry.protocol == "sctp":
         items = [_item(ip, "sctp", entry.node_port) for ip in site.node_port_ips]
     else:

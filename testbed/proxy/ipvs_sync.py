@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from testbed.command import Command
 from testbed.proxy import iptables_restore
-from testbed.proxy.ipvs_plan import ADDRESS, DEVICE_KEY, IPSET, IPVS, Assembled
+from testbed.proxy.ipvs_layers import ADDRESS, IPSET, IPVS, Touched
+from testbed.proxy.ipvs_plan import DEVICE_KEY, Assembled, touched
 from testbed.proxy.ipvs_services import DEVICE
 from testbed.proxy.ruleset import Chains, Ruleset
 
@@ -92,7 +93,7 @@ def _changes(have: Ruleset, want: Ruleset, section: str) -> Iterator[_Change]:
     keys: Iterable[str]
     known = _touched(have, want)
     if known is not None:
-        keys = [one.key for one in known.touched if one.section == section]
+        keys = [one.key for one in known if one.section == section]
     elif old is new:
         keys = ()
     else:
@@ -104,10 +105,10 @@ def _changes(have: Ruleset, want: Ruleset, section: str) -> Iterator[_Change]:
             yield change
 
 
-def _touched(have: Ruleset, want: Ruleset) -> Assembled | None:
+def _touched(have: Ruleset, want: Ruleset) -> frozenset[Touched] | None:
     before, after = have.memo, want.memo
     if isinstance(before, Assembled) and isinstance(after, Assembled):
-        return after if after.origin is before.mark else None
+        return touched(before, after)
     return None
 
 
