@@ -12,7 +12,7 @@ from testbed.sandbox.guest import GUEST, HOST, HOST_MAC, PORT, Job
 from testbed.sandbox.world import mount
 
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT, _MS_BIND = 1, 2, 4, 0x20, 0x1000
-_AT_BOOT = [
+_AT_BOOT = (
     "ipv6",
     "veth",
     "bridge",
@@ -46,10 +46,29 @@ _AT_BOOT = [
     "ip_set_hash_ipportip",
     "ip_set_hash_ipportnet",
     "ip_set_bitmap_port",
-    "ip_vs",
     "sch_netem",
-]
-"""Others are loaded when something asks for them; each of those costs a program."""
+    "ip_vs",
+    "ip_vs_rr",
+    "ip_vs_wrr",
+    "ip_vs_lc",
+    "ip_vs_wlc",
+    "ip_vs_lblc",
+    "ip_vs_lblcr",
+    "ip_vs_dh",
+    "ip_vs_sh",
+    "ip_vs_sed",
+    "ip_vs_nq",
+    "ip_vs_fo",
+    "ip_vs_ovf",
+    "ip_vs_mh",
+    "br_netfilter",
+    "sctp",
+    "xt_sctp",
+    "vxlan",
+)
+"""Others are loaded when something asks for them, each by a program. Not so IPVS's schedulers: the kernel
+asks for them with IPVS locked, and one that is loaded while a namespace ends waits for that lock (6.1).
+"""
 _MODPROBE_ROOT = Path("/run/kernel")
 
 
