@@ -1,0 +1,124 @@
+"""Keep-alive: many requests on few connections. How evenly are they spread, in each proxy mode?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from testbed.analysis import reuse
+from testbed.analysis.run import Finding, Run
+from testbed.experiment.arrange import (
+    require_positive,
+    subject_workload,
+    with_clients_on_every_node,
+    with_workload,
+    without_names,
+)
+from testbed.experiment.modes import MODES, with_mode
+from testbed.experiment.module import Factors, Profile, Value
+from testbed.experiment.trial_lab import TrialLab
+from testbed.kernel.features import Feature
+from testbed.model.topology import Topology
+from testbed.traffic.spec import LoadSpec
+
+QUESTION = "Where connections are kept alive, how evenly are the requests spread?"
+HYPOTHESIS = (
+    "No better than their connections, in any mode: the coefficient of variation of requests over"
+    " the backends is what a random backend for each connection gives, to within 0.05."
+)
+REFUTED_IF = "In some mode it is shown to be more than 0.05 away from that."
+
+TOPOLOGY = "quickstart.yaml"
+FACTORS: dict[str, tuple[Value, ...]] = {
+    "proxy": ("iptables-legacy", "ipvs/rr", "userspace"),
+    "reuse": (1, 10, 100),
+    "replicas": (3,),
+    "rate_rps": (300.0,),
+    "duration_s": (12.0,),
+}
+"""`reuse`: requests that a connection carries; `rate_rps` is of all clients together and the same for
+each: what differs is only how few connections carry the requests."""
+CHOICES = {"proxy": MODES}
+REPEATS = 10
+REQUIRES = frozenset({Feature.CONNTRACK})
+TIMING = False
+PROFILES = {
+    "smoke": Profile(
+        repeats=5,
+        factors={
+            "proxy": ("iptables-legacy",),
+            "reuse": (1, 20),
+            "rate_rps": (600.0,),
+            "duration_s": (5.0,),
+        },
+    )
+}
+
+MARGIN = 0.05
+CONTROL_RPS = 20.0
+
+
+def arrange(topology: Topology, factors: Factors) -> Topology:
+    """The subject in the trial's mode, with its replicas, and callers on every node.
+
+    Raises UsageError for a factor that makes no load.
+    """
+    require_positive("reuse", factors, "reuse", "replicas", "rate_rps", "duration_s")
+    topology = with_mode(without_names(topology), str(factors["proxy"]))
+    topology = with_workload(
+        topology, subject_workload(topology), replicas=factors["replicas"], server="process"
+    )
+    return with_clients_on_every_node(topology)
+
+
+def estimate_s(factors: Factors) -> float:
+    """How long a trial takes, without its lab."""
+    return float(factors["duration_s"])
+
+
+def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
+    """Poisson arrivals of requests from every node, on connections that carry `reuse` of them."""
+    subject = lab.subject()
+    main = LoadSpec(
+        source="",
+        url=subject.url(),
+        rate_rps=float(factors["rate_rps"]) / len(subject.clients),
+        reuse=int(factors["reuse"]),
+        duration_s=float(factors["duration_s"]),
+        label="main",
+    )
+    lab.load(
+        *(
+            replace(main, source=client.name, seed=seed + number)
+            for number, client in enumerate(subject.clients)
+        ),
+        replace(
+            main,
+            source=subject.controls[0].name,
+            url=subject.direct_url(subject.control_for(subject.clients[0])),
+            rate_rps=CONTROL_RPS,
+            reuse=1,
+            seed=seed + 100,
+            label="control",
+        ),
+    )
+
+
+def measure(run: Run) -> pd.DataFrame:
+    """Metrics of each trial, for trials.csv."""
+    return reuse.metrics(run)
+
+
+def analyse(run: Run) -> list[Finding]:
+    """Whether requests are as uneven as random connections make them, arm by arm."""
+    return reuse.findings(run, HYPOTHESIS, MARGIN)
+
+
+def plot(run: Run) -> Mapping[str, Any]:
+    """Unevenness of requests by how many of them a connection carries."""
+    from testbed.report.reuse import figures
+
+    return figures(run)
