@@ -54,7 +54,10 @@ def _requests_per_connection(run: Run) -> Mapping[Any, NDArray[np.int64]]:
     samples = run.samples
     known = samples[(samples["stream"] == "main") & samples["picked_backend"].notna()]
     counts = known.groupby(["trial", "client", "connection"]).size()
-    return {trial: rows.to_numpy(dtype=np.int64) for trial, rows in counts.groupby(level="trial")}
+    found: dict[Any, NDArray[np.int64]] = {}
+    for trial, rows in counts.groupby(level="trial"):
+        found[trial] = rows.to_numpy().astype(np.int64)
+    return found
 
 
 def expected_cv(requests_per_connection: NDArray[np.int64], backends: int) -> float:

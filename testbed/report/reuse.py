@@ -56,7 +56,7 @@ def unevenness(run: Run) -> Figure:
         return style.finish(
             figure,
             run,
-            "Keep-alive: connections are balanced, requests are not",
+            "How uneven requests are where connections are kept",
             "A grey dot is a trial, a coloured mark the mean with its 95 % interval over trials; all "
             "clients together. The dashed line is the mean if every connection went to a random "
             "backend. The requests are as many at every point: what grows to the right is only how "
