@@ -76,7 +76,7 @@ class IpvsBackend:
             made.short,
         )
         rules = {"filter": filter_chains(facts), "nat": nat_chains(facts)}
-        return Ruleset({**made.sections, **rules}, made)
+        return Ruleset({**made.sections, **rules}, replace(made, rules=rules))
 
     def commands(self, have: Ruleset | None, want: Ruleset) -> list[Command]:
         """See `Backend.commands`; `ipvs_sync` has the details."""

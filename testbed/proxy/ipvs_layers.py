@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from itertools import compress, count
+from operator import is_not
+from typing import NamedTuple, TypeVar
 
 from testbed.proxy.ipvs_services import Lines, Part
-from testbed.proxy.table import ServicePortEntry
+
+T = TypeVar("T")
 
 ADDRESS, IPSET, IPVS, DENIED, SHORT = "address", "ipset", "ipvs", "denied", "short"
 SECTIONS = (ADDRESS, IPSET, IPVS, DENIED, SHORT)
@@ -34,8 +37,9 @@ class _Collision(Exception):
 class Layer:
     """Sections, and what the next layer is derived from."""
 
-    parts: Mapping[int, Part]
-    """By the identity of the entry, which the part keeps alive."""
+    items: tuple[object, ...]
+    """What the parts were made from, kept alive: they are told apart by identity."""
+    parts: tuple[Part, ...]
     sections: Mapping[str, Lines]
     again: Mapping[Touched, int]
     """How many more service ports want a key that is there already."""
@@ -48,26 +52,39 @@ class Layer:
     touched: frozenset[Touched] = field(default=frozenset(), compare=False, repr=False)
 
 
-def layer(
-    ports: Iterable[ServicePortEntry],
-    make: Callable[[ServicePortEntry], Part],
-    before: Layer | None,
-) -> Layer:
-    """The layer of some service ports, in their order; `before`, made alike, only saves work."""
-    known = before.parts if before else {}
-    parts = {id(entry): known.get(id(entry)) or make(entry) for entry in ports}
+def layer(items: tuple[T, ...], make: Callable[[T], Part], before: Layer | None) -> Layer:
+    """The layer of some items, in their order; `before`, made alike, only saves work."""
     if before is None:
-        return _from_nothing(parts)
-    added = [one for key, one in parts.items() if key not in known]
-    removed = []
-    if len(known) + len(added) != len(parts):
-        removed = [one for key, one in known.items() if key not in parts]
-    if not added and not removed:
+        return _from_nothing(items, tuple([make(item) for item in items]))
+    parts = _parts_after(before, items, make)
+    removed, added = apart(before.parts, parts)
+    if not removed and not added:
         return before
     try:
-        return _patched(before, parts, removed, added)
+        return _patched(before, items, parts, (removed, added))
     except _Collision:
-        return _from_nothing(parts)
+        return _from_nothing(items, parts)
+
+
+def _parts_after(
+    before: Layer, items: tuple[T, ...], make: Callable[[T], Part]
+) -> tuple[Part, ...]:
+    if len(items) != len(before.items):
+        known = dict(zip(map(id, before.items), before.parts, strict=True))
+        return tuple([known.get(id(item)) or make(item) for item in items])
+    parts = list(before.parts)
+    for place in compress(count(), map(is_not, items, before.items)):
+        parts[place] = make(items[place])
+    return tuple(parts)
+
+
+def apart(have: tuple[T, ...], want: tuple[T, ...]) -> tuple[list[T], list[T]]:
+    """What of each is not, at the same place or at all, the same object in the other."""
+    if len(have) == len(want):
+        differ = list(map(is_not, have, want))
+        return list(compress(have, differ)), list(compress(want, differ))
+    old, new = set(map(id, have)), set(map(id, want))
+    return [one for one in have if id(one) not in new], [one for one in want if id(one) not in old]
 
 
 def touched_since(have: Layer, want: Layer) -> frozenset[Touched] | None:
@@ -130,24 +147,29 @@ def _items(one: Part) -> Iterator[tuple[Touched, tuple[str, ...]]]:
             yield Touched(name, key), value
 
 
-def _from_nothing(parts: Mapping[int, Part]) -> Layer:
+def _from_nothing(items: tuple[object, ...], parts: tuple[Part, ...]) -> Layer:
     work = _Work(None)
-    for one in parts.values():
+    for one in parts:
         work.add(one, strict=False)
-    return Layer(parts, work.sections, work.again, work.sizes)
+    return Layer(items, parts, work.sections, work.again, work.sizes)
 
 
 def _patched(
-    before: Layer, parts: Mapping[int, Part], removed: Iterable[Part], added: Iterable[Part]
+    before: Layer,
+    items: tuple[object, ...],
+    parts: tuple[Part, ...],
+    difference: tuple[list[Part], list[Part]],
 ) -> Layer:
     if any(touched.section in _ORDERED for touched in before.again):
         raise _Collision
     work = _Work(before)
+    removed, added = difference
     for one in removed:
         work.remove(one)
     for one in added:
         work.add(one, strict=True)
     return Layer(
+        items,
         parts,
         work.sections,
         work.again,
@@ -155,3 +177,36 @@ def _patched(
         origin=before.mark,
         touched=frozenset(work.touched),
     )
+
+
+class Merged(Mapping[str, tuple[str, ...]]):
+    """Several sections as one; what an earlier one has hides the later ones'. Put together when asked for."""
+
+    __slots__ = ("_all", "_layers", "_without")
+
+    def __init__(self, *layers: Lines, without: Iterable[str] = ()) -> None:
+        self._layers = layers
+        self._without = frozenset(without)
+        self._all: Lines | None = None
+
+    def __getitem__(self, key: str) -> tuple[str, ...]:
+        if key not in self._without:
+            for one in self._layers:
+                if key in one:
+                    return one[key]
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._put_together())
+
+    def __len__(self) -> int:
+        return len(self._put_together())
+
+    def _put_together(self) -> Lines:
+        if self._all is None:
+            self._all = {}
+            for one in reversed(self._layers):
+                self._all.update(one)
+            for key in self._without:
+                self._all.pop(key, None)
+        return self._all

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from testbed.proxy.ipvs_layers import (
     ADDRESS,
@@ -12,6 +12,7 @@ from testbed.proxy.ipvs_layers import (
     IPVS,
     SHORT,
     Layer,
+    Merged,
     Touched,
     layer,
     touched_since,
@@ -26,6 +27,7 @@ from testbed.proxy.ipvs_services import (
     site_part,
 )
 from testbed.proxy.ipvs_sets import Set, creation, set_name, sets_of
+from testbed.proxy.ruleset import Chains, Ruleset, changed_chains
 from testbed.proxy.table import ServicePortEntry
 
 DEVICE_KEY = "device"
@@ -39,7 +41,21 @@ class Assembled:
     site: Site
     common: Layer
     own: Layer
-    sections: Mapping[str, Lines]
+    sections: Mapping[str, Chains]
+    rules: Mapping[str, Chains] = field(default_factory=dict)
+    """Tables filter and nat."""
+
+    def changed_chains(self, before: object) -> int | None:
+        """See `ruleset.Remembering`: keys of the sections count as chains."""
+        known = touched(before, self) if isinstance(before, Assembled) else None
+        if known is None or not isinstance(before, Assembled):
+            return None
+        keys = sum(
+            before.sections[one.section].get(one.key) != self.sections[one.section].get(one.key)
+            for one in known
+            if one.section in self.sections
+        )
+        return keys + changed_chains(Ruleset(before.rules), Ruleset(self.rules))
 
     @property
     def denied(self) -> tuple[str, ...]:
@@ -66,10 +82,12 @@ def assemble(
     """The sections for some service ports; `before`, this node's or another's, only saves work."""
     if before and before.style != style:
         before = None
-    common = layer(ports, lambda entry: common_part(entry, style), before and before.common)
+    common = layer(
+        ports, lambda entry: common_part(entry, style), before.common if before else None
+    )
     own = layer(
-        [entry for entry in ports if entry.node_port or site.node in common.parts[id(entry)].nodes],
-        lambda entry: site_part(entry, style, site),
+        common.parts,
+        lambda one: site_part(one, style, site),
         before.own if before and before.site == site else None,
     )
     return Assembled(style, site, common, own, _sections(style, site, common, own))
@@ -84,21 +102,17 @@ def touched(have: Assembled, want: Assembled) -> frozenset[Touched] | None:
     return None if common is None or own is None else common | own
 
 
-def _sections(style: Style, site: Site, common: Layer, own: Layer) -> dict[str, Lines]:
-    address: Lines = {DEVICE_KEY: (f"link add {DEVICE} type dummy",), **common.sections[ADDRESS]}
-    ipset: Lines = {
+def _sections(style: Style, site: Site, common: Layer, own: Layer) -> dict[str, Chains]:
+    device: Lines = {DEVICE_KEY: (f"link add {DEVICE} type dummy",)}
+    sets: Lines = {
         set_name(one, style.family): (creation(one, style.family),)
         for one in sets_of(style.documented)
     }
-    ipset.update(own.sections[IPSET])
-    ipset.update(common.sections[IPSET])
-    for ip in site.own_ips:
-        # An address that the node has anyway is not bound to the dummy device.
-        for key in bound(ip, style):
-            address.pop(key, None)
-        ipset.pop(f"{set_name(Set.IPVS_IPS, style.family)} {ip}", None)
+    # An address that the node has anyway is not bound to the dummy device.
+    unbound = [key for ip in site.own_ips for key in bound(ip, style)]
+    unlisted = [f"{set_name(Set.IPVS_IPS, style.family)} {ip}" for ip in site.own_ips]
     return {
-        ADDRESS: address,
-        IPSET: ipset,
-        IPVS: {**own.sections[IPVS], **common.sections[IPVS]},
+        ADDRESS: Merged(common.sections[ADDRESS], device, without=unbound),
+        IPSET: Merged(common.sections[IPSET], own.sections[IPSET], sets, without=unlisted),
+        IPVS: Merged(common.sections[IPVS], own.sections[IPVS]),
     }

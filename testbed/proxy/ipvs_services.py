@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from testbed.proxy.endpoints import ServiceEndpoint
 from testbed.proxy.ipvs_sets import NODE_PORTS, Set, network_text, set_name
@@ -53,7 +53,6 @@ class Part(NamedTuple):
     """Key -> lines, by where they go. `denied` and `short` are rules of filter and nat."""
 
     entry: ServicePortEntry
-    """Kept alive: plans know a part by the identity of its entry."""
     address: Lines
     ipset: Lines
     ipvs: Lines
@@ -90,8 +89,11 @@ def common_part(entry: ServicePortEntry, style: Style) -> Part:
     return made
 
 
-def site_part(entry: ServicePortEntry, style: Style, site: Site) -> Part:
+def site_part(common: Part, style: Style, site: Site) -> Part:
     """What a service port needs on one node beside that: its own node ports, its own endpoints."""
+    entry = common.entry
+    if not entry.node_port and site.node not in common.nodes:
+        return _NOTHING
     made = _empty(entry, frozenset())
     for endpoint in {one for one in _everybody(entry) if one.node == site.node}:
         item = f"{_item(endpoint.ip, entry.protocol, endpoint.port)},{endpoint.ip}"
@@ -164,6 +166,10 @@ def _everybody(entry: ServicePortEntry) -> tuple[ServiceEndpoint, ...]:
 
 def _empty(entry: ServicePortEntry, nodes: frozenset[str]) -> Part:
     return Part(entry, {}, {}, {}, {}, {}, nodes)
+
+
+_NOTHING = Part(cast("ServicePortEntry", None), {}, {}, {}, {}, {}, frozenset())
+"""The own part of every service port that has none."""
 
 
 def _allowed_sources(entry: ServicePortEntry, ip: str) -> Iterator[tuple[Set, str]]:
