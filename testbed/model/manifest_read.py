@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from testbed.model.fields import PORTS, Fields, words
+from testbed.model.ip_text import address_mistake, cidr_mistake
 from testbed.model.metadata_read import meta
 from testbed.model.objects import (
     Endpoint,
@@ -78,12 +79,12 @@ def service(fields: Fields, namespace: str) -> Service:
         ip_families=_ip_families(spec),
         ip_family_policy=spec.choice("ipFamilyPolicy", ("", *IP_FAMILY_POLICIES), ""),
         external_name=external_name,
-        external_ips=spec.texts("externalIPs"),
+        external_ips=_checked(spec, "externalIPs", address_mistake),
         session_affinity=spec.choice("sessionAffinity", ("None", "ClientIP"), "None"),
         session_affinity_timeout_s=affinity.integer("timeoutSeconds", 10800, (1, 86400)),
         internal_traffic_policy=spec.choice("internalTrafficPolicy", POLICIES, "Cluster"),
         external_traffic_policy=spec.choice("externalTrafficPolicy", POLICIES, "Cluster"),
-        load_balancer_source_ranges=spec.texts("loadBalancerSourceRanges"),
+        load_balancer_source_ranges=_checked(spec, "loadBalancerSourceRanges", cidr_mistake),
         load_balancer_ingress=tuple(_ingress(entry) for entry in ingress),
         health_check_node_port=spec.integer("healthCheckNodePort", 0, PORTS),
         allocate_load_balancer_node_ports=spec.boolean("allocateLoadBalancerNodePorts", True),
@@ -149,7 +150,17 @@ def _service_port(entry: Fields) -> ServicePort:
     )
 
 
+def _checked(spec: Fields, key: str, mistake_in: Callable[[str], str]) -> tuple[str, ...]:
+    found = spec.texts(key)
+    for text in found:
+        if mistake := mistake_in(text):
+            spec.wrong(key, mistake)
+    return found
+
+
 def _ingress(entry: Fields) -> LoadBalancerIngress:
+    if (ip := entry.text("ip")) and (mistake := address_mistake(ip)):
+        entry.wrong("ip", mistake)
     return LoadBalancerIngress(
         ip=entry.text("ip"),
         hostname=entry.text("hostname"),

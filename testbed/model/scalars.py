@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from testbed.model.fields import kind_of
+from testbed.model.ip_text import address_mistake, cidr_mistake
 from testbed.model.metadata_read import NAME_HINT, is_label_name
 from testbed.units import duration_s
 
@@ -76,6 +77,20 @@ def _target_port(value: Any) -> int | str:
     raise ValueError(f"must be a port from 1 to 65535 or a port's name, not {kind_of(value)}")
 
 
+def _address(value: Any) -> str:
+    mistake = address_mistake(_text(value))
+    if mistake:
+        raise ValueError(mistake)
+    return str(value)
+
+
+def _cidr(value: Any) -> str:
+    mistake = cidr_mistake(_text(value))
+    if mistake:
+        raise ValueError(mistake)
+    return str(value)
+
+
 def _manifest(value: Any) -> Any:
     if not isinstance(value, str | dict):
         raise ValueError(f"must be a file name or a Kubernetes object, not {kind_of(value)}")
@@ -99,6 +114,8 @@ Duration = Annotated[
 ]
 Name = Annotated[str, BeforeValidator(_name)]
 Text = Annotated[str, BeforeValidator(_text)]
+Address = Annotated[str, BeforeValidator(_address)]
+CIDR = Annotated[str, BeforeValidator(_cidr)]
 Rate = Annotated[
     float,
     BeforeValidator(_rate),

@@ -21,6 +21,8 @@ from testbed.model.networks import (
 )
 from testbed.model.proxy_process import External, Userspace
 from testbed.model.scalars import (
+    CIDR,
+    Address,
     Count,
     Duration,
     EmptyIfNothing,
@@ -254,12 +256,12 @@ class ServiceSpec(Strict):
         None, alias="ipFamilyPolicy", description="one IP family or two (SingleStack)"
     )
     external_name: Text = Field("", description="of type ExternalName")
-    external_ips: tuple[Text, ...] = Field((), alias="externalIPs", description="more addresses")
+    external_ips: tuple[Address, ...] = Field((), alias="externalIPs", description="more addresses")
     session_affinity: Literal["None", "ClientIP"] = Field("None", description="ClientIP: sticky")
     session_affinity_config: AffinityConfig = Field(AffinityConfig(), description="its timeout")
     internal_traffic_policy: Policy = Field("Cluster", description="which backends pods reach")
     external_traffic_policy: Policy = Field("Cluster", description="which backends others reach")
-    load_balancer_source_ranges: tuple[Text, ...] = Field(
+    load_balancer_source_ranges: tuple[CIDR, ...] = Field(
         (), description="who may use the load balancer's addresses, as CIDRs (everybody)"
     )
     allocate_load_balancer_node_ports: bool = Field(

@@ -167,7 +167,9 @@ SERVICES = st.builds(
     session_affinity_timeout_s=st.integers(1, 86400),
     internal_traffic_policy=st.sampled_from(["Cluster", "Local"]),
     external_traffic_policy=st.sampled_from(["Cluster", "Local"]),
-    load_balancer_source_ranges=many(NAMES),
+    traffic_distribution=st.sampled_from(["", "PreferClose", "PreferSameZone", "PreferSameNode"]),
+    allocate_load_balancer_node_ports=st.booleans(),
+    load_balancer_source_ranges=many(ADDRESSES.map(lambda ip: f"{ip}/32")),
     load_balancer_ingress=many(
         st.builds(LoadBalancerIngress, ADDRESSES, EMPTY_OR_NAME, st.sampled_from(["VIP", "Proxy"]))
     ),
@@ -313,6 +315,17 @@ MISTAKES: list[tuple[Any, list[str]]] = [
     (
         service_with(ports=[{"port": 80}], trafficDistribution="PreferZone"),
         ["did you mean PreferSameZone?"],
+    ),
+    (
+        service_with(ports=[{"port": 80}], loadBalancerSourceRanges=["10.0.0.0/33", "10.0.0.1/8"]),
+        [
+            "spec.loadBalancerSourceRanges: '10.0.0.0/33' is no network",
+            "spec.loadBalancerSourceRanges: write 10.0.0.1/8 as 10.0.0.0/8",
+        ],
+    ),
+    (
+        service_with(ports=[{"port": 80}], externalIPs=["x", "2001:DB8::1"]),
+        ["spec.externalIPs: 'x' is no address", "write 2001:DB8::1 as 2001:db8::1"],
     ),
     (service_with(ports=3), ["spec.ports: must be a list, not the number 3"]),
     (service_with(type="ExternalName"), ["spec: externalName is missing"]),
