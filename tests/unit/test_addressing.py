@@ -144,6 +144,40 @@ def test_headless_and_external_names_get_no_address() -> None:
     assert (first.cluster_ips, second) == (("None",), external)
 
 
+BALANCED = {"type": "LoadBalancer", "external_traffic_policy": "Local"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "node_port", "health_check"),
+    [
+        ({"type": "LoadBalancer"}, True, False),
+        ({"type": "LoadBalancer", "allocate_load_balancer_node_ports": False}, False, False),
+        (BALANCED, True, True),
+        (BALANCED | {"allocate_load_balancer_node_ports": False}, False, True),
+        ({"type": "NodePort", "external_traffic_policy": "Local"}, True, False),
+        ({"type": "NodePort", "allocate_load_balancer_node_ports": False}, True, False),
+    ],
+)
+def test_node_ports_and_health_check_node_ports(
+    fields: dict[str, Any], node_port: bool, health_check: bool
+) -> None:
+    found = allocate(service("a", **fields), (), SERVICES)
+    assert bool(found.ports[0].node_port) == node_port
+    assert bool(found.health_check_node_port) == health_check
+    assert found.health_check_node_port != found.ports[0].node_port or not health_check
+    assert allocate(found, [found], SERVICES) == found
+
+
+def test_a_health_check_node_port_is_nobody_elses() -> None:
+    checked = service("a", **BALANCED, health_check_node_port=30500)
+    with pytest.raises(UsageError, match="node port 30500/TCP is taken by service default/a"):
+        allocate(service("b", 30500), [checked], SERVICES)
+    with pytest.raises(UsageError, match="node port 30500/TCP is taken by service default/b"):
+        allocate(checked, [service("b", 30500)], SERVICES)
+    with pytest.raises(UsageError, match="this service has no health check"):
+        allocate(service("a", 0, health_check_node_port=30500), [], SERVICES)
+
+
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [

@@ -101,6 +101,24 @@ def test_a_service_says_otherwise() -> None:
     assert (web.session_affinity, web.session_affinity_timeout_s) == ("ClientIP", 5)
 
 
+def test_a_load_balancer_in_short() -> None:
+    web = service(
+        {"port": 8000},
+        port=80,
+        type="LoadBalancer",
+        externalTrafficPolicy="Local",
+        healthCheckNodePort=30500,
+        loadBalancerSourceRanges=["203.0.113.0/24"],
+        allocateLoadBalancerNodePorts=False,
+        externalIPs=["198.51.100.7"],
+        trafficDistribution="PreferSameNode",
+    )
+    assert (web.type, web.external_traffic_policy) == ("LoadBalancer", "Local")
+    assert (web.health_check_node_port, web.allocate_load_balancer_node_ports) == (30500, False)
+    assert web.load_balancer_source_ranges == ("203.0.113.0/24",)
+    assert (web.external_ips, web.traffic_distribution) == (("198.51.100.7",), "PreferSameNode")
+
+
 def test_an_external_name_selects_nothing() -> None:
     web = service(externalName="example.org")
     assert (web.type, web.selector, web.ports) == ("ExternalName", {}, ())

@@ -1,0 +1,84 @@
+"""What is decided about a service before its rules: allocation, hints in endpoint slices, changes of both."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from testbed.lab.client import Lab
+from testbed.model.topology import Topology
+from tests.lab.conftest import unique_name
+
+pytestmark = pytest.mark.lab
+
+ZONES = {"n1": "a", "n2": "b", "n3": "b"}
+INGRESS = "198.51.100.7"
+
+
+def topology(name: str, **service: Any) -> Topology:
+    """A pod of `web` and one of `dial` on every node."""
+    balanced = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "balanced", "namespace": "default"},
+        "spec": {
+            "type": "LoadBalancer",
+            "selector": {"app": "web"},
+            "externalTrafficPolicy": "Local",
+            "ports": [{"port": 80, "targetPort": 8080}],
+        },
+        "status": {"loadBalancer": {"ingress": [{"ip": INGRESS}]}},
+    }
+    return Topology.model_validate(
+        {
+            "name": name,
+            "nodes": {node: {"zone": zone} for node, zone in ZONES.items()},
+            "hosts": {"client": {}},
+            "dns": {"replicas": 0},
+            "proxy": {"minSyncPeriod": "10ms"},
+            "workloads": {
+                "web": {"replicas": 3},
+                **{f"dial-{node}": {"node": node} for node in ZONES},
+            },
+            "services": {"web": {"port": 80, "clusterIP": "10.96.200.1", **service}},
+            "manifests": [balanced],
+        }
+    )
+
+
+def backends(lab: Lab, where: str, url: str) -> set[str]:
+    """The nodes of the pods that answer."""
+    done = lab.exec(
+        where, ["sh", "-c", f"for i in $(seq 24); do curl -sm 2 {url}/hostname; echo; done"]
+    )
+    assert done.returncode == 0, done.stderr
+    nodes = {pod["name"]: pod["node"] for pod in lab.inspect()["pods"]}
+    return {nodes[name] for name in done.stdout.split()}
+
+
+def test_distribution_and_load_balancers_from_a_topology() -> None:
+    name = unique_name()
+    with Lab.up(topology(name), ephemeral=True) as lab:
+        (balanced,) = (one for one in lab.inspect()["services"] if one["name"] == "balanced")
+        assert balanced["type"] == "LoadBalancer"
+        near = {"": set(ZONES), "PreferSameZone": {"n2", "n3"}, "PreferSameNode": {"n3"}}
+        for distribution, nodes in near.items():
+            service = {"trafficDistribution": distribution} if distribution else {}
+            Lab.up(topology(name, **service))
+            assert backends(lab, "dial-n3-0", "http://10.96.200.1") == nodes
+        node = next(one for one in lab.inspect()["nodes"] if one["name"] == "n2")["addresses"][0]
+        lab.exec("client", ["ip", "route", "add", INGRESS, "via", node])
+        assert backends(lab, "client", f"http://{INGRESS}") == {"n2"}
+        port = health_check_port(lab)
+        for one in ZONES:
+            said = lab.exec(one, ["curl", "-s", f"http://127.0.0.1:{port}/"]).stdout
+            assert json.loads(said)["localEndpoints"] == 1
+
+
+def health_check_port(lab: Lab) -> int:
+    """The one that the rules of a node let in."""
+    (line,) = (one for one in lab.rules("n1").splitlines() if "health check node port" in one)
+    words = line.split()
+    return int(words[words.index("--dport") + 1])
