@@ -171,16 +171,21 @@ class _Listener:
     def __init__(self, bound: socket.socket, answer: Answer) -> None:
         self._socket = bound
         self._answer = answer
+        self._server: asyncio.Server | None = None
         self._task = asyncio.get_running_loop().create_task(self._serve())
 
     def close(self) -> None:
         self._task.cancel()
-        self._socket.close()
+        if self._server is None:
+            self._socket.close()
+        else:
+            self._server.close()  # the event loop must forget the socket before its number is used again
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(self._talk, sock=self._socket, limit=_LONGEST_HEAD)
-        async with server:
-            await server.serve_forever()
+        self._server = await asyncio.start_server(
+            self._talk, sock=self._socket, limit=_LONGEST_HEAD, start_serving=False
+        )
+        await self._server.start_serving()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(
