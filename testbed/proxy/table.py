@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain, compress, islice
-from operator import is_not
+from itertools import chain, compress, count, islice, repeat
+from operator import is_, is_not
 from typing import TypeVar, cast
 
 from testbed.model.objects import ZONE_LABEL, EndpointSlice, Node, Service
@@ -21,6 +21,9 @@ from testbed.store import Key, Snapshot
 __all__ = ["ForwardingTable", "ProxyConfig", "ServicePortEntry", "forwarding_table"]
 
 T = TypeVar("T")
+
+_FEW = 8
+"""So many changed services are exchanged in the list of ports; more are worth putting it together anew."""
 
 Entries = tuple[ServicePortEntry, ...]
 
@@ -212,6 +215,7 @@ def _recomputed(
     by_service = dict(start.by_service)
     of_this_node = set(start.of_this_node)
     in_order, known = bool(by_service), start.known_endpoints
+    swaps: list[tuple[Entries, Entries]] = []
     for key in changed:
         entries, differs = _decided(key, made, now)
         (of_this_node.add if differs else of_this_node.discard)(key)
@@ -220,15 +224,26 @@ def _recomputed(
         in_order = in_order and bool(before or not entries)
         if entries and before != entries:
             by_service[key] = _reused(before, entries)
+        swaps.append((before, by_service.get(key, ())))
     if not in_order:
         by_service = dict(sorted(by_service.items()))
+    few = in_order and len(swaps) <= _FEW
     return replace(
         start,
-        ports=tuple(chain.from_iterable(by_service.values())),
+        ports=_swapped(start.ports, swaps) if few else tuple(chain(*by_service.values())),
         known_endpoints=known,
         by_service=by_service,
         of_this_node=frozenset(of_this_node),
     )
+
+
+def _swapped(ports: Entries, swaps: Iterable[tuple[Entries, Entries]]) -> Entries:
+    """The ports with some services' own exchanged, where they stand."""
+    for before, after in swaps:
+        if before:
+            place = next(compress(count(), map(is_, ports, repeat(before[0]))))
+            ports = (*ports[:place], *after, *ports[place + len(before) :])
+    return ports
 
 
 def _decided(key: Key, made: ForwardingTable | None, now: _Now) -> tuple[Entries, bool]:
