@@ -88,8 +88,9 @@ def named(name: str) -> GuestKernel:
 
 
 def _installed() -> Iterator[GuestKernel]:
-    for folder in sorted(cache_folder().glob("*/linux"), reverse=True):
-        yield GuestKernel(BUILT, folder, release(folder))
+    built = cache_folder().glob("*/linux")
+    for binary in sorted(built, key=lambda path: path.stat().st_mtime, reverse=True):
+        yield GuestKernel(BUILT, binary, release(binary))
     path = with_admin_folders(os.environ.get("PATH", os.defpath))
     packaged = shutil.which("linux.uml", path=path)
     if packaged is not None:

@@ -33,7 +33,7 @@ TOOLS = {
 }
 """Program -> the Debian packages that have it."""
 _SOURCES = Path("/usr/src")
-_PACKAGE = re.compile(r"linux-source-\d+\.\d+(\.\d+)?")
+_PACKAGE = re.compile(r"linux-source-\d+(?:\.\d+)+")
 _EVERY = 100
 """Files compiled between two lines of progress."""
 
@@ -102,17 +102,17 @@ def _version(name: str) -> tuple[int, ...]:
 
 def _fetch(work: Path, say: Say) -> Path:
     """The source's archive, out of the distribution's package: neither needs root."""
-    listed = _run(["apt-cache", "pkgnames", "linux-source-"]).split()
-    names = sorted(filter(_PACKAGE.fullmatch, listed), key=_version)
+    # The one that the distribution's own kernel is made from; linux-source depends on it.
+    names = _PACKAGE.findall(_run(["apt-cache", "depends", "linux-source"]))
     if not names:
         raise MissingFeature(
             "no kernel source in the package lists",
             "apt-get update, or put linux-source-*.tar.xz in /usr/src",
         )
-    say(f"fetching {names[-1]} (about 140 MB)")
+    say(f"fetching {names[0]} (about 140 MB)")
     fetched = work / "fetched"
     fetched.mkdir(exist_ok=True)
-    _run(["apt-get", "download", names[-1]], fetched)
+    _run(["apt-get", "download", names[0]], fetched)
     (package,) = fetched.glob("*.deb")
     part = work / "package.part"
     shutil.rmtree(part, ignore_errors=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from testbed.kernel import guests
+from testbed.lab import registry
 from testbed.lab.leftovers import marked
 from tests.lab.conftest import User, unique_name
 from tests.lab.outer import AS_USER, ROOT
@@ -74,6 +75,14 @@ def user(request: pytest.FixtureRequest, caches: Callable[[bool], Path]) -> Iter
         if ordinary:
             env |= {"XDG_RUNTIME_DIR": name, "HOME": name}
         yield User(AS_USER if ordinary else (), env, Path(name))
+
+
+@pytest.fixture(scope="module")
+def myself(caches: Callable[[bool], Path]) -> Iterator[User]:
+    """The suite's own user."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(caches(False))}
+        yield User((), env, Path(name))
 
 
 @pytest.fixture(scope="module")
@@ -198,14 +207,10 @@ def test_a_fault_is_effective_there(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("victim", ["the world's init", "the guest kernel"])
-def test_a_killed_lab_leaves_nothing(user: User, victim: str) -> None:
-    if user.prefix:
-        pytest.skip("the rights make no difference to a kill")
-    lab = Lab(user, unique_name())
+def test_a_killed_lab_leaves_nothing(myself: User, victim: str) -> None:
+    lab = Lab(myself, unique_name())
     up(lab, "iptables")
-    folder = Path("/run/testbed") / lab.name
-    if os.geteuid() != 0:
-        folder = Path(os.environ["XDG_RUNTIME_DIR"]) / "testbed" / lab.name
+    folder = registry.folder(lab.name)
     init = int((folder / "pid").read_text())
     kernels = [
         process.pid
@@ -217,14 +222,14 @@ def test_a_killed_lab_leaves_nothing(user: User, victim: str) -> None:
     assert select.select([over], [], [], 10)[0]
     os.close(over)
     assert not survivors(lab)
-    rows = json.loads(user.testbed("ls", "-o", "json").stdout)
+    rows = json.loads(myself.testbed("ls", "-o", "json").stdout)
     assert lab.name not in [row["name"] for row in rows]
     assert not folder.exists()
 
 
-def test_a_mode_that_the_guest_lacks_is_refused_with_the_remedy(user: User) -> None:
-    file = user.file("nftables.yaml", TOPOLOGY.replace("MODE", "nftables"))
-    done = user.testbed("up", file, "--name", unique_name())
+def test_a_mode_that_the_guest_lacks_is_refused_with_the_remedy(myself: User) -> None:
+    file = myself.file("nftables.yaml", TOPOLOGY.replace("MODE", "nftables"))
+    done = myself.testbed("up", file, "--name", unique_name())
     assert done.returncode == 3
     assert "packaged guest kernel" in done.stderr
     assert "lacks nftables" in done.stderr
