@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from testbed.apiserver.resources import Face, Json, Resource, presented
 from testbed.apiserver.selectors import Test
@@ -36,23 +37,35 @@ class Selection:
 
 
 class History:
-    """The latest changes of the store, oldest first."""
+    """The latest changes of the store in the order in which they came, which is not always their
+    versions': what tells a node may be late.
+    """
 
     def __init__(self, resource_version: int, length: int = LENGTH) -> None:
         self._changes: deque[Change] = deque(maxlen=length)
         self._since = resource_version
+        self.position = 0
+        """How many changes have come; `following` takes it later."""
 
     def add(self, changes: Iterable[Change]) -> None:
         for change in changes:
             if len(self._changes) == self._changes.maxlen:
-                self._since = self._changes[0].resource_version
+                self._since = max(self._since, self._changes[0].resource_version)
             self._changes.append(change)
+            self.position += 1
 
     def after(self, resource_version: int) -> list[Change] | None:
         """Changes after a version; None: it is too long ago."""
         if resource_version < self._since:
             return None
         return [one for one in self._changes if one.resource_version > resource_version]
+
+    def following(self, position: int) -> list[Change] | None:
+        """Changes that came since that many had come; None: some of them are forgotten."""
+        missing = self.position - position
+        if missing > len(self._changes):
+            return None
+        return list(islice(self._changes, len(self._changes) - missing, None))
 
 
 def events(selection: Selection, changes: Iterable[Change], face: Face) -> Iterator[Json]:

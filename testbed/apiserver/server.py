@@ -158,9 +158,9 @@ class ApiServer:
                 async with asyncio.timeout(seconds):
                     if initial or at in {"", "0"}:
                         await stream.begin_with_all(initial)
-                    else:
-                        stream.begin_at(int(at))
-                    await stream.follow(news)
+                        await stream.follow(news)
+                    elif await stream.begin_at(int(at)):
+                        await stream.follow(news)
             await response.write_eof()
         except ConnectionResetError:  # the client has gone
             pass
@@ -168,9 +168,10 @@ class ApiServer:
             self._news.discard(news)
         return response
 
-    def changes_after(self, resource_version: int) -> list[Change] | None:
-        """See `History.after`."""
-        return self._history.after(resource_version)
+    @property
+    def history(self) -> History:
+        """What has changed."""
+        return self._history
 
     def items(self, selection: Selection) -> tuple[int, list[Json]]:
         """The version now and the objects that a selection takes."""
@@ -197,10 +198,13 @@ class _Stream:
         self._response = response
         self._bookmarks = bookmarks
         self._at = 0
+        """The version that is told."""
+        self._position = 0
         self._derived: dict[tuple[str, str], Json] = {}
 
     async def begin_with_all(self, tell_the_end: bool) -> None:
         """Everything that is there as ADDED, and then that this was all."""
+        self._position = self._server.history.position
         self._at, items = self._server.items(self._selection)
         self._derived = by_key(items)
         await self._send({"type": "ADDED", "object": item} for item in items)
@@ -208,41 +212,42 @@ class _Stream:
             resource = self._selection.resource
             await self._send([documents.bookmark(resource, self._at, initial=True)])
 
-    def begin_at(self, resource_version: int) -> None:
-        """Only what changes after a version. What is derived has no history: it is all told again, which
-        a client takes for no change.
+    async def begin_at(self, resource_version: int) -> bool:
+        """Only what changes after a version; False: that is too long ago. What is derived has no history:
+        it is all told again, which a client takes for no change.
         """
-        self._at = resource_version
+        self._at, self._position = resource_version, self._server.history.position
+        return await self._tell(self._server.history.after(resource_version))
 
     async def follow(self, news: asyncio.Event) -> None:
-        """Changes as they come, until the caller's time is up; ends with 410 where too many were missed."""
+        """Changes as they come, until the caller's time is up; ends where too many were missed."""
         while True:
             news.clear()
-            found = self._found()
-            if found is None:
-                message = f"too old resource version: {self._at}"
-                gone = documents.status(410, "Expired", message)
-                await self._send([{"type": "ERROR", "object": gone}])
+            position, self._position = self._position, self._server.history.position
+            if not await self._tell(self._server.history.following(position)):
                 return
-            await self._send(found)
             try:
                 await asyncio.wait_for(news.wait(), _BOOKMARK_S)
             except TimeoutError:
                 if self._bookmarks:
                     await self._send([documents.bookmark(self._selection.resource, self._at)])
 
-    def _found(self) -> list[Json] | None:
+    async def _tell(self, changes: list[Change] | None) -> bool:
+        """Send what changes mean for this watch; False: 410, because they are forgotten (None)."""
         if self._selection.resource.stored is None:
             before = self._derived
             self._at, items = self._server.items(self._selection)
             self._derived = by_key(items)
-            return list(derived_events(before, self._derived))
-        changes = self._server.changes_after(self._at)
+            await self._send(derived_events(before, self._derived))
+            return True
         if changes is None:
-            return None
-        if changes:
-            self._at = changes[-1].resource_version
-        return self._server.events(self._selection, changes)
+            message = f"too old resource version: {self._at}"
+            gone = documents.status(410, "Expired", message)
+            await self._send([{"type": "ERROR", "object": gone}])
+            return False
+        self._at = max([self._at, *(change.resource_version for change in changes)])
+        await self._send(self._server.events(self._selection, changes))
+        return True
 
     async def _send(self, items: Iterable[Json]) -> None:
         data = "".join(_encode(item) + "\n" for item in items)
