@@ -42,6 +42,13 @@ def endpoint_base(port: tuple[str, str, str, str], ip: str, number: int) -> str:
     return _hashed(f"{namespace}/{service}/{protocol}/{port_name}__{address}/{number}")
 
 
+def port_of(block: str) -> str:
+    """`namespace/service/protocol/port` of whatever a service port has; "" for what is of none."""
+    _, _, name = block.partition("-")
+    text = name.partition("-")[2].partition("__")[0]
+    return text if "/" in text else ""
+
+
 def _hashed(text: str) -> str:
     # 8 characters of base32 spell 5 bytes, so the rest of the digest needs no encoding.
     name = f"{b32encode(sha256(text.encode()).digest()[:_HASH_BYTES]).decode()}-{text}"

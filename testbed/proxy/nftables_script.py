@@ -14,8 +14,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from testbed.command import Command
+from testbed.proxy.nftables_names import port_of
 from testbed.proxy.nftables_ports import NODE_PORT_IPS
-from testbed.proxy.nftables_state import SHARED, Changes, ElementChanges, Lines, element
+from testbed.proxy.nftables_state import (
+    SHARED,
+    Changes,
+    ElementChanges,
+    Lines,
+    changed_blocks,
+    element,
+)
 from testbed.proxy.ruleset import Chains
 
 NFT = ("nft", "-f", "-")
@@ -52,17 +60,13 @@ def differences(have: Chains, want: Chains) -> Changes:
     """What turns one table's blocks into another's."""
     blocks: list[tuple[str, Lines, Lines]] = []
     elements: ElementChanges = {}
-    for name, lines in want.items():
-        old = have.get(name)
-        if old == lines:
+    for name, old, new in changed_blocks(have, want):
+        if name not in _FILLED or new is None:
+            blocks.append((name, old, new))
             continue
-        if name not in _FILLED:
-            blocks.append((name, old, lines))
-            continue
-        if header(old) != header(lines):
-            blocks.append((name, header(old) if old else None, header(lines)))
-        elements[name] = _changed_elements(body(old), body(lines))
-    blocks += [(name, lines, None) for name, lines in have.items() if name not in want]
+        if header(old) != header(new):
+            blocks.append((name, header(old) if old else None, header(new)))
+        elements[name] = _changed_elements(body(old), body(new))
     return Changes(tuple(blocks), {name: found for name, found in elements.items() if found})
 
 
@@ -87,8 +91,13 @@ def split_element(text: str) -> tuple[str, str]:
 
 
 def redeclares(changes: Changes) -> bool:
-    """Whether a block that stays is declared otherwise, so that it would have to go first."""
-    return any(old and new and header(old) != header(new) for _, old, new in changes.blocks)
+    """Whether a block of the fixed part is declared otherwise: then the whole table has to go first."""
+    return any(_is_redeclared(one) and not port_of(one[0]) for one in changes.blocks)
+
+
+def _is_redeclared(block: tuple[str, Lines, Lines]) -> bool:
+    _, old, new = block
+    return old is not None and new is not None and header(old) != header(new)
 
 
 # The text
@@ -122,27 +131,39 @@ def _additions(table: str, changes: Changes, *, anew: bool) -> Iterator[list[str
     if anew:
         yield [f'add table {table} {{ comment "rules for kube-proxy" ; }}']
     for name, old, new in changes.blocks:
-        if new is not None and (old is None or header(old) != header(new)):
-            yield _declaration(table, name, old, new)
-    rules = list(_changed_rules(table, changes))
-    yield from [group for name, group in rules if _is_of_a_port(name)]
+        if old is None and new is not None:
+            yield [_declaration(table, name, new)]
+    redeclared = {port_of(one[0]) for one in changes.blocks if _is_redeclared(one)}
+    for port in sorted(redeclared):
+        yield _redeclaration(table, [one for one in changes.blocks if port_of(one[0]) == port])
+    rules = [
+        (name, _rewritten(table, name, old, new))
+        for name, old, new in changes.blocks
+        if name.startswith("chain ") and new is not None and port_of(name) not in redeclared
+    ]
+    yield from [group for name, group in rules if group and port_of(name)]
     yield from _emptied(table, changes)
     yield from _element_edits(table, changes.elements)
     # A fixed chain sends packets on: only when there is where to.
-    yield from [group for name, group in rules if not _is_of_a_port(name)]
+    yield from [group for name, group in rules if group and not port_of(name)]
 
 
-def _changed_rules(table: str, changes: Changes) -> Iterator[tuple[str, list[str]]]:
-    for name, old, new in changes.blocks:
-        if name.startswith("chain ") and new is not None and body(old) != body(new):
-            chain = name.removeprefix("chain ")
-            rules = [f"add rule {table} {chain} {rule}" for rule in body(new)]
-            yield name, [f"flush {_in(table, name)}", *rules] if old else rules
+def _rewritten(table: str, name: str, old: Lines, new: Lines) -> list[str]:
+    """A chain's new rules in place of those it has."""
+    chain = name.removeprefix("chain ")
+    rules = [f"add rule {table} {chain} {rule}" for rule in body(new)]
+    return [f"flush {_in(table, name)}", *rules] if old else rules
 
 
-def _is_of_a_port(block: str) -> bool:
-    """Its name holds namespace/service; those of the fixed part have no slash."""
-    return "/" in block
+def _redeclaration(table: str, blocks: list[tuple[str, Lines, Lines]]) -> list[str]:
+    """A port with other sets of the same names: they can go when no rule refers to them."""
+    chains = [one for one in blocks if one[0].startswith("chain ")]
+    lines = [f"flush {_in(table, name)}" for name, old, _ in chains if old]
+    for name, _, new in filter(_is_redeclared, blocks):
+        lines += [f"delete {_in(table, name)}", _declaration(table, name, new)]
+    for name, _, new in chains:
+        lines += _rewritten(table, name, None, new)
+    return lines
 
 
 def _in(table: str, block: str) -> str:
@@ -151,15 +172,14 @@ def _in(table: str, block: str) -> str:
     return f"{kind} {table} {name}"
 
 
-def _declaration(table: str, name: str, old: Lines, new: Lines) -> list[str]:
+def _declaration(table: str, name: str, new: Lines) -> str:
     declared = header(new)
-    if not declared and old is None:
-        return [f"add {_in(table, name)}"]
+    if not declared:
+        return f"add {_in(table, name)}"
     said = " ".join(
         [line.replace(";", " ;") if line.endswith(";") else f"{line} ;" for line in declared]
     )
-    lines = [f"delete {_in(table, name)}"] if old is not None else []
-    return [*lines, f"add {_in(table, name)}" + (f" {{ {said} }}" if said else "")]
+    return f"add {_in(table, name)} {{ {said} }}"
 
 
 def _emptied(table: str, changes: Changes) -> Iterator[list[str]]:

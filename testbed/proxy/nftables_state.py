@@ -13,12 +13,15 @@ from operator import is_not
 
 from testbed.proxy import nftables_ports as ports
 from testbed.proxy.nftables_frame import Frame, frame_chains, frame_sets
+from testbed.proxy.nftables_names import AFFINITY, port_of
 from testbed.proxy.nftables_ports import Claim, PortObjects
 from testbed.proxy.ruleset import Chains
 from testbed.proxy.table import ServicePortEntry
 
 Claims = dict[str, tuple[Claim, ...]]
 """Key -> who wants it, the first of them the one that has it."""
+
+_AFFINITY_SET = f"set {AFFINITY}"
 
 SHARED = (
     ports.HAIRPINS,
@@ -42,7 +45,10 @@ ElementChanges = dict[str, dict[str, tuple[str | None, str | None]]]
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """From one table to another. Blocks in their order: (name, lines now, lines wanted)."""
+    """From one table to another. Blocks in their order: (name, lines now, lines wanted).
+
+    A chain whose lines are the same is written anew, because a set that it refers to is declared anew.
+    """
 
     blocks: tuple[tuple[str, Lines, Lines], ...]
     elements: ElementChanges
@@ -206,8 +212,15 @@ def _changed_blocks(
 ) -> Iterator[tuple[str, Lines, Lines]]:
     old = {name: lines for port in gone for name, lines in port.blocks}
     new = {name: lines for port in come for name, lines in port.blocks}
+    yield from changed_blocks(old, new)
+
+
+def changed_blocks(old: Chains, new: Chains) -> Iterator[tuple[str, Lines, Lines]]:
+    """Blocks that differ, and those that have to be written anew with them."""
+    differ = {name for name, lines in new.items() if old.get(name) != lines}
+    anew = {port_of(name) for name in differ if name in old and name.startswith(_AFFINITY_SET)}
     for name, lines in new.items():
-        if old.get(name) != lines:
+        if name in differ or (anew and name in old and port_of(name) in anew):
             yield name, old.get(name), lines
     for name, lines in old.items():
         if name not in new:

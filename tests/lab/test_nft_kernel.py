@@ -192,13 +192,20 @@ def test_a_table_that_somebody_else_has_changed_becomes_ours_again(tmp_path: Pat
     assert not unlike(after, want)
 
 
-def test_a_set_that_is_declared_otherwise_is_made_anew(tmp_path: Path) -> None:
-    backend = NftablesBackend(4)
-    (table,) = tables(4, ["base"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_set_that_is_declared_otherwise_is_made_anew(
+    backend: NftablesBackend, tmp_path: Path
+) -> None:
+    (table,) = tables(backend.family, ["base"])
     ports = tuple(replace(e, affinity_s=e.affinity_s and e.affinity_s + 1) for e in table.ports)
     longer = backend.plan(replace(table, ports=ports))
-    want = backend.plan(table)
-    assert longer != want
-    steps = [backend.commands(None, longer), backend.commands(longer, want)]
-    _, after = observed(backend, steps, tmp_path)
-    assert not unlike(after, want)
+    want = backend.plan(table, longer)
+    steps = [
+        backend.commands(None, longer),
+        backend.commands(longer, want),
+        backend.commands(Ruleset(dict(want.tables)), longer),
+    ]
+    assert not any("delete table" in command.stdin for step in steps for command in step)
+    seen, _ = observed_in_process(backend, steps, tmp_path)
+    for one, planned in zip(seen, (longer, want, longer), strict=True):
+        assert not unlike(one, planned)
