@@ -329,6 +329,8 @@ def _proxy_config(topology: Topology, family: int) -> ProxyConfig:
     return ProxyConfig(
         cluster_cidr=str(network.pod_cidrs[of_family]),
         family=family,
+        masquerade_all=topology.proxy.masquerade_all,
+        node_port_addresses=topology.proxy.node_port_addresses,
         documented=topology.proxy.profile == "documented",
         service_cidr=str(network.service_cidrs[of_family]),
     )

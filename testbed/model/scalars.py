@@ -91,6 +91,10 @@ def _cidr(value: Any) -> str:
     return str(value)
 
 
+def _node_addresses(value: Any) -> str:
+    return "primary" if value == "primary" else _cidr(value)
+
+
 def _manifest(value: Any) -> Any:
     if not isinstance(value, str | dict):
         raise ValueError(f"must be a file name or a Kubernetes object, not {kind_of(value)}")
@@ -116,6 +120,8 @@ Name = Annotated[str, BeforeValidator(_name)]
 Text = Annotated[str, BeforeValidator(_text)]
 Address = Annotated[str, BeforeValidator(_address)]
 CIDR = Annotated[str, BeforeValidator(_cidr)]
+NodeAddresses = Annotated[str, BeforeValidator(_node_addresses)]
+"""A CIDR that holds some of a node's addresses, or `primary`."""
 Rate = Annotated[
     float,
     BeforeValidator(_rate),

@@ -29,6 +29,7 @@ from testbed.model.scalars import (
     Fraction,
     Manifest,
     Name,
+    NodeAddresses,
     Port,
     Rate,
     TargetPort,
@@ -128,6 +129,12 @@ class Proxy(Strict):
     )
     sync_period_s: Duration = Field(
         30.0, alias="syncPeriod", description="retry of a failed sync, and the periodic full one"
+    )
+    masquerade_all: bool = Field(
+        False, description="hide every client of a cluster IP behind its node", strict=True
+    )
+    node_port_addresses: tuple[NodeAddresses, ...] = Field(
+        (), description="networks of the nodes' addresses with node ports, or primary (the mode's)"
     )
     profile: Literal["kube-proxy-1.36", "documented"] = Field(
         "kube-proxy-1.36", description="whose behaviour, where kube-proxy and its documents differ"
