@@ -18,7 +18,15 @@ from testbed.proxy import nftables_script as script
 from testbed.proxy.nftables_frame import frame_of
 from testbed.proxy.nftables_listing import parse
 from testbed.proxy.nftables_ports import FAMILIES, PortObjects, Surroundings, port_objects
-from testbed.proxy.nftables_state import Changes, State, Tables, following, fresh, of_other_node
+from testbed.proxy.nftables_state import (
+    Changes,
+    State,
+    Tables,
+    everything,
+    following,
+    fresh,
+    of_other_node,
+)
 from testbed.proxy.ruleset import Observed, Ruleset
 from testbed.proxy.table import ForwardingTable, ServicePortEntry
 
@@ -94,6 +102,8 @@ class NftablesBackend:
         noted = want.memo.since(have.memo) if have and isinstance(want.memo, State) else None
         if noted is not None:
             return noted
+        if have is None and isinstance(want.memo, State):
+            return everything(want.memo)
         (table,) = want.tables
         return script.differences(
             script.table_of(have.tables, table) if have else {}, want.tables[table]

@@ -21,6 +21,8 @@ from testbed.proxy.table import ServicePortEntry
 Claims = dict[str, tuple[Claim, ...]]
 """Key -> who wants it, the first of them the one that has it."""
 
+_DECLARED = 2
+"""Lines that declare a shared set or map: its type, its comment."""
 _AFFINITY_SET = f"set {AFFINITY}"
 
 SHARED = (
@@ -134,6 +136,23 @@ class Tables(Mapping[str, Chains]):
 
     def __len__(self) -> int:
         return 1
+
+
+def everything(state: State) -> Changes:
+    """What leads to a state from nothing: as a comparison would find it, without writing the table out."""
+    sets = frame_sets(state.frame)
+    blocks = [
+        *[block for port in state.ports for block in port.blocks],
+        *[(name, lines[:_DECLARED]) for name, lines in sets.items()],
+        *frame_chains(state.frame).items(),
+    ]
+    elements: ElementChanges = {
+        name: dict.fromkeys(lines[_DECLARED:], (None, "")) for name, lines in sets.items()
+    }
+    for name, claims in state.elements.items():
+        elements[name] = {key: (None, claims[key][0][1]) for key in sorted(claims)}
+    changed = {name: found for name, found in elements.items() if found}
+    return Changes(tuple([(name, None, lines) for name, lines in blocks]), changed)
 
 
 def _written_out(state: State) -> Chains:

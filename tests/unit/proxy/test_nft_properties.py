@@ -37,6 +37,13 @@ def test_a_full_sync_brings_about_what_was_planned(state: str, family: int) -> N
     assert apply({}, backend.commands(None, want)) == dict(want.tables)
 
 
+@pytest.mark.parametrize("state", STATES)
+def test_all_of_a_plan_is_what_a_comparison_with_nothing_finds(state: str) -> None:
+    backend = NftablesBackend()
+    want = backend.plan(table_for(state))
+    assert backend.commands(None, want) == backend.commands(None, Ruleset(dict(want.tables)))
+
+
 @cache
 def fresh_plan(state: str, family: int) -> Ruleset:
     return NftablesBackend(family).plan(table_for(state, family))
