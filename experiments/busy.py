@@ -52,7 +52,7 @@ REQUIRES = frozenset({Feature.CONNTRACK})
 TIMING = True
 PROFILES = {
     "smoke": Profile(
-        repeats=5, factors={"proxy": ("iptables-legacy", "ipvs/sed"), "duration_s": (4.0,)}
+        repeats=5, factors={"proxy": ("iptables-legacy", "ipvs/sed"), "duration_s": (3.0,)}
     )
 }
 
