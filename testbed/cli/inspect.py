@@ -7,6 +7,7 @@ from typing import Any
 
 from testbed.cli.arguments import add_lab_argument
 from testbed.cli.output import add_output_option, emit, table
+from testbed.ip import host_port
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +57,7 @@ def _ports(service: dict[str, Any]) -> str:
 
 
 def _endpoints(service: dict[str, Any]) -> str:
-    ready = [f"{row['ip']}:{row['port']}" for row in service["endpoints"] if row["ready"]]
+    ready = [host_port(row["ip"], row["port"]) for row in service["endpoints"] if row["ready"]]
     more = f" + {len(ready) - 3} more" if len(ready) > 3 else ""
     return ",".join(ready[:3]) + more or "none"
 
@@ -64,7 +65,7 @@ def _endpoints(service: dict[str, Any]) -> str:
 _NODES = {
     "NODE": lambda row: row["name"],
     "ADDRESS": lambda row: ",".join(row["addresses"]),
-    "PODS": lambda row: row["podCIDR"],
+    "PODS": lambda row: ",".join(row["podCIDRs"]),
     "READY": lambda row: _yes(row["ready"]),
 }
 _PODS = {
@@ -73,14 +74,14 @@ _PODS = {
     "READY": lambda row: _yes(row["ready"]),
     "PHASE": lambda row: row["reason"] or row["phase"],
     "RESTARTS": lambda row: row["restarts"],
-    "IP": lambda row: row["ip"],
+    "IP": lambda row: ",".join(row["ips"]),
     "NODE": lambda row: row["node"],
 }
 _SERVICES = {
     "NAMESPACE": lambda row: row["namespace"],
     "SERVICE": lambda row: row["name"],
     "TYPE": lambda row: row["type"],
-    "CLUSTER-IP": lambda row: row["clusterIP"] or "none",
+    "CLUSTER-IP": lambda row: ",".join(row["clusterIPs"]) or "none",
     "PORTS": _ports,
     "ENDPOINTS": _endpoints,
 }
