@@ -25,6 +25,13 @@ CLOSED = "closed"
 
 PROFILES = ("kube-proxy-1.36", "documented")
 
+OPTIONS: Mapping[str, Mapping[str, object]] = {
+    "": {},
+    "masquerade all": {"masqueradeAll": True},
+    "primary node ports": {"nodePortAddresses": ["primary"]},
+}
+"""What a topology's `proxy` says beside mode and profile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -70,6 +77,8 @@ class Flow:
     """A client that pauses for longer than the affinity's timeout gets another one of `answers`."""
     via: str = ""
     """The node that an outside host's packet reaches first, where `to` does not say it."""
+    option: str = ""
+    """Which of OPTIONS the proxies have."""
     families: tuple[int, ...] = (4, 6)
     deviates: Mapping[str, Deviation] = field(default_factory=dict)
     """Mode -> what it does where that is not what is documented."""

@@ -11,7 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import IO, Any
@@ -30,6 +30,7 @@ from tests.addresses import (
     ZONES,
     Plan,
 )
+from tests.flow import OPTIONS
 from tests.flow_report import Verdict, deviating
 from tests.flows import (
     CLOSED,
@@ -50,7 +51,8 @@ PROBER = Path(__file__).with_name("lab") / "flow_prober.py"
 ATTEMPTS = {1: 4, 2: 26, 3: 44, 4: 60}
 """By the number of equal backends: enough that all of them answer, but once in 10,000,000 rows."""
 SILENCE_S = 0.3
-PATIENCE_S = 3.0
+PATIENCE_S = 8.0
+"""A lost SYN is sent again after 1, 3 and 7 s; a guest is slow."""
 REFUSAL_S = 1.5
 """A SYN's refusal may come while the socket is still busy with sending it: then the next one's counts."""
 SILENT_ATTEMPTS = {"": 0, REFUSED: 30, DROPPED: 3, UNTOUCHED: 3, LOST: 3, CLOSED: 1}
@@ -73,8 +75,14 @@ class Setting:
     proxy: Mapping[str, Any]
     profile: str
     kernel: str = "host"
+    option: str = ""
     sctp: bool = False
     """Whether this kernel has SCTP sockets."""
+
+    @property
+    def proxy_options(self) -> dict[str, Any]:
+        """Of `proxy` in a topology."""
+        return {**self.proxy, **OPTIONS[self.option]}
 
     @property
     def mode(self) -> str:
@@ -104,7 +112,6 @@ class FlowLab:
     setting: Setting
     plans: Mapping[int, Plan]
     probers: Mapping[str, Prober]
-    pending: dict[str, str] = field(default_factory=dict)
 
     def become(self, state: str) -> None:
         """Bring the services and slices to a state; returns when the rules are in place."""
@@ -171,7 +178,7 @@ def rows(state: str, family: int, setting: Setting) -> list[Flow]:
     return [
         flow
         for flow in FLOWS
-        if flow.state == state
+        if (flow.state, flow.option) == (state, setting.option)
         and family in flow.families
         and (setting.sctp or flow.protocol != "sctp")
     ]
@@ -182,7 +189,8 @@ def differing_states(setting: Setting) -> tuple[str, ...]:
     differ = {
         flow.state
         for flow in FLOWS
-        if flow.expected(setting.mode, "documented")
+        if flow.option == setting.option
+        and flow.expected(setting.mode, "documented")
         != flow.expected(setting.mode, "kube-proxy-1.36")
     }
     return tuple(state for state in DIALLED_STATES if state in differ or state == "base")
@@ -211,7 +219,7 @@ def topology(name: str, setting: Setting, objects: tuple[Object, ...]) -> Topolo
             "nodes": {node: {"zone": ZONES[node]} for node in PLAN.nodes},
             "hosts": {host: {} for host in PLAN.hosts},
             "dns": {"replicas": 1},
-            "proxy": {"minSyncPeriod": "10ms", "profile": setting.profile, **setting.proxy},
+            "proxy": {"minSyncPeriod": "10ms", "profile": setting.profile} | setting.proxy_options,
             "manifests": [to_manifest(item) for item in (*pods, *objects)],
         }
     )
@@ -253,9 +261,11 @@ def _prober(lab: Lab, client: str) -> Iterator[Prober]:
     thread = threading.Thread(target=run)
     thread.start()
     with os.fdopen(out_read) as answers:
-        with os.fdopen(in_write, "w") as to:
-            yield Prober(to, answers)
-        thread.join()
+        try:
+            with os.fdopen(in_write, "w") as to:
+                yield Prober(to, answers)
+        finally:
+            thread.join()
 
 
 def plan_of(lab: Lab, family: int) -> Plan:

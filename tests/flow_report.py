@@ -54,7 +54,8 @@ def deviating(flows: list[Flow], mode: str, profile: str) -> int:
 
 
 def _wrong(flow: Flow, subject: Subject, family: int, profile: str) -> str:
-    found = arrivals(flow, PLANS[family], tracers(subject, flow.state, family, profile))
+    rules = tracers(subject, (flow.state, flow.option), family, profile)
+    found = arrivals(flow, PLANS[family], rules)
     what = difference(flow.expected(subject.mode, profile), found)
     return f"{what}\n{shown(found)}" if what else ""
 

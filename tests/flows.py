@@ -34,6 +34,7 @@ from tests.flows_external import (
     EXTERNAL_IP_FLOWS,
     LOAD_BALANCER_FLOWS,
     NODE_PORT_FLOWS,
+    OPTION_FLOWS,
     SOURCE_RANGE_FLOWS,
 )
 from tests.flows_policy import (
@@ -80,4 +81,5 @@ FLOWS = (
     *TOPOLOGY_FLOWS,
     *ENDPOINT_CHANGE_FLOWS,
     *SERVICE_CHANGE_FLOWS,
+    *OPTION_FLOWS,
 )

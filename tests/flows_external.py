@@ -296,3 +296,76 @@ SOURCE_RANGE_FLOWS = (
         blind="web-0",
     ),
 )
+
+_NO_SUCH_OPTION = {
+    "userspace": Deviation(
+        "the mode has no such option: node ports answer on every address",
+        {"web-0": "n1"},
+        documented=True,
+    )
+}
+MASQUERADE_ALL = "masquerade all"
+PRIMARY_NODE_PORTS = "primary node ports"
+
+OPTION_FLOWS = (
+    Flow(
+        "masqueradeAll hides a pod that dials a cluster IP behind its node",
+        "dialer-3",
+        "web:80",
+        {"web-0": "n3", "web-1": "n3"},
+        option=MASQUERADE_ALL,
+    ),
+    Flow(
+        "masqueradeAll hides a pod that dials its own service, whoever answers",
+        "web-0",
+        "web:80",
+        {"web-0": "n1", "web-1": "n1"},
+        option=MASQUERADE_ALL,
+    ),
+    Flow(
+        "masqueradeAll hides a pod that dials a UDP service",
+        "dialer-1",
+        "datagram:53",
+        {"web-0": "n1", "web-1": "n1"},
+        protocol="udp",
+        option=MASQUERADE_ALL,
+    ),
+    Flow(
+        "masqueradeAll leaves the outside client's address to external policy Local",
+        "client",
+        "n1:30083",
+        {"web-0": "client"},
+        option=MASQUERADE_ALL,
+        blind="web-0 web-1",
+    ),
+    Flow(
+        "masqueradeAll does not touch what dials a pod directly",
+        "dialer-3",
+        "web-0:8080",
+        {"web-0": "dialer-3"},
+        option=MASQUERADE_ALL,
+    ),
+    Flow(
+        "node ports on primary addresses answer there",
+        "client",
+        "n1:30081",
+        {"web-0": "n1"},
+        option=PRIMARY_NODE_PORTS,
+    ),
+    Flow(
+        "node ports on primary addresses do not answer on another",
+        "client",
+        "n1-second:30081",
+        otherwise=UNTOUCHED,
+        option=PRIMARY_NODE_PORTS,
+        deviates=_NO_SUCH_OPTION,
+    ),
+    Flow(
+        "node ports on primary addresses do not answer on the loopback's",
+        "n1",
+        "loopback:30081",
+        otherwise=UNTOUCHED,
+        option=PRIMARY_NODE_PORTS,
+        deviates=_NO_SUCH_OPTION,
+    ),
+)

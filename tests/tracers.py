@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import cast
 
 from testbed.proxy.iptables import IptablesBackend
 from testbed.proxy.ipvs import IpvsBackend
@@ -27,6 +28,7 @@ from tests.addresses import (
     SERVICE_CIDR6,
     Plan,
 )
+from tests.flow import OPTIONS
 from tests.flows import PROFILES, cluster, nodes
 
 PLANS = {4: PLAN, 6: PLAN6}
@@ -80,13 +82,16 @@ SUBJECTS = (
 
 
 @cache
-def config_of(family: int, profile: str) -> ProxyConfig:
-    """kube-proxy's options in the flow table's clusters."""
+def config_of(family: int, profile: str, option: str = "") -> ProxyConfig:
+    """kube-proxy's options in the flow table's clusters; `option` is one of OPTIONS."""
+    said = OPTIONS[option]
     return ProxyConfig(
         cluster_cidr=CLUSTER_CIDR6 if family == 6 else CLUSTER_CIDR,
         service_cidr=SERVICE_CIDR6 if family == 6 else SERVICE_CIDR,
         family=family,
         documented=profile == PROFILES[1],
+        masquerade_all=bool(said.get("masqueradeAll")),
+        node_port_addresses=tuple(cast("list[str]", said.get("nodePortAddresses", []))),
     )
 
 
@@ -99,12 +104,16 @@ def dual_stack_snapshot(state: str) -> Snapshot:
 
 
 @cache
-def tracers(subject: Subject, state: str, family: int, profile: str) -> Mapping[str, NodeTracer]:
-    """A tracer per node over what would go to its kernel."""
+def tracers(
+    subject: Subject, flow_state: tuple[str, str], family: int, profile: str
+) -> Mapping[str, NodeTracer]:
+    """A tracer per node over what would go to its kernel; `flow_state` is a state and an option."""
+    state, option = flow_state
     backend, plan = subject.backend(family), PLANS[family]
+    config = config_of(family, profile, option)
     found = {}
     for node in plan.nodes:
-        table = forwarding_table(dual_stack_snapshot(state), config_of(family, profile), node)
+        table = forwarding_table(dual_stack_snapshot(state), config, node)
         found[node] = subject.read(backend.plan(table), local_addresses(plan, node))
     return found
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.flow import OPTIONS
 from tests.flow_lab import DIALLED_STATES, SILENCE_S, FlowLab, Setting, differing_states, flow_lab
 from tests.flows import DROPPED, PROFILES, REFUSED
 
@@ -79,3 +80,14 @@ def test_a_udp_client_that_keeps_its_port_follows_its_service(bench: FlowLab) ->
         # kube-proxy 1.36 forgets a service's entries only while it has an endpoint: issue 139628.
         assert gone == ({"web-2"} if bench.setting.profile == PROFILES[0] else {REFUSED})
         assert last <= {"web-0", "web-1"}
+
+
+@pytest.mark.parametrize("option", [name for name in OPTIONS if name])
+@pytest.mark.parametrize("label", ["iptables-nft", "nftables", "userspace"])
+def test_rows_of_an_option(label: str, option: str) -> None:
+    setting = Setting(label, MODES[label], PROFILES[0], option=option)
+    with flow_lab(f"flows-{os.getpid()}-{uuid.uuid4().hex[:6]}", setting) as bench:
+        for verdict in bench.verdicts(["base"]):
+            print(verdict)
+            assert verdict.wrong == {}, verdict.details()
+            assert verdict.rows > 0
