@@ -40,7 +40,9 @@ from testbed.model.timing import Timing
 
 Protocol = Literal["TCP", "UDP", "SCTP"]
 Policy = Literal["Cluster", "Local"]
-Scheduler = Literal["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "mh"]
+Scheduler = Literal[
+    "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos"
+]
 
 ECHO_IMAGE = "testbed/echo"
 """The built-in server; it stands in for every image that `images:` does not map."""
