@@ -48,7 +48,7 @@ def build(say: Say) -> GuestKernel:
     work.mkdir(parents=True, exist_ok=True)
     with _alone(work):
         tree = _source(work, say)
-        target = cache_folder() / _name(tree)
+        target = cache_folder() / name_of(tree)
         if not (target / "linux").exists():
             _compile(tree, work, say)
             _install(tree / "linux", target)
@@ -81,7 +81,7 @@ def _source(work: Path, say: Say) -> Path:
     """The unpacked source tree."""
     tree = work / "source"
     if not tree.exists():
-        archive = _newest(_SOURCES) or _newest(work / "package") or _fetch(work, say)
+        archive = newest(_SOURCES) or newest(work / "package") or _fetch(work, say)
         say(f"unpacking {archive.name}")
         part = work / "source.part"
         shutil.rmtree(part, ignore_errors=True)
@@ -91,7 +91,8 @@ def _source(work: Path, say: Say) -> Path:
     return tree
 
 
-def _newest(folder: Path) -> Path | None:
+def newest(folder: Path) -> Path | None:
+    """The kernel source archive of the highest version anywhere in a folder."""
     found = [path for path in folder.rglob("linux-source-*.tar.*") if path.is_file()]
     return max(found, key=lambda path: _version(path.name), default=None)
 
@@ -118,13 +119,13 @@ def _fetch(work: Path, say: Say) -> Path:
     shutil.rmtree(part, ignore_errors=True)
     _run(["dpkg-deb", "-x", str(package), str(part)])
     part.rename(work / "package")
-    archive = _newest(work / "package")
+    archive = newest(work / "package")
     if archive is None:
         raise MissingFeature(f"{package.name} holds no kernel source", "put one in /usr/src")
     return archive
 
 
-def _name(tree: Path) -> str:
+def name_of(tree: Path) -> str:
     """The folder of what this source and configuration make: version and a digest of the configuration."""
     head = (tree / "Makefile").read_text().splitlines()[:10]
     numbers = dict(

@@ -16,6 +16,7 @@ from testbed.errors import CheckFailed, NotFound, OutOfTimeOrRoom, UsageError
 from testbed.experiment import record as record_module
 from testbed.experiment import session
 from testbed.experiment.design import Design
+from testbed.experiment.environment import guest_kernel
 from testbed.experiment.record import RunDirectory, TrialRecord
 from testbed.experiment.runner import MAX_ATTEMPTS, Outside
 from testbed.experiment.session import Job, execute, resumed_job
@@ -199,6 +200,16 @@ def test_a_full_disk_is_found_before_the_first_lab(
     with pytest.raises(OutOfTimeOrRoom, match="MiB left"):
         run(job, tmp_path, labs)
     assert not labs.started
+
+
+def test_a_run_begun_on_another_kernel_is_not_resumed(job: Job, tmp_path: Path, labs: Labs) -> None:
+    labs.before = lambda lab: os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(job, tmp_path, labs)
+    again = resumed_job(tmp_path / "results", only_run(tmp_path).name, [])
+    guest = Outside(labs.up, fine, guest_kernel("packaged", "6.1.176"))
+    with pytest.raises(UsageError, match=r"this is 6\.1\.176"):
+        execute(again, tmp_path / "results", guest, lambda text: None)
 
 
 def test_a_complete_run_resumed_runs_nothing(job: Job, tmp_path: Path, labs: Labs) -> None:
