@@ -12,16 +12,18 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
-from pathlib import Path
 
 from testbed.errors import CommandFailed, TestbedError
 
-_NETLINK_GENERIC, _REQUEST = 16, 0x1
+_NETLINK_GENERIC, _REQUEST, _DUMP = 16, 0x1, 0x300
+_NLMSG_DONE, _NESTED = 3, 0x8000
 _NLMSG_ERROR, _GENL_ID_CTRL = 2, 0x10
 _CTRL_CMD_GETFAMILY, _CTRL_ATTR_FAMILY_ID, _CTRL_ATTR_FAMILY_NAME = 3, 1, 2
 _SERVICE, _DESTINATION = 1, 2
+_GET_DESTINATION = 8
 _COMMANDS = {"-A": 1, "-E": 2, "-D": 3, "-a": 5, "-e": 6, "-d": 7}
 _PROTOCOLS = {"-t": socket.IPPROTO_TCP, "-u": socket.IPPROTO_UDP, "--sctp-service": 132}
+_LISTED = {"-t": "TCP", "-u": "UDP", "--sctp-service": "SCTP"}
 _OPTIONS = frozenset({"-s", "-p", "-b", "-r", "-m", "-w"})
 _PERSISTENT, _MH_PORT = 0x1, 0x10
 _ALL_FLAGS = 0xFFFFFFFF
@@ -66,12 +68,66 @@ def restore(text: str) -> str:
     return ""
 
 
-def connections(text: str = "") -> str:
-    """`cat /proc/net/ip_vs` of the calling thread's network namespace. Raises CommandFailed."""
-    try:
-        return Path("/proc/thread-self/net/ip_vs").read_text()
-    except OSError as error:
-        raise CommandFailed("cat /proc/net/ip_vs", error.errno or 1, str(error.strerror)) from None
+def listing(text: str) -> str:
+    """`xargs -L1 ipvsadm --list -n` in process: each line of `text` names a virtual server. One that there is
+    not has no destinations. Raises CommandFailed.
+    """
+    found: list[str] = []
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_GENERIC) as sock:
+        sock.bind((0, 0))
+        family = _family(sock)
+        for line in text.splitlines():
+            flag, where = line.split()
+            server = _Line("", _PROTOCOLS[flag], _socket(where), {})
+            body = _GENERIC.pack(_GET_DESTINATION, 1, 0) + _nested(_SERVICE, _service(server))
+            header = _HEADER.pack(_HEADER.size + len(body), family, _REQUEST | _DUMP, 1, 0)
+            sock.send(header + body)
+            found.append(f"{_LISTED[flag]}  {where}")
+            found += [_row(attributes) for attributes in _dumped(sock, line)]
+    return "".join(f"{row}\n" for row in found)
+
+
+def _dumped(sock: socket.socket, line: str) -> Iterator[dict[int, bytes]]:
+    """The attributes of each destination in the answer to a dump."""
+    while True:
+        answer = sock.recv(_RECEIVE_BYTES)
+        position = 0
+        while position < len(answer):
+            length, kind, _, _, _ = _HEADER.unpack_from(answer, position)
+            if kind in {_NLMSG_DONE, _NLMSG_ERROR}:
+                code = -struct.unpack_from("=i", answer, position + _HEADER.size)[0]
+                if code:
+                    raise CommandFailed("ipvsadm --list", code, f"{os.strerror(code)}: {line}")
+                return
+            start = position + _HEADER.size + _GENERIC.size
+            outer = _attributes(answer[start : position + length])
+            yield _attributes(outer[_DESTINATION])
+            position += (length + 3) & ~3
+
+
+def _attributes(data: bytes) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    position = 0
+    while position < len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, position)
+        found[kind & ~_NESTED] = data[position + _ATTRIBUTE.size : position + length]
+        position += (length + 3) & ~3
+    return found
+
+
+def _row(destination: dict[int, bytes]) -> str:
+    """A line of `ipvsadm --list -n`: where, how, weight, active and inactive connections."""
+    (family,) = struct.unpack("=H", destination[11])
+    ip = ip_address(destination[1][: 4 if family == socket.AF_INET else 16])
+    (port,) = struct.unpack("!H", destination[2])
+    where = f"{ip}:{port}" if ip.version == 4 else f"[{ip}]:{port}"
+    weight, active, inactive = (_number(destination[kind]) for kind in (4, 7, 8))
+    return f"  -> {where}  Masq  {weight}  {active}  {inactive}"
+
+
+def _number(value: bytes) -> int:
+    number: int = struct.unpack("=I", value)[0]
+    return number
 
 
 def _parsed(line: str) -> _Line:
@@ -146,7 +202,7 @@ def _attribute(kind: int, value: bytes) -> bytes:
 
 
 def _nested(kind: int, value: bytes) -> bytes:
-    return _attribute(kind | 0x8000, value)
+    return _attribute(kind | _NESTED, value)
 
 
 def _family(sock: socket.socket) -> int:

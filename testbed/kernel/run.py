@@ -31,7 +31,7 @@ PACKAGES = {
 
 IN_PROCESS: Mapping[tuple[str, ...], Callable[[str], str | None]] = {
     ("ipvsadm", "--restore"): ipvs.restore,
-    ("cat", "/proc/net/ip_vs"): ipvs.connections,
+    ("xargs", "-L1", "ipvsadm", "--list", "-n"): ipvs.listing,
     nft_socket.ARGV: nft_socket.load,
 }
 """What is done without its program: standard input -> standard output, or None where the program has to do

@@ -28,7 +28,7 @@ class Draining:
         self.due_s = None
         if self._backend is None or not rules.lingering:
             return rules
-        text = await self._access.read(self._backend.look())
+        text = await self._access.read(self._backend.look(rules))
         commands, left = self._backend.finish(text, rules)
         if commands:
             await self._access.run(commands)

@@ -98,8 +98,8 @@ class IpvsBackend:
     def lingering(self, have: Ruleset | None, want: Ruleset) -> frozenset[str]:
         return ipvs_sync.lingering(have or _NOTHING, want)
 
-    def look(self) -> Command:
-        return ipvs_observe.CONNECTIONS
+    def look(self, rules: Ruleset) -> Command:
+        return ipvs_observe.destinations(rules.lingering)
 
     def finish(self, text: str, rules: Ruleset) -> tuple[list[Command], Ruleset]:
         done = ipvs_observe.idle(text, rules.lingering)

@@ -6,6 +6,7 @@ keys it touched, so that a difference costs what changed and not what there is.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import compress, count
@@ -99,16 +100,17 @@ class _Work:
 
     def __init__(self, before: Layer | None) -> None:
         self.sections: dict[str, Lines] = {
-            name: dict(before.sections[name]) if before else {} for name in SECTIONS
+            name: before.sections[name] if before else {} for name in SECTIONS
         }
+        self._borrowed = set(SECTIONS) if before else set()
         self.again = dict(before.again) if before else {}
         self.sizes = dict(before.sizes) if before else {}
         self.touched: set[Touched] = set()
 
-    def add(self, one: Part, *, strict: bool) -> None:
+    def add(self, items: Iterable[Item], *, strict: bool) -> None:
         """Raises _Collision for an ordered key that is there, where `strict`."""
-        for touched, lines in _items(one):
-            section = self.sections[touched.section]
+        for touched, lines in items:
+            section = self._writable(touched.section)
             if touched.key not in section:
                 section[touched.key] = lines
                 self._count(touched, 1)
@@ -119,9 +121,9 @@ class _Work:
             if strict:
                 self.touched.add(touched)
 
-    def remove(self, one: Part) -> None:
+    def remove(self, items: Iterable[Item]) -> None:
         """Raises _Collision for an ordered key that others want, too."""
-        for touched, _ in _items(one):
+        for touched, _ in items:
             more = self.again.get(touched, 0)
             if more and touched.section in _ORDERED:
                 raise _Collision
@@ -130,9 +132,16 @@ class _Work:
             elif more:
                 del self.again[touched]
             else:
-                del self.sections[touched.section][touched.key]
+                del self._writable(touched.section)[touched.key]
                 self._count(touched, -1)
             self.touched.add(touched)
+
+    def _writable(self, name: str) -> Lines:
+        """A section that is ours alone: the layer before is a value, and stays what it was."""
+        if name in self._borrowed:
+            self.sections[name] = dict(self.sections[name])
+            self._borrowed.remove(name)
+        return self.sections[name]
 
     def _count(self, touched: Touched, by: int) -> None:
         if touched.section == IPSET:
@@ -140,7 +149,10 @@ class _Work:
             self.sizes[name] = self.sizes.get(name, 0) + by
 
 
-def _items(one: Part) -> Iterator[tuple[Touched, tuple[str, ...]]]:
+Item = tuple[Touched, tuple[str, ...]]
+
+
+def _items(one: Part) -> Iterator[Item]:
     sections = (one.address, one.ipset, one.ipvs, one.denied, one.short)
     for name, lines in zip(SECTIONS, sections, strict=True):
         for key, value in lines.items():
@@ -150,7 +162,7 @@ def _items(one: Part) -> Iterator[tuple[Touched, tuple[str, ...]]]:
 def _from_nothing(items: tuple[object, ...], parts: tuple[Part, ...]) -> Layer:
     work = _Work(None)
     for one in parts:
-        work.add(one, strict=False)
+        work.add(_items(one), strict=False)
     return Layer(items, parts, work.sections, work.again, work.sizes)
 
 
@@ -164,10 +176,10 @@ def _patched(
         raise _Collision
     work = _Work(before)
     removed, added = difference
-    for one in removed:
-        work.remove(one)
-    for one in added:
-        work.add(one, strict=True)
+    gone = Counter(item for one in removed for item in _items(one))
+    new = Counter(item for one in added for item in _items(one))
+    work.remove((gone - new).elements())
+    work.add((new - gone).elements(), strict=True)
     return Layer(
         items,
         parts,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Address, IPv6Address
 
 from testbed.command import Command
 from testbed.proxy import iptables_restore
@@ -12,14 +11,18 @@ from testbed.proxy.ipvs_layers import ADDRESS, IPSET, IPVS
 from testbed.proxy.ipvs_plan import DEVICE_KEY
 from testbed.proxy.ipvs_services import DEVICE
 from testbed.proxy.ipvs_sets import family_of, network_text
-from testbed.proxy.packet import host_port
 from testbed.proxy.ruleset import Chains, Observed, Ruleset
 
 _HEAD = "### "
 _SECTIONS = ("links", "addresses", "sets", "servers", "rules")
 
-CONNECTIONS = Command(("cat", "/proc/net/ip_vs"))
-"""Prints every destination with its weight and its connections."""
+LIST_EACH = ("xargs", "-L1", "ipvsadm", "--list", "-n")
+
+
+def destinations(lingerers: frozenset[str]) -> Command:
+    """Prints the virtual servers that some destinations belong to, each with its connections."""
+    services = sorted({one.partition(" -r ")[0] for one in lingerers})
+    return Command(LIST_EACH, "".join(f"{service}\n" for service in services))
 
 
 def observation(family: int, save_tool: str) -> Command:
@@ -128,26 +131,18 @@ def _servers(
 
 
 def idle(text: str, lingerers: frozenset[str]) -> frozenset[str]:
-    """Which of some destinations have no connection left, as `/proc/net/ip_vs` tells."""
+    """Which of some destinations have no connection left, as `ipvsadm --list -n` tells."""
     found: set[str] = set()
     service = ""
     for line in text.splitlines():
         words = line.split()
-        if len(words) >= 3 and words[0] in _FLAGS:
-            service = f"{_FLAGS[words[0]]} {_socket(words[1])}"
+        if len(words) >= 2 and words[0] in _FLAGS:
+            service = f"{_FLAGS[words[0]]} {words[1]}"
         elif len(words) == 6 and words[0] == "->" and words[3] == "0":
-            destination = f"{service} -r {_socket(words[1])}"
+            destination = f"{service} -r {words[1]}"
             if destination in lingerers and words[4] == words[5] == "0":
                 found.add(destination)
     return frozenset(found)
 
 
 _FLAGS = {"TCP": "-t", "UDP": "-u", "SCTP": "--sctp-service"}
-
-
-def _socket(text: str) -> str:
-    """`0A600001:0050` or `[fd00:0000:…]:0050`, in the spelling of a plan."""
-    ip, _, port = text.rpartition(":")
-    if ip.startswith("["):
-        return host_port(str(IPv6Address(ip[1:-1])), int(port, 16))
-    return host_port(str(IPv4Address(int(ip, 16))), int(port, 16))

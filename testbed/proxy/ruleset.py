@@ -94,7 +94,7 @@ class Drains(Protocol):
     def lingering(self, have: Ruleset | None, want: Ruleset) -> frozenset[str]:
         """What is between the steps after `commands(have, want)`."""
 
-    def look(self) -> Command:
+    def look(self, rules: Ruleset) -> Command:
         """Prints what `finish` reads."""
 
     def finish(self, text: str, rules: Ruleset) -> tuple[list[Command], Ruleset]:

@@ -132,7 +132,7 @@ class Node:
         assert self.rules is not None
         backend = IpvsBackend("rr", "legacy")
         with netns.entered(self.net.node):
-            commands, self.rules = backend.finish(run(backend.look()).stdout, self.rules)
+            commands, self.rules = backend.finish(run(backend.look(self.rules)).stdout, self.rules)
             for command in commands:
                 run(command)
         return len(commands)

@@ -103,25 +103,19 @@ class Kernel:
             lines += [f"-a {key} -r {one} -m -w {weight}" for one, weight in destinations.items()]
         return "\n".join([*lines, "### rules", as_text(self.tables)])
 
-    def connections(self, busy: Iterable[str] = ()) -> str:
-        """`/proc/net/ip_vs`; `busy` are destinations (`-t ip:port -r ip:port`) with a connection."""
+    def listed(self, command: Command, busy: Iterable[str] = ()) -> str:
+        """What `look` prints; `busy` are destinations (`-t ip:port -r ip:port`) with a connection."""
         busy = set(busy)
-        lines = ["IP Virtual Server version 1.2.1 (size=4096)"]
-        for key, (_, destinations) in self.servers.items():
+        assert command.argv == ("xargs", "-L1", "ipvsadm", "--list", "-n")
+        lines = []
+        for key in command.stdin.splitlines():
             flag, socket = key.split()
             protocol = {"-t": "TCP", "-u": "UDP", "--sctp-service": "SCTP"}[flag]
-            lines.append(f"{protocol}  {_hex(socket)} rr  ")
-            for one, weight in destinations.items():
+            lines += ["Prot LocalAddress:Port Scheduler Flags", f"{protocol}  {socket} rr"]
+            for one, weight in self.servers[key][1].items():
                 active = int(f"{key} -r {one}" in busy)
-                lines.append(
-                    f"  -> {_hex(one)}      Masq    {weight}      {active}          0         "
-                )
+                lines.append(f"  -> {one}      Masq    {weight}      {active}          0")
         return "\n".join(lines) + "\n"
-
-
-def _hex(socket: str) -> str:
-    ip, _, port = socket.rpartition(":")
-    return "".join(f"{int(part):02X}" for part in ip.split(".")) + f":{int(port):04X}"
 
 
 def _without_sets(command: Command) -> Command:
