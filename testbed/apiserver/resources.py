@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from testbed.apiserver.endpoints import endpoints
 from testbed.model.manifest import to_manifest
 from testbed.model.objects import Deployment, EndpointSlice, Node, Object, Pod, Service
 from testbed.store import Snapshot
@@ -99,7 +100,12 @@ def _service_cidrs(_snapshot: Snapshot, face: Face) -> Iterable[Json]:
     }
 
 
+def _endpoints(snapshot: Snapshot, _face: Face) -> Iterable[Json]:
+    return endpoints(snapshot)
+
+
 RESOURCES = (
+    Resource("", "v1", "endpoints", "Endpoints", True, ("ep",), _endpoints),
     Resource("", "v1", "namespaces", "Namespace", False, ("ns",), _namespaces),
     Resource("", "v1", "nodes", "Node", False, ("no",), _stored(Node), Node),
     Resource("", "v1", "pods", "Pod", True, ("po",), _stored(Pod), Pod),

@@ -17,12 +17,13 @@ import pytest
 from lightkube import Client, KubeConfig
 from lightkube.core.exceptions import ApiError
 from lightkube.models.meta_v1 import ObjectMeta as Meta
-from lightkube.resources.core_v1 import Namespace, Node, Service
+from lightkube.resources.core_v1 import Endpoints, Namespace, Node, Service
 from lightkube.resources.discovery_v1 import EndpointSlice
 
 from testbed.apiserver.documents import kubeconfig
 from testbed.apiserver.resources import Face
 from testbed.apiserver.server import ApiServer
+from testbed.model.objects import EndpointSlice as StoredSlice
 from testbed.model.objects import ObjectMeta
 from testbed.model.objects import Service as StoredService
 from testbed.store import Create, Delete, Store, Update
@@ -182,6 +183,22 @@ def test_a_namespace_appears_with_its_first_object(api: Api) -> None:
     api.write(Create(shop))
     seen = {event["object"]["metadata"]["name"]: event["type"] for event in islice(stream, 4)}
     assert seen["shop"] == "ADDED"
+
+
+def test_endpoints_are_the_slices_in_their_old_form(api: Api, client: Client) -> None:
+    (subset,) = client.get(Endpoints, "web", namespace="flows").subsets
+    assert {one.ip for one in subset.addresses} == {PLAN.pods["web-0"], PLAN.pods["web-1"]}
+    assert [(port.name, port.port) for port in subset.ports] == [("http", 8080)]
+    version = api.store.resource_version
+    stream = api.watch(
+        f"/api/v1/endpoints?watch=1&resourceVersion={version}&fieldSelector=metadata.name%3Dweb"
+    )
+    assert next(stream)["type"] == "ADDED"
+    (slice_,) = (item for item in api.store.list(StoredSlice) if item.service == ("flows", "web"))
+    api.write(Update(replace(slice_, endpoints=slice_.endpoints[:1])))
+    event = next(stream)
+    assert event["type"] == "MODIFIED"
+    assert len(event["object"]["subsets"][0]["addresses"]) == 1
 
 
 def test_service_cidrs_are_the_labs(api: Api) -> None:
