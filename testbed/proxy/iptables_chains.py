@@ -94,9 +94,8 @@ def port_rules(entry: ServicePortEntry, around: Surroundings) -> PortRules:
     name = entry.name
     suffix = service_suffix(name, entry.protocol)
     external = entry.externally_accessible and entry.has_endpoints
-    protocol = entry.protocol
     targets = {
-        endpoint.text: endpoint_chain(name, protocol, endpoint.text)
+        endpoint.text: endpoint_chain(name, entry.protocol, endpoint.text)
         for endpoint in _used_endpoints(entry)
     }
     chains = _endpoint_chains(entry, name, targets, around)
