@@ -194,7 +194,7 @@ def _watch(lab: TrialLab, fault: Event, victim: PodRef, patience_s: float) -> No
         )
         for node in sorted(nodes):
             lab.wait_event(
-                partial(has_programmed, node=node, version=withdrawn.resource_version),
+                partial(has_programmed, node=node, write=withdrawn),
                 timeout_s=patience_s,
             )
     except OutOfTimeOrRoom:

@@ -152,9 +152,7 @@ def _watch(lab: TrialLab, since_ns: int, ip: str) -> None:
             PATIENCE_S,
         )
         for node in nodes:
-            lab.wait_event(
-                partial(has_programmed, node=node, version=withdrawn.resource_version), PATIENCE_S
-            )
+            lab.wait_event(partial(has_programmed, node=node, write=withdrawn), PATIENCE_S)
     except OutOfTimeOrRoom:
         return  # what was not reached is recorded as censored
     lab.pause(HOLD_S + SETTLE_S)

@@ -155,9 +155,7 @@ def _watch(
             DETECT_S,
         )
         for node in nodes:
-            lab.wait_event(
-                partial(has_programmed, node=node, version=withdrawn.resource_version), patience_s
-            )
+            lab.wait_event(partial(has_programmed, node=node, write=withdrawn), patience_s)
     except OutOfTimeOrRoom:
         return  # what was not reached is recorded as censored
     lab.pause(SETTLE_S)

@@ -158,9 +158,7 @@ def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
             write = lab.wait_event(
                 partial(_is_write, kind=kind, ip=victim.ip, fault=fault), PATIENCE_S
             )
-            lab.wait_event(
-                partial(has_programmed, node="n1", version=write.resource_version), PATIENCE_S
-            )
+            lab.wait_event(partial(has_programmed, node="n1", write=write), PATIENCE_S)
         lab.note("resources", at="change", before=before, after=_resources(lab))
 
 

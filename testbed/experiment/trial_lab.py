@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -142,12 +142,11 @@ class TrialLab:
         subject = subject_of(self._lab.inspect())
         nodes = [node["name"] for node in self._lab.inspect()["nodes"]]
         joined = [
-            self.wait_event(partial(_is_endpoint, ip=pod.ip), READY_S) for pod in subject.backends
+            self.wait_event(partial(_is_endpoint, ips=pod.ips), READY_S) for pod in subject.backends
         ]
-        version = max(event.resource_version for event in joined)
+        last = max(joined, key=lambda event: event.resource_version)
         for node in nodes:
-            programmed = partial(has_programmed, node=node, version=version, ip=subject.cluster_ip)
-            self.wait_event(programmed, READY_S)
+            self.wait_event(partial(has_programmed, node=node, write=last), READY_S)
         return subject
 
     def start_loads(self, *specs: LoadSpec) -> tuple[RunningLoad, ...]:
@@ -224,17 +223,20 @@ class TrialLab:
         return self._lab.exec(where, argv, timeout_s=timeout_s)
 
 
-def _is_endpoint(event: Event, ip: str) -> bool:
+def _is_endpoint(event: Event, ips: Collection[str]) -> bool:
     is_ready = (event.source, event.kind) == ("store", "endpoint-ready")
-    return is_ready and event.detail.get("pod_ip") == ip
+    return is_ready and event.detail.get("pod_ip") in ips
 
 
-def has_programmed(event: Event, node: str, version: int, ip: str = "") -> bool:
-    """Whether the event says that the node's rules hold this version of the state, or a later.
+def has_programmed(event: Event, node: str, write: Event) -> bool:
+    """Whether the event says that the node's rules hold what `write` says: an endpoint's coming or going.
 
-    `ip`: of its IP family alone, where the lab has two.
+    Each IP family has a proxy of its own; that of the endpoint's address counts.
     """
-    is_sync = (event.source, event.kind, event.node) == ("proxy", "sync", node)
-    if ip and event.detail.get("ip_family") != FAMILY_NAMES[family_of(ip)]:
-        return False
-    return is_sync and event.resource_version >= version and not event.detail.get("error")
+    family = FAMILY_NAMES[family_of(write.detail["pod_ip"])]
+    return (
+        (event.source, event.kind, event.node) == ("proxy", "sync", node)
+        and event.detail["ip_family"] == family
+        and event.resource_version >= write.resource_version
+        and not event.detail.get("error")
+    )
