@@ -23,6 +23,12 @@ from tests.lab.outer import AS_USER, ROOT
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
 
+_USERS = [
+    pytest.param(name, marks=pytest.mark.xdist_group(f"guest-{name}"))
+    for name in ("as-whom-tests-run", "as-user-1000")
+]
+"""A boot costs more than all tests of one lab: they run in one process."""
+
 TOPOLOGY = """
 name: guest
 kernel: uml
@@ -63,7 +69,7 @@ def caches() -> Iterator[Callable[[bool], Path]]:
         yield lambda ordinary: Path(name) / str(ordinary)
 
 
-@pytest.fixture(scope="module", params=["as-whom-tests-run", "as-user-1000"])
+@pytest.fixture(scope="module", params=_USERS)
 def user(request: pytest.FixtureRequest, caches: Callable[[bool], Path]) -> Iterator[User]:
     """The suite's own user and, where that is root, an ordinary one."""
     ordinary = request.param == "as-user-1000"
