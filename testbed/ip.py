@@ -15,12 +15,10 @@ from ipaddress import (
     IPv6Network,
     ip_address,
 )
-from typing import TypeVar
 
 IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface
 IPNetwork = IPv4Network | IPv6Network
-OfFamily = TypeVar("OfFamily", IPAddress, IPInterface, IPNetwork)
 
 BITS = {4: 32, 6: 128}
 """Length of an address."""
