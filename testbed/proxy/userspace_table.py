@@ -11,9 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from testbed.errors import TestbedError
-from testbed.proxy.ruleset import Chains
+
+if TYPE_CHECKING:  # every lab process holds what the proxy's process imports
+    from testbed.proxy.ruleset import Chains
 
 SECTION = "userspace"
 """The process's table among the tables of a rule set."""
