@@ -30,7 +30,7 @@ PORT = 7000
 """Where the guest serves, and the host waits for its hello."""
 _NEAR, _FAR = "guest", "guest-wire"
 _MTU = 1500
-_MEMORY = "2G"
+_MEMORY = "4G"
 """At most: the file that holds it has holes until the guest touches them."""
 _BOOT_S = 60.0
 JOB = "guest.json"
