@@ -37,8 +37,15 @@ def with_mode(topology: Topology, label: str) -> Topology:
     if changes is None:
         hint = did_you_mean(label, MODES) or f"known: {', '.join(MODES)}"
         raise UsageError(f"no proxy mode is called {label!r}", hint)
+    if mode == "external" and not topology.proxy.external.command:
+        raise UsageError(
+            "proxy mode external needs a topology that says proxy.external.command",
+            "--topology FILE; docs/proxy-modes.md has an example",
+        )
     # Through validation: what a label names must be what a topology may say.
-    proxy = topology.proxy.model_dump(by_alias=True) | {"mode": mode} | changes
+    proxy = topology.proxy.model_dump(by_alias=True) | {"mode": mode}
+    for part, settings in changes.items():
+        proxy[part] = {**proxy[part], **settings}
     return topology.model_copy(update={"proxy": type(topology.proxy).model_validate(proxy)})
 
 

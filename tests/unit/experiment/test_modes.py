@@ -37,3 +37,16 @@ def test_a_label_that_is_none_is_refused(label: str) -> None:
 def test_a_near_miss_is_told() -> None:
     with pytest.raises(UsageError, match="nftables"):
         with_mode(TOPOLOGY, "nftable")
+
+
+def test_a_balancer_is_a_variety_of_the_userspace_mode_and_its_other_settings_stay() -> None:
+    proxy = {"userspace": {"loadPeriod": "20ms"}}
+    topology = Topology.model_validate({"name": "t", "nodes": {"n1": {}}, "proxy": proxy})
+    found = with_mode(topology, "userspace/random").proxy
+    assert (found.mode, found.userspace.balancer) == ("userspace", "random")
+    assert found.userspace.load_period_s == 0.02
+
+
+def test_an_external_proxy_needs_its_command() -> None:
+    with pytest.raises(UsageError, match=r"proxy\.external\.command"):
+        with_mode(TOPOLOGY, "external")
