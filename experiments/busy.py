@@ -36,23 +36,30 @@ REFUTED_IF = (
 TOPOLOGY = "unequal.yaml"
 FACTORS: dict[str, tuple[Value, ...]] = {
     "proxy": ("iptables-legacy", "ipvs/rr", "ipvs/lc", "ipvs/sed", "userspace"),
+    "placement": ("one", "every"),
     "quick": (2,),
     "quick_ms": (5.0,),
     "slow_ms": (25.0,),
     "rate_rps": (75.0,),
     "duration_s": (20.0,),
 }
-"""`quick` backends that take `quick_ms` for a request, and one that takes `slow_ms`; `rate_rps` is of
-all clients together. With an equal share the slow one is busy 62 % of the time: it keeps up, with a
-queue. Where a mode counts connections, each node counts its own; `ipvs/lc` counts those that have
-ended too, `ipvs/sed` only those that are open."""
+"""`placement`: clients on one node, or one on every node. `quick` backends take `quick_ms` for a
+request, one takes `slow_ms`; `rate_rps` is of all clients together. With an equal share the slow one
+is busy 62 % of the time: it keeps up, with a queue. Where a mode counts connections, each node counts
+its own: spread over many nodes they are too few to tell anything. `ipvs/lc` counts those that have
+ended too, `ipvs/sed` only those that are open, and of equal backends it always takes the same."""
 CHOICES = {"proxy": MODES}
 REPEATS = 10
 REQUIRES = frozenset({Feature.CONNTRACK})
 TIMING = True
 PROFILES = {
     "smoke": Profile(
-        repeats=5, factors={"proxy": ("iptables-legacy", "ipvs/sed"), "duration_s": (3.0,)}
+        repeats=5,
+        factors={
+            "proxy": ("iptables-legacy", "ipvs/lc"),
+            "placement": ("one",),
+            "duration_s": (3.0,),
+        },
     )
 }
 
@@ -94,13 +101,14 @@ def estimate_s(factors: Factors) -> float:
 
 
 def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
-    """Poisson arrivals of new connections from every node, and a control straight to a quick pod."""
+    """Poisson arrivals of new connections, and a control straight to a quick pod."""
     subject = lab.subject()
+    clients = subject.clients if factors["placement"] == "every" else subject.clients[:1]
     quick = next(pod for pod in subject.backends if not pod.name.startswith(busy.SLOW))
     main = LoadSpec(
         source="",
         url=subject.url(),
-        rate_rps=float(factors["rate_rps"]) / len(subject.clients),
+        rate_rps=float(factors["rate_rps"]) / len(clients),
         duration_s=float(factors["duration_s"]),
         drain_s=1.0,
         label="main",
@@ -108,7 +116,7 @@ def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
     lab.load(
         *(
             replace(main, source=client.name, seed=seed + number)
-            for number, client in enumerate(subject.clients)
+            for number, client in enumerate(clients)
         ),
         replace(
             main,

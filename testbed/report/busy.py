@@ -45,7 +45,8 @@ def shares(run: Run, margin: float) -> Figure:
             "Does the balancer notice the slow backend?",
             "A grey dot is a trial, the diamond their mean with its 95 % interval. The upright line "
             "is an equal share, the band the margin: a diamond whose interval lies inside belongs to "
-            "a balancer that does not notice; further left, to one that spares the slow backend.",
+            "a balancer that does not notice; further left, to one that spares the slow backend; further "
+            "right, to one that favours it.",
             trials=style.trials_per_arm(run),
         )
 
