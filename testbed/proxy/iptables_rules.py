@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 from testbed.proxy.packet import Packet, UnknownRuleError, is_loopback
@@ -94,8 +95,12 @@ _TARGET_ARGUMENT = {"DNAT": "--to-destination", "MARK": "--set-xmark"}
 TERMINAL = frozenset({"ACCEPT", "DROP", "REJECT", "DNAT", "MASQUERADE"})
 
 
+@lru_cache(maxsize=1 << 16)
 def parse_rule(text: str) -> Rule:
-    """A rule of the form `-A CHAIN …`. Raises UnknownRuleError."""
+    """A rule of the form `-A CHAIN …`. Raises UnknownRuleError.
+
+    Nodes of a lab, and one state and the next, have most rules in common: each is read once.
+    """
     options = _options(text)
     target = _target(text, options)
     named = {option.name: option.value for option in options}
