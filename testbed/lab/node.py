@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from testbed.clock import now_ns
 from testbed.controllers.kubelet import Kubelet
 from testbed.controllers.timing import Delays, KubeletTiming
+from testbed.errors import MissingFeature
 from testbed.events import Record
 from testbed.fabric.plan import Machine
 from testbed.kernel import netns, sysctl
@@ -85,10 +86,15 @@ class LabNode:
             )
         self._proxying = False
         with netns.entered(namespace):
-            sysctl.write(
+            refused = sysctl.write(
                 (name.removeprefix("net.").replace(".", "/"), value)
                 for back_end in parts.backends.values()
                 for name, value in back_end.sysctls.items()
+            )
+        if refused:
+            raise MissingFeature(
+                f"the kernel does not take {', '.join(refused)} on node {self.name}",
+                "load the module that has it (ip_vs for ipv4/vs), or take kernel: uml",
             )
 
     def start_proxy(self) -> None:
