@@ -47,7 +47,7 @@ class Informer:
         return self._known
 
     def pause(self) -> None:
-        """Hold every change back from now on (the fault `delay-watch`)."""
+        """Hold every change back from now on."""
         if not self._paused:
             self._known = self.snapshot()
             self._paused = True

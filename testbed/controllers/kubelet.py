@@ -118,7 +118,7 @@ class Kubelet:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def pause_watch(self) -> None:
-        """See no change of the store until `resume_watch` (the fault `delay-watch`)."""
+        """See no change of the store until `resume_watch`."""
         if self._informer is not None:
             self._informer.pause()
 
