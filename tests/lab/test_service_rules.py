@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from testbed.experiment.modes import with_mode
 from testbed.lab.client import Lab
-from testbed.model.topology import Topology
+from testbed.model.topology import ServiceSpec, Topology
+from testbed.traffic.spec import LoadSpec
 from tests.lab.conftest import unique_name
 
 pytestmark = pytest.mark.lab
@@ -75,6 +77,43 @@ def test_distribution_and_load_balancers_from_a_topology() -> None:
         for one in ZONES:
             said = lab.exec(one, ["curl", "-s", f"http://127.0.0.1:{port}/"]).stdout
             assert json.loads(said)["localEndpoints"] == 1
+
+
+CHANGES: tuple[dict[str, Any], ...] = (
+    {"port": 80, "type": "NodePort", "nodePort": 30080},
+    {"port": 81, "targetPort": 8080, "type": "NodePort", "nodePort": 30081},
+    {"port": 81, "targetPort": 8080, "selector": {"app": "dial-n1"}},
+    {"port": 80, "type": "LoadBalancer", "selector": {"app": "dial-n2"}, "targetPort": 8080},
+    {"port": 80, "sessionAffinity": "ClientIP", "internalTrafficPolicy": "Local"},
+    {"externalName": "example.com"},
+    {"port": 80, "clusterIP": "10.96.200.2", "selector": {"app": "dial-n3"}, "targetPort": 8080},
+)
+"""What becomes of a service, one after the other: its type, ports, selector, policies."""
+
+
+@pytest.mark.parametrize("mode", ["iptables-nft", "nftables", "userspace"])
+def test_a_service_that_changes_disturbs_no_other(mode: str) -> None:
+    name = unique_name()
+
+    def with_other(other: dict[str, Any]) -> Topology:
+        found = topology(name)
+        spec = ServiceSpec.model_validate({"selector": {"app": "web"}, **other})
+        return with_mode(
+            found.model_copy(update={"services": {**found.services, "other": spec}}), mode
+        )
+
+    with Lab.up(with_other({"port": 80}), ephemeral=True) as lab:
+        spec = LoadSpec(
+            "dial-n1-0", "http://10.96.200.1/hostname", rate_rps=100.0, duration_s=300.0
+        )
+        load = lab.start_load(spec)
+        for change in CHANGES:
+            Lab.up(with_other(change))
+        assert backends(lab, "dial-n1-0", "http://10.96.200.2") == {"n3"}
+        load.stop()
+        outcomes = load.wait().summary["outcomes"]
+        assert set(outcomes) <= {"ok", "censored"}
+        assert outcomes["ok"] > 0
 
 
 def health_check_port(lab: Lab) -> int:
