@@ -132,7 +132,9 @@ def finish(figure: Figure, run: Run, title: str, caption: str, *, trials: str) -
 
 def conditions(run: Run) -> tuple[str, ...]:
     """What the reader of one figure must know: mode, kernel, and timing that is not the default."""
-    kernel = run.meta.get("environment", {}).get("kernel", {}).get("release", "")
+    found = run.meta.get("environment", {}).get("kernel", {})
+    guest = "uml " if found.get("carrier") == "uml" else ""
+    kernel = f"{guest}{found['release']}" if found else ""
     parts = [str(run.meta.get("mode", "")), f"kernel {kernel}" if kernel else ""]
     timing: Mapping[str, Any] = run.meta.get("timing") or {}
     if timing:
