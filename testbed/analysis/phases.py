@@ -161,7 +161,8 @@ def _program(trial: Trial, withdraw: pd.Series[Any] | None) -> Iterator[Phase]:
     syncs = trial.events[(trial.events["source"] == "proxy") & (trial.events["kind"] == "sync")]
     if withdraw is not None:
         family = FAMILY_NAMES[family_of(withdraw["detail"]["pod_ip"])]
-        syncs = syncs[[detail.get("ip_family", family) == family for detail in syncs["detail"]]]
+        # By .loc: an empty list would name no columns, where somebody else's proxy has no syncs.
+        syncs = syncs.loc[[one.get("ip_family", family) == family for one in syncs["detail"]]]
     censored_at = trial.after_t0_ms(trial.end_ns)
     for node, rows in syncs.groupby("node", sort=True):
         done = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,14 @@ def test_older_failed_and_foreign_syncs_do_not_count_as_programmed(tmp_path: Pat
     events = run_of(tmp_path, Story()).events
     late = events[(events["kind"] == "sync") & (events["t_ns"] > events["t_ns"].iloc[4])]
     assert len(late) == 3 + len(NODES)
+
+
+def test_somebody_elses_proxy_has_no_phase_program(tmp_path: Path) -> None:
+    ((_, trial),) = trials_of(run_of(tmp_path, Story()))
+    silent = replace(trial, events=trial.events[trial.events["kind"] != "sync"])
+    assert {phase.name for phase in phases_of(trial)} - {
+        phase.name for phase in phases_of(silent)
+    } == {"program"}
 
 
 def test_recovery_is_the_first_request_after_the_last_failure(tmp_path: Path) -> None:
