@@ -14,6 +14,7 @@ from testbed.kernel.guests import GuestKernel
 from testbed.lab.backends import BACKENDS
 from testbed.model.topology import Topology
 from testbed.sandbox.guest_features import features_of
+from testbed.sandbox.world import in_user_namespace
 
 Say = Callable[[str], None]
 Variant = Literal["nft", "legacy"]
@@ -43,6 +44,8 @@ def choose(
     if asked == {"host"}:
         features.require(*sorted(also))
         return Carrier()
+    if os.geteuid() != 0:  # a guest too lives in a world of its user's
+        features.require(Feature.USER_NAMESPACES)
     if {"host", "uml"} <= asked:
         raise UsageError(
             "some topologies ask for kernel: host, some for uml", "compare on one kernel"
@@ -52,10 +55,11 @@ def choose(
         if isinstance(attempt, Carrier):
             return attempt
         refusals.append(attempt)
+        _require_tools(attempt.absent)
         if "host" in asked:
             break
     said = "; ".join(refusal.text for refusal in refusals)
-    raise MissingFeature(said or "there is no guest kernel on this host", _remedy(refusals))
+    raise MissingFeature(said or "there is no guest kernel on this host", _remedy())
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +75,20 @@ class _Refusal:
         return f"the {self.kernel} kernel ({self.release}) lacks {', '.join(sorted(self.absent))}"
 
 
-def _remedy(refusals: Iterable[_Refusal]) -> str:
-    """A tool where one is missing, else the guest kernels that are not there yet."""
-    packages = {features.missing_package(feature) for one in refusals for feature in one.absent}
-    if packages - {""}:
-        return f"apt-get install --no-install-recommends {' '.join(sorted(packages - {''}))}"
+def _require_tools(absent: Iterable[Feature]) -> None:
+    """A program that is not installed is missing on every kernel: the guests have the host's files."""
+    lacking = [feature for feature in sorted(absent) if features.missing_package(feature)]
+    if lacking:
+        tools = sorted({features.TRIALS[feature].tool for feature in lacking})
+        packages = sorted({features.missing_package(feature) for feature in lacking})
+        raise MissingFeature(
+            " and ".join(f"{tool} is not installed" for tool in tools),
+            f"apt-get install --no-install-recommends {' '.join(packages)}",
+        )
+
+
+def _remedy() -> str:
+    """The guest kernels that are not there yet."""
     names = {guest.name for guest in guests.installed()}
     missing = [remedy for name, remedy in guests.REMEDIES.items() if name not in names]
     return " or ".join(missing) or "`testbed kernel ls` says which modes each kernel has"
@@ -86,7 +99,8 @@ def _attempts(
 ) -> Iterator[Carrier | _Refusal]:
     """Each kernel in the order of preference: as a carrier, or what it lacks."""
     if not guests_only:
-        needs = needed(topologies, "nft" if os.geteuid() == 0 else "legacy") | also
+        is_root = os.geteuid() == 0 and not in_user_namespace()
+        needs = needed(topologies, "nft" if is_root else "legacy") | also
         works = {status.feature for status in features.probe(sorted(needs)) if status.available}
         absent = needs - works
         yield _Refusal("host's", os.uname().release, absent) if absent else Carrier(None, needs)
