@@ -10,6 +10,7 @@ so many `failures`, or when a target that pauses has seen two that answer.
 from __future__ import annotations
 
 import json
+import random
 import socket
 import subprocess
 import sys
@@ -22,6 +23,9 @@ KINDS = {
     "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
     "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
 }
+
+JITTER_S = 0.004
+"""Between attempts: two clients in step would split a round robin between them, one backend each."""
 
 FAILURES = {
     ConnectionRefusedError: "refused",
@@ -75,6 +79,8 @@ def attempts(target: dict[str, Any]) -> list[tuple[str, str]]:
             if len(set(found)) > 1:
                 break
             time.sleep(pause_s)
+        elif found:
+            time.sleep(random.uniform(0.0, JITTER_S))
         found.append(attempt(target))
         failures += not found[-1][1]
         if found[-1][0] == target["until"]:
