@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import compress, count
+from itertools import compress
 from operator import is_not
 from typing import NamedTuple, TypeVar
 
-from testbed.proxy.ipvs_services import Lines, Part
+from testbed.proxy.ipvs_services import NOTHING, Lines, Part
+from testbed.proxy.stretch import differing
 
 T = TypeVar("T")
 
@@ -57,26 +58,18 @@ def layer(items: tuple[T, ...], make: Callable[[T], Part], before: Layer | None)
     """The layer of some items, in their order; `before`, made alike, only saves work."""
     if before is None:
         return _from_nothing(items, tuple([make(item) for item in items]))
-    parts = _parts_after(before, items, make)
-    removed, added = apart(before.parts, parts)
+    start, old_end, new_end = differing(before.items, items)
+    old = before.parts[start:old_end]
+    known = dict(zip(map(id, before.items[start:old_end]), old, strict=True))
+    new = tuple([known.get(id(item)) or make(item) for item in items[start:new_end]])
+    parts = before.parts[:start] + new + before.parts[old_end:]
+    removed, added = apart(old, new)
     if not removed and not added:
         return before
     try:
         return _patched(before, items, parts, (removed, added))
     except _Collision:
         return _from_nothing(items, parts)
-
-
-def _parts_after(
-    before: Layer, items: tuple[T, ...], make: Callable[[T], Part]
-) -> tuple[Part, ...]:
-    if len(items) != len(before.items):
-        known = dict(zip(map(id, before.items), before.parts, strict=True))
-        return tuple([known.get(id(item)) or make(item) for item in items])
-    parts = list(before.parts)
-    for place in compress(count(), map(is_not, items, before.items)):
-        parts[place] = make(items[place])
-    return tuple(parts)
 
 
 def apart(have: tuple[T, ...], want: tuple[T, ...]) -> tuple[list[T], list[T]]:
@@ -162,7 +155,8 @@ def _items(one: Part) -> Iterator[Item]:
 def _from_nothing(items: tuple[object, ...], parts: tuple[Part, ...]) -> Layer:
     work = _Work(None)
     for one in parts:
-        work.add(_items(one), strict=False)
+        if one is not NOTHING:  # on one node of many, most are
+            work.add(_items(one), strict=False)
     return Layer(items, parts, work.sections, work.again, work.sizes)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple, cast
 
 from testbed.proxy.endpoints import ServiceEndpoint
@@ -93,7 +94,7 @@ def site_part(common: Part, style: Style, site: Site) -> Part:
     """What a service port needs on one node beside that: its own node ports, its own endpoints."""
     entry = common.entry
     if not entry.node_port and site.node not in common.nodes:
-        return _NOTHING
+        return NOTHING
     made = _empty(entry, frozenset())
     for endpoint in {one for one in _everybody(entry) if one.node == site.node}:
         item = f"{_item(endpoint.ip, entry.protocol, endpoint.port)},{endpoint.ip}"
@@ -161,14 +162,16 @@ def _set_entries(entry: ServicePortEntry) -> Iterator[tuple[Set, str]]:
 
 def _everybody(entry: ServicePortEntry) -> tuple[ServiceEndpoint, ...]:
     """The endpoints in every use, some of them twice: whoever may answer may dial itself."""
-    return (*entry.cluster_endpoints, *entry.ready_endpoints, *entry.serving_endpoints)
+    most = entry.cluster_endpoints
+    rest = [one for one in (entry.ready_endpoints, entry.serving_endpoints) if one != most]
+    return most if not rest else (*most, *chain.from_iterable(rest))
 
 
 def _empty(entry: ServicePortEntry, nodes: frozenset[str]) -> Part:
     return Part(entry, {}, {}, {}, {}, {}, nodes)
 
 
-_NOTHING = Part(cast("ServicePortEntry", None), {}, {}, {}, {}, {}, frozenset())
+NOTHING = Part(cast("ServicePortEntry", None), {}, {}, {}, {}, {}, frozenset())
 """The own part of every service port that has none."""
 
 

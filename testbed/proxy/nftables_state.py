@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import compress, count
-from operator import is_not
 
 from testbed.proxy import nftables_ports as ports
 from testbed.proxy.nftables_frame import Frame, frame_chains, frame_sets
 from testbed.proxy.nftables_names import AFFINITY, port_of
 from testbed.proxy.nftables_ports import Claim, PortObjects
 from testbed.proxy.ruleset import Chains
+from testbed.proxy.stretch import differing
 from testbed.proxy.table import ServicePortEntry
 
 Claims = dict[str, tuple[Claim, ...]]
@@ -195,7 +194,7 @@ def of_other_node(before: State, frame: Frame, node: str) -> State:
 
 def following(before: State, entries: tuple[ServicePortEntry, ...], spell: Spell) -> State:
     """The state of a table with the frame and the node of the one before."""
-    start, old_end, new_end = _different(before.entries, entries)
+    start, old_end, new_end = differing(before.entries, entries)
     old, new = before.ports[start:old_end], []
     known = {id(port.entry): port for port in old}
     for entry in entries[start:new_end]:
@@ -215,15 +214,6 @@ def following(before: State, entries: tuple[ServicePortEntry, ...], spell: Spell
         origin=before.token,
         step=Changes(tuple(_changed_blocks(gone, come)), changed),
     )
-
-
-def _different(old: tuple[object, ...], new: tuple[object, ...]) -> tuple[int, int, int]:
-    """(start, end in old, end in new) of the stretch outside of which both are the same objects."""
-    shorter = min(len(old), len(new))
-    start = next(compress(count(), map(is_not, old, new)), shorter)
-    tail = next(compress(count(), map(is_not, reversed(old), reversed(new))), shorter)
-    tail = min(tail, shorter - start)
-    return start, len(old) - tail, len(new) - tail
 
 
 def _changed_blocks(

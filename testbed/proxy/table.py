@@ -93,8 +93,8 @@ def forwarding_table(
     around = _around(snapshot, config, node)
     tables = [table for table in (previous, shared) if table and table.config == config]
     start = tables[0] if tables else _nothing(config)
-    slices = _slices_by_service(start, snapshot)
-    changed = _changed_services(start, snapshot, slices)
+    slices, with_slices = _slices_by_service(start, snapshot)
+    changed = {*_different(_services(start.snapshot), _services(snapshot)), *with_slices}
     if start.around != around:
         changed |= start.of_this_node
     if changed:
@@ -157,12 +157,12 @@ def _different(before: Mapping[Key, T], now: Mapping[Key, T]) -> list[Key]:
 
 def _slices_by_service(
     start: ForwardingTable, snapshot: Snapshot
-) -> Mapping[Key, tuple[EndpointSlice, ...]]:
-    """The index of the slices, in order of their names."""
+) -> tuple[Mapping[Key, tuple[EndpointSlice, ...]], Iterable[Key]]:
+    """The index of the slices, in order of their names, and the services whose slices differ."""
     old, new = _slices(start.snapshot), _slices(snapshot)
     different = _different(old, new)
     if not different:
-        return start.slices
+        return start.slices, ()
     added: dict[Key, list[EndpointSlice]] = {}
     for key in different:
         for side in (old, new):
@@ -178,7 +178,7 @@ def _slices_by_service(
         index[service] = tuple(sorted([*kept, *items], key=_slice_name))
         if not index[service]:
             del index[service]
-    return index
+    return index, added.keys()
 
 
 def _key(item: EndpointSlice) -> Key:
@@ -187,15 +187,6 @@ def _key(item: EndpointSlice) -> Key:
 
 def _slice_name(item: EndpointSlice) -> str:
     return item.meta.name
-
-
-def _changed_services(
-    start: ForwardingTable, snapshot: Snapshot, slices: Mapping[Key, tuple[EndpointSlice, ...]]
-) -> set[Key]:
-    """Services that differ, themselves or in a slice."""
-    changed = set(_different(_services(start.snapshot), _services(snapshot)))
-    changed.update(_different(start.slices, slices))
-    return changed
 
 
 # What follows from it
