@@ -54,14 +54,16 @@ class Layer:
     touched: frozenset[Touched] = field(default=frozenset(), compare=False, repr=False)
 
 
-def layer(items: tuple[T, ...], make: Callable[[T], Part], before: Layer | None) -> Layer:
+def layer(
+    items: tuple[T, ...], make: Callable[[Iterable[T]], Iterable[Part]], before: Layer | None
+) -> Layer:
     """The layer of some items, in their order; `before`, made alike, only saves work."""
     if before is None:
-        return _from_nothing(items, tuple([make(item) for item in items]))
+        return _from_nothing(items, tuple(make(items)))
     start, old_end, new_end = differing(before.items, items)
     old = before.parts[start:old_end]
     known = dict(zip(map(id, before.items[start:old_end]), old, strict=True))
-    new = tuple([known.get(id(item)) or make(item) for item in items[start:new_end]])
+    new = tuple([known.get(id(item)) or next(iter(make((item,)))) for item in items[start:new_end]])
     parts = before.parts[:start] + new + before.parts[old_end:]
     removed, added = apart(old, new)
     if not removed and not added:

@@ -24,7 +24,7 @@ from testbed.proxy.ipvs_services import (
     Style,
     bound,
     common_part,
-    site_part,
+    site_parts,
 )
 from testbed.proxy.ipvs_sets import Set, creation, set_name, sets_of
 from testbed.proxy.ruleset import Chains, Ruleset, changed_chains
@@ -83,11 +83,13 @@ def assemble(
     if before and before.style != style:
         before = None
     common = layer(
-        ports, lambda entry: common_part(entry, style), before.common if before else None
+        ports,
+        lambda entries: [common_part(entry, style) for entry in entries],
+        before.common if before else None,
     )
     own = layer(
         common.parts,
-        lambda one: site_part(one, style, site),
+        lambda parts: site_parts(parts, style, site),
         before.own if before and before.site == site else None,
     )
     return Assembled(style, site, common, own, _sections(style, site, common, own))

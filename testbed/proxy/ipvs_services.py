@@ -90,11 +90,18 @@ def common_part(entry: ServicePortEntry, style: Style) -> Part:
     return made
 
 
-def site_part(common: Part, style: Style, site: Site) -> Part:
-    """What a service port needs on one node beside that: its own node ports, its own endpoints."""
+def site_parts(commons: Iterable[Part], style: Style, site: Site) -> list[Part]:
+    """What each service port needs on one node beside that: `NOTHING`, for most on one node of many."""
+    node = site.node
+    return [
+        _site_part(one, style, site) if node in one.nodes or one.entry.node_port else NOTHING
+        for one in commons
+    ]
+
+
+def _site_part(common: Part, style: Style, site: Site) -> Part:
+    """Its own node ports, its own endpoints."""
     entry = common.entry
-    if not entry.node_port and site.node not in common.nodes:
-        return NOTHING
     made = _empty(entry, frozenset())
     for endpoint in {one for one in _everybody(entry) if one.node == site.node}:
         item = f"{_item(endpoint.ip, entry.protocol, endpoint.port)},{endpoint.ip}"
