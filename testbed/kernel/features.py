@@ -296,7 +296,7 @@ def _remedy(feature: Feature, trial: Trial) -> str:
         return _install(trial.package)
     if os.geteuid() != 0 and _failure(TRIALS[Feature.USER_NAMESPACES]) is not None:
         return user_namespace_remedy()
-    return "kernel: auto or uml runs it in a guest kernel (`testbed kernel ls`)"
+    return "kernel: auto takes a guest kernel that has it; `testbed kernel build` makes one that has all"
 
 
 _REFUSALS = (
