@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -24,7 +24,7 @@ from testbed.experiment.arrange import (
 )
 from testbed.experiment.module import Factors, Profile, Value
 from testbed.experiment.subjects import PodRef
-from testbed.experiment.trial_lab import TrialLab, has_programmed
+from testbed.experiment.trial_lab import TrialLab
 from testbed.kernel.features import Feature
 from testbed.model.topology import Topology
 from testbed.traffic.spec import LoadSpec
@@ -187,28 +187,9 @@ def _watch(lab: TrialLab, fault: Event, victim: PodRef, patience_s: float) -> No
 
     What has not happened within `patience_s` is recorded as censored: the trial ends without it.
     """
-    nodes = {node["name"] for node in lab.inspect()["nodes"]}
-    try:
-        withdrawn = lab.wait_event(
-            partial(is_withdrawal, fault=fault, victim=victim), timeout_s=patience_s
-        )
-        for node in sorted(nodes):
-            lab.wait_event(
-                partial(has_programmed, node=node, write=withdrawn),
-                timeout_s=patience_s,
-            )
-    except OutOfTimeOrRoom:
-        return
-    lab.pause(HOLD_S + MARGIN_S)
-
-
-def is_withdrawal(event: Event, fault: Event, victim: PodRef) -> bool:
-    """The EndpointSlice write that takes the victim out."""
-    return (
-        (event.source, event.kind) == ("store", "endpoint-not-ready")
-        and event.t_ns >= fault.t_ns
-        and event.detail.get("pod_ip") == victim.ip
-    )
+    with suppress(OutOfTimeOrRoom):
+        lab.await_programmed("endpoint-not-ready", victim.ip, fault.t_ns, patience_s)
+        lab.pause(HOLD_S + MARGIN_S)
 
 
 def measure(run: Run) -> pd.DataFrame:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -25,7 +25,7 @@ from testbed.experiment.arrange import (
 )
 from testbed.experiment.modes import MODES, with_mode
 from testbed.experiment.module import Factors, Profile, Value
-from testbed.experiment.trial_lab import TrialLab, has_programmed
+from testbed.experiment.trial_lab import TrialLab
 from testbed.kernel.features import Feature
 from testbed.model.topology import Topology
 from testbed.traffic.spec import LoadSpec
@@ -134,28 +134,11 @@ def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
     victim = chance.choice(subject.backends)
     lab.pause(LEAD_IN_S + chance.uniform(0.0, RELIST_S))
     fault = lab.fault("crash", victim.name)
-    _watch(lab, fault.t_ns, victim.ip)
+    with suppress(OutOfTimeOrRoom):  # what was not reached is recorded as censored
+        lab.await_programmed("endpoint-not-ready", victim.ip, fault.t_ns, PATIENCE_S)
+        lab.pause(HOLD_S + SETTLE_S)
     for load in outages:
         load.stop()
-
-
-def _watch(lab: TrialLab, since_ns: int, ip: str) -> None:
-    """Wait until every node has programmed the withdrawal, and as long as recovery must hold."""
-    nodes = [node["name"] for node in lab.inspect()["nodes"]]
-    try:
-        withdrawn = lab.wait_event(
-            lambda event: (
-                (event.source, event.kind) == ("store", "endpoint-not-ready")
-                and event.t_ns >= since_ns
-                and event.detail.get("pod_ip") == ip
-            ),
-            PATIENCE_S,
-        )
-        for node in nodes:
-            lab.wait_event(partial(has_programmed, node=node, write=withdrawn), PATIENCE_S)
-    except OutOfTimeOrRoom:
-        return  # what was not reached is recorded as censored
-    lab.pause(HOLD_S + SETTLE_S)
 
 
 def measure(run: Run) -> pd.DataFrame:

@@ -6,7 +6,6 @@ import json
 import random
 import sys
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -14,11 +13,10 @@ import pandas as pd
 from testbed.analysis import growth
 from testbed.analysis.growth import Measure
 from testbed.analysis.run import Finding, Run
-from testbed.events import Event
 from testbed.experiment.arrange import require_positive
 from testbed.experiment.modes import MODES, with_mode
 from testbed.experiment.module import Factors, Profile, Value
-from testbed.experiment.trial_lab import TrialLab, has_programmed
+from testbed.experiment.trial_lab import TrialLab
 from testbed.kernel.features import Feature
 from testbed.model.topology import Topology
 from testbed.traffic import handshakes
@@ -155,19 +153,8 @@ def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
         before = _resources(lab)
         fault = lab.fault("crash", victim.name)
         for kind in ("endpoint-not-ready", "endpoint-ready"):
-            write = lab.wait_event(
-                partial(_is_write, kind=kind, ip=victim.ip, fault=fault), PATIENCE_S
-            )
-            lab.wait_event(partial(has_programmed, node="n1", write=write), PATIENCE_S)
+            lab.await_programmed(kind, victim.ip, fault.t_ns, PATIENCE_S)
         lab.note("resources", at="change", before=before, after=_resources(lab))
-
-
-def _is_write(event: Event, kind: str, ip: str, fault: Event) -> bool:
-    return (
-        (event.source, event.kind) == ("store", kind)
-        and event.t_ns >= fault.t_ns
-        and event.detail.get("pod_ip") == ip
-    )
 
 
 def _resources(lab: TrialLab) -> dict[str, float]:

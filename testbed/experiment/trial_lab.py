@@ -201,6 +201,18 @@ class TrialLab:
         """The first event, past or to come, that `predicate` accepts. Raises OutOfTimeOrRoom."""
         return self._lab.wait_event(predicate, timeout_s)
 
+    def await_programmed(self, kind: str, ip: str, since_ns: int, timeout_s: float) -> None:
+        """Return when every node's rules hold an EndpointSlice write about a pod's address.
+
+        `kind` is endpoint-ready or endpoint-not-ready; the write is the first one from `since_ns` on.
+        Raises OutOfTimeOrRoom where it, or a node, takes longer than `timeout_s`.
+        """
+        nodes = [node["name"] for node in self.inspect()["nodes"]]
+        is_meant = partial(_is_write, kind=kind, ip=ip, since_ns=since_ns)
+        write = self.wait_event(is_meant, timeout_s)
+        for node in nodes:
+            self.wait_event(partial(has_programmed, node=node, write=write), timeout_s)
+
     def note(self, kind: str, **detail: Any) -> None:
         """Record something that the trial itself measured, as an event of source `trial`."""
         self._notes.append(Event(self._lab.now_ns(), "trial", "", kind, "", 0, detail))
@@ -223,6 +235,11 @@ class TrialLab:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command on a node, pod or outside host."""
         return self._lab.exec(where, argv, timeout_s=timeout_s)
+
+
+def _is_write(event: Event, kind: str, ip: str, since_ns: int) -> bool:
+    is_kind = (event.source, event.kind) == ("store", kind)
+    return is_kind and event.t_ns >= since_ns and event.detail.get("pod_ip") == ip
 
 
 def _is_endpoint(event: Event, ips: Collection[str]) -> bool:
