@@ -119,7 +119,11 @@ class FlowLab:
         Lab.up(topology(self.lab.name, self.setting, objects), timeout_s=300)
 
     def verdicts(self, states: Iterable[str] = DIALLED_STATES) -> list[Verdict]:
-        """What became of the rows of these states, for each family."""
+        """What became of the rows of these states, for each family.
+
+        Silence is judged by the clock, and a machine may be busy: a row that is wrong because of silence is
+        dialled again, alone, and that counts.
+        """
         dialled: dict[int, list[Flow]] = {family: [] for family in self.plans}
         wrong: dict[int, dict[str, str]] = {family: {} for family in self.plans}
         for state in states:
@@ -129,7 +133,12 @@ class FlowLab:
                 answers = self._answers(flows, plan)
                 dialled[family] += flows
                 for flow, got in zip(flows, answers, strict=True):
-                    if what := difference(flow, self.setting, got, plan):
+                    what = difference(flow, self.setting, got, plan)
+                    if what and [DROPPED, ""] in got:
+                        print(f"dialled again: {flow.name} ({state}): {what}")
+                        again = self._answers([flow], plan)[0]
+                        what = difference(flow, self.setting, again, plan)
+                    if what:
                         wrong[family][f"{flow.name} ({state})"] = what
         label, mode, profile = self.setting.label, self.setting.mode, self.setting.profile
         return [
