@@ -31,7 +31,10 @@ EVENT_COLUMNS = ("trial", "t_ns", "source", "node", "kind", "object", "resource_
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The answer to one question. `figures` are numbers by name, units in the names."""
+    """The answer to one question. `figures` are numbers by name, units in the names.
+
+    Experiments say what their own test says; `analysis.multiplicity` corrects for how many there are.
+    """
 
     question: str
     hypothesis: str
@@ -39,6 +42,16 @@ class Finding:
     figures: Mapping[str, Any] = field(default_factory=dict)
     answer: str = ""
     """One sentence for people: what was found, with its figures."""
+    name: str = ""
+    """Short and stable, such as `flat-network`."""
+    arm: str = ""
+    """Label of the arm that it is about, such as `ipvs/rr`; empty: the whole run."""
+    confirmatory: bool = True
+    """Named before the run: corrected after Holm. Else after Benjamini and Hochberg."""
+    p_value: float | None = None
+    """Of the test behind the verdict, before correction; None: no chance is involved."""
+    adjusted_p: float | None = None
+    """After correction over all findings of the run."""
 
     def to_json(self) -> dict[str, Any]:
         """The row of `testbed run -o json` and of `findings` in run.json."""
@@ -48,6 +61,11 @@ class Finding:
             "verdict": self.verdict,
             "figures": dict(self.figures),
             "answer": self.answer,
+            "name": self.name,
+            "arm": self.arm,
+            "confirmatory": self.confirmatory,
+            "p_value": self.p_value,
+            "adjusted_p": self.adjusted_p,
         }
 
 
