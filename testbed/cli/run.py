@@ -158,13 +158,32 @@ def _carrier(job: Job) -> Carrier:
     return choose(built, note, frozenset(map(Feature, job.experiment.requires)))
 
 
+def _carrier_if_any(job: Job) -> Carrier | None:
+    """For a plan, which may be made where the run cannot be: None, and why is said."""
+    try:
+        return _carrier(job)
+    except MissingFeature as error:
+        note(f"{job.experiment.name} cannot run here: {error}; its time is that of a host that can")
+        return None
+
+
+def _name(carrier: Carrier) -> str:
+    """The kernel's, as `kernel ls` has it."""
+    from testbed.experiment.plan import HOST
+
+    return carrier.guest.name if carrier.guest else HOST
+
+
 def _emit_plan(args: argparse.Namespace, jobs: Sequence[Job]) -> None:
     from testbed.experiment.plan import planned
     from testbed.experiment.progress import clock_text
 
     emit(
         args,
-        [planned(job.experiment, job.design) for job in jobs],
+        [
+            planned(job.experiment, job.design, _name(carrier) if carrier else None)
+            for job, carrier in zip(jobs, map(_carrier_if_any, jobs), strict=True)
+        ],
         {
             "EXPERIMENT": lambda row: row["experiment"],
             "FACTORS": lambda row: "; ".join(
@@ -173,6 +192,7 @@ def _emit_plan(args: argparse.Namespace, jobs: Sequence[Job]) -> None:
             "ARMS": lambda row: row["arms"],
             "REPEATS": lambda row: row["repeats"],
             "TRIALS": lambda row: row["trials"],
+            "KERNEL": lambda row: row["kernel"] or "none here",
             "ABOUT": lambda row: clock_text(row["estimate_s"]),
         },
     )
@@ -187,7 +207,7 @@ def _run_one(job: Job, root: Path, carrier: Carrier) -> dict[str, Any]:
     from testbed.report.build import build, json_safe
 
     name, design = job.experiment.name, job.design
-    about = clock_text(estimate_s(job.experiment, design))
+    about = clock_text(estimate_s(job.experiment, design, _name(carrier)))
     note(
         f"{name}: {job.planned} trials, {design.repeats} of each arm, seed {design.seed}, "
         f"profile {design.profile}, about {about}"

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from testbed.experiment.design import Design, arms
 from testbed.experiment.module import Experiment, Factors
 
-LAB_S = 1.5
-"""Rough: bringing a lab of some ten pods up and down; added to each trial's own estimate."""
+HOST = "host"
+LAB_S: Mapping[str, float] = MappingProxyType({HOST: 1.5, "built": 5.0, "packaged": 12.0})
+"""By the kernel's name as `kernel ls` has it: bringing a lab of some ten pods up and down, which a guest
+boots first (docs/kernels.md). Added to each trial's own estimate.
+"""
 UNKNOWN_S = 10.0
 """A trial of an experiment that has no `estimate_s`."""
 
 
-def estimate_s(experiment: Experiment, design: Design) -> float:
-    """Seconds that the design's trials will take, one after the other, if none is rerun."""
-    one = sum(_trial_s(experiment, factors) for factors in arms(design))
+def estimate_s(experiment: Experiment, design: Design, kernel: str | None = HOST) -> float:
+    """Seconds that the design's trials will take on that kernel, one after the other, if none is rerun.
+
+    None: on a host's that has what they need, wherever that is.
+    """
+    lab_s = LAB_S[kernel or HOST]
+    one = sum(_own_s(experiment, factors) + lab_s for factors in arms(design))
     return one * design.repeats
 
 
-def _trial_s(experiment: Experiment, factors: Factors) -> float:
-    own = experiment.estimate_s(factors) if experiment.estimate_s else UNKNOWN_S
-    return own + LAB_S
+def _own_s(experiment: Experiment, factors: Factors) -> float:
+    return experiment.estimate_s(factors) if experiment.estimate_s else UNKNOWN_S
 
 
-def planned(experiment: Experiment, design: Design) -> dict[str, Any]:
-    """The row of `testbed run --plan` for one experiment."""
+def planned(experiment: Experiment, design: Design, kernel: str | None = HOST) -> dict[str, Any]:
+    """The row of `testbed run --plan` for one experiment; `kernel` None: none here can run it."""
     return {
         "experiment": experiment.name,
         "question": experiment.question,
@@ -34,5 +42,6 @@ def planned(experiment: Experiment, design: Design) -> dict[str, Any]:
         **design.to_json(),
         "arms": len(arms(design)),
         "trials": len(arms(design)) * design.repeats,
-        "estimate_s": round(estimate_s(experiment, design), 1),
+        "kernel": kernel,
+        "estimate_s": round(estimate_s(experiment, design, kernel), 1),
     }

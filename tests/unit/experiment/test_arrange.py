@@ -10,7 +10,7 @@ from testbed.errors import NotFound, UsageError
 from testbed.experiment.arrange import subject_workload
 from testbed.experiment.design import arms, designed
 from testbed.experiment.module import Experiment, load
-from testbed.experiment.plan import planned
+from testbed.experiment.plan import LAB_S, planned
 from testbed.experiment.setting import find_topology, topologies, topology_of
 from testbed.model.shorthand import expand
 from testbed.model.topology import Topology
@@ -124,3 +124,15 @@ def test_a_plan_counts_trials_and_time() -> None:
     assert (short["arms"], short["trials"], long["trials"]) == (3, 15, 60)
     # A probe of 10 s and three failures against one of 1 s and a single failure.
     assert long["estimate_s"] > 4 * short["estimate_s"]
+
+
+def test_a_plan_counts_the_start_of_each_trial_s_lab() -> None:
+    balance = load("balance")
+    design = designed(balance, profile="smoke")
+    plans = [planned(balance, design, kernel) for kernel in ("host", "built", "packaged")]
+    times = [plan["estimate_s"] for plan in plans]
+    trials = plans[0]["trials"]
+    assert [plan["kernel"] for plan in plans] == ["host", "built", "packaged"]
+    assert times[2] - times[0] == pytest.approx(trials * (LAB_S["packaged"] - LAB_S["host"]))
+    assert sorted(times) == times
+    assert planned(balance, design, None)["estimate_s"] == times[0]
