@@ -31,6 +31,7 @@ from testbed.lab.node_proxy import NodeProxy
 from testbed.lab.node_watch import NodeWatch
 from testbed.lab.planner import Planner
 from testbed.lab.programs import Programs
+from testbed.lab.proxy_config import proxy_config
 from testbed.lab.settled import missing
 from testbed.model.addressing import dns_ips, plan_addresses
 from testbed.model.objects import Object, Pod
@@ -38,7 +39,6 @@ from testbed.model.shorthand import expand
 from testbed.model.topology import Topology
 from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.pace import Periods
-from testbed.proxy.table import ProxyConfig
 from testbed.runtime.netns import path_of
 from testbed.runtime.underlay import Underlay
 from testbed.store import Delete, Store
@@ -258,7 +258,7 @@ class Cluster:
         locks = self._folder / "locks"
         locks.mkdir(exist_ok=True)
 
-        configs = {family: _proxy_config(topology, family) for family in self._backends}
+        configs = {family: proxy_config(topology, family) for family in self._backends}
         planners = {family: Planner(self._backends[family], configs[family]) for family in configs}
 
         def proxy(node: str, family: int, shell: Shell) -> ProxyLoop:
@@ -321,19 +321,6 @@ class Cluster:
 
 def _fabric(topology: Topology) -> fabric_plan.Fabric:
     return fabric_plan.plan(plan_addresses(topology), topology.network.mtu)
-
-
-def _proxy_config(topology: Topology, family: int) -> ProxyConfig:
-    network = topology.network
-    of_family = network.families.index(family)
-    return ProxyConfig(
-        cluster_cidr=str(network.pod_cidrs[of_family]),
-        family=family,
-        masquerade_all=topology.proxy.masquerade_all,
-        node_port_addresses=topology.proxy.node_port_addresses,
-        documented=topology.proxy.profile == "documented",
-        service_cidr=str(network.service_cidrs[of_family]),
-    )
 
 
 def _require_same(before: Topology, after: Topology) -> None:
