@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from testbed.analysis.arms import Arm, arms
-from testbed.analysis.equivalence import Equivalence, equivalence, verdicts
+from testbed.analysis.equivalence import Equivalence, decided, equivalence
 from testbed.analysis.picks import ALL_CLIENTS, Unit, backends_of, picks, sequences
 from testbed.analysis.run import Finding, Run
 from testbed.traffic import evenness
@@ -116,35 +116,41 @@ def uniformity_p(p_values: pd.Series[float]) -> float:
 
 
 def findings(run: Run, hypothesis: str, margin: float = MARGIN) -> list[Finding]:
-    """Three confirmatory answers, Holm-corrected together: over all clients, from each client node,
-    and per request. A question that no arm can answer (no reuse: requests are connections) is left
-    out.
+    """Three confirmatory answers: over all clients, from each client node, and per request. A
+    question that no arm can answer (no reuse: requests are connections) is left out.
     """
     by_connection, by_request = shares(run), shares(run, "request")
     everyone = by_connection["scope"] == ALL_CLIENTS
     reusing = [arm for arm in arms(run) if float(arm.factors.get("reuse", 1)) > 1]
     asked = [
-        ("Over all clients, does each backend get its share of connections?",
+        ("share-overall", "Over all clients, does each backend get its share of connections?",
          by_connection[everyone], arms(run)),
-        ("From each client node, does each backend get its share of connections?",
+        ("share-per-node", "From each client node, does each backend get its share of connections?",
          by_connection[~everyone], arms(run)),
-        ("With connections reused, does each backend get its share of requests?",
+        ("share-of-requests", "With connections reused, does each backend get its share of requests?",
          by_request[by_request["scope"] == ALL_CLIENTS], tuple(reusing)),
     ]  # fmt: skip
-    families = [(question, _compare(table, group, margin)) for question, table, group in asked]
-    families = [(question, family) for question, family in families if family]
-    answers = verdicts([list(family.values()) for _, family in families])
+    families = [
+        (name, question, _compare(table, group, margin)) for name, question, table, group in asked
+    ]
+    answers = [
+        (name, question, family, decided(list(family.values())))
+        for name, question, family in families
+        if family
+    ]
     chi = evenness_by_scope(run)
     uniform = uniformity_p(chi.loc[chi["scope"] == ALL_CLIENTS, "chi2_p"]) if len(chi) else math.nan
     return [
         Finding(
             question=question,
             hypothesis=hypothesis,
-            verdict=answer,
+            verdict=answer.verdict,
+            p_value=answer.p_value,
+            name=name,
             figures=_figures(family, margin) | {"chi2_p_uniformity_p": uniform},
             answer=_sentence(family, margin),
         )
-        for (question, family), answer in zip(families, answers, strict=True)
+        for name, question, family, answer in answers
     ]
 
 

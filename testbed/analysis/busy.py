@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from testbed.analysis.arms import Arm, arms
-from testbed.analysis.equivalence import equivalence, verdicts
+from testbed.analysis.equivalence import decided, equivalence
 from testbed.analysis.intervals import over_trials
 from testbed.analysis.picks import picks
 from testbed.analysis.run import Finding, Run
@@ -52,16 +52,19 @@ def findings(run: Run, hypothesis: str, margin: float) -> list[Finding]:
         equivalence(_of(table, arm)["slow_share"].dropna(), fair_share(arm.factors), margin)
         for arm in found
     ]
-    answers = verdicts([[test] for test in tests])
+    answers = [decided([test]) for test in tests]
     return [
         Finding(
             question=f"{arm.label}: does the slow backend get as much as the others?",
             hypothesis=hypothesis,
-            verdict=verdict,
+            verdict=answer.verdict,
+            p_value=answer.p_value,
+            name="equal-share",
+            arm=arm.label,
             figures=_figures(_of(table, arm), arm, margin),
             answer=_sentence(_of(table, arm), arm),
         )
-        for arm, verdict in zip(found, answers, strict=True)
+        for arm, answer in zip(found, answers, strict=True)
     ]
 
 

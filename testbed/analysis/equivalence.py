@@ -99,29 +99,40 @@ def _sign_p(successes: int, n: int) -> float:
     return float(stats.binomtest(successes, n, 0.5, alternative="greater").pvalue)
 
 
-def verdicts_on_limits(tests: Sequence[LimitTest], alpha: float = ALPHA) -> list[Verdict]:
-    """Below its limit: holds; above: does not hold; neither shown: undecided. Holm over the run."""
-    below = holm([test.p_below for test in tests])
-    above = holm([test.p_above for test in tests])
-    return _decided(below, above, alpha)
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the trials say of one claim, and the p-value of the test that says it.
+
+    Undecided: the smaller of the two. `analysis.multiplicity` corrects it for how many claims a run
+    tests; here it stands alone.
+    """
+
+    verdict: Verdict
+    p_value: float
 
 
-def verdicts(families: Sequence[Sequence[Equivalence]], alpha: float = ALPHA) -> list[Verdict]:
-    """For each family of a run, whether every one of its comparisons is within the margin.
+UNDECIDED = Decision("undecided", 1.0)
+"""Where a test would not be fair, such as when what was left out might have decided otherwise."""
+
+
+def decided(family: Sequence[Equivalence], alpha: float = ALPHA) -> Decision:
+    """Whether every one of a claim's comparisons is within the margin.
 
     Holds: all are (an intersection-union test: within a family no correction, Berger 1982). Does
-    not hold: at least one is outside (Holm within the family). Undecided: neither was shown. Across
-    the families, which are the run's confirmatory verdicts, both are corrected after Holm.
+    not hold: at least one is outside (Holm within the family). Undecided: neither was shown.
     """
-    inside = holm([max((item.p_inside for item in family), default=1.0) for family in families])
-    outside = holm(
-        [min(holm([item.p_outside for item in family]), default=1.0) for family in families]
-    )
-    return _decided(inside, outside, alpha)
+    if not family:
+        return UNDECIDED
+    inside = max(item.p_inside for item in family)
+    return _decision(inside, min(holm([item.p_outside for item in family])), alpha)
 
 
-def _decided(holds: Sequence[float], fails: Sequence[float], alpha: float) -> list[Verdict]:
-    return [
-        "holds" if yes <= alpha else "does not hold" if no <= alpha else "undecided"
-        for yes, no in zip(holds, fails, strict=True)
-    ]
+def decided_on_limit(test: LimitTest, alpha: float = ALPHA) -> Decision:
+    """Below its limit: holds; above: does not hold; neither shown: undecided."""
+    return _decision(test.p_below, test.p_above, alpha)
+
+
+def _decision(p_holds: float, p_fails: float, alpha: float) -> Decision:
+    if p_holds <= min(p_fails, alpha):
+        return Decision("holds", p_holds)
+    return Decision("does not hold" if p_fails <= alpha else "undecided", min(p_holds, p_fails))

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from testbed.analysis.arms import Arm, arms
-from testbed.analysis.equivalence import LimitTest, against_limit, verdicts_on_limits
+from testbed.analysis.equivalence import LimitTest, against_limit, decided_on_limit
 from testbed.analysis.intervals import Interval, of_times
 from testbed.analysis.outcomes import failed, outcome_counts
 from testbed.analysis.phases import PHASES, Trial, phase_table, trials_of
@@ -145,7 +145,7 @@ def findings(
     limits_ms: Mapping[str, float],
     probe: ProbeSettings | None = None,
 ) -> list[Finding]:
-    """One confirmatory answer for each arm, Holm-corrected: do clients recover within the limit?
+    """One confirmatory answer for each arm: do clients recover within the limit?
 
     `limits_ms` holds, per fault, the recovery time claimed before the run. Arms of a fault that it
     does not name are left out. `probe` gives timeout and threshold; the factor `probe_period_s`
@@ -168,7 +168,10 @@ def findings(
         Finding(
             question=f"How long until clients have recovered ({arm.label or fault})?",
             hypothesis=f"{hypothesis} Limit for {fault}: {pretty_ms(limits_ms[fault])}.",
-            verdict=verdict,
+            verdict=answer.verdict,
+            p_value=answer.p_value,
+            name="recovery",
+            arm=arm.label or fault,
             figures={
                 "limit_ms": limits_ms[fault],
                 "p_below": test.p_below,
@@ -178,8 +181,8 @@ def findings(
             },
             answer=_sentence(rows, intervals[arm.label]),
         )
-        for (arm, fault, rows), test, verdict in zip(
-            asked, tests, verdicts_on_limits(tests), strict=True
+        for (arm, fault, rows), test, answer in zip(
+            asked, tests, map(decided_on_limit, tests), strict=True
         )
     ]
 

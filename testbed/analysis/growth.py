@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from testbed.analysis.equivalence import Equivalence, equivalence, verdicts
+from testbed.analysis.equivalence import Equivalence, decided, equivalence
 from testbed.analysis.intervals import Interval, over_trials
 from testbed.analysis.run import Finding, Run
 
@@ -183,14 +183,17 @@ def _law(mode: str, measure: Measure, fits: Sequence[tuple[float, float]]) -> La
 def findings(
     run: Run, table: pd.DataFrame, measures: Sequence[Measure], hypothesis: str
 ) -> list[Finding]:
-    """Is it flat? Asked of every measure with a margin, in every mode, Holm-corrected together."""
+    """Is it flat? Asked of every measure with a margin, in every mode."""
     asked = [law for law in laws(run, table, measures) if law.measure.margin]
-    answers = verdicts([[law.test] for law in asked])
+    answers = [decided([law.test]) for law in asked]
     return [
         Finding(
             question=f"{law.mode}: does it not grow with the services? ({law.measure.title})",
             hypothesis=hypothesis,
-            verdict=verdict,
+            verdict=answer.verdict,
+            p_value=answer.p_value,
+            name=f"flat-{law.measure.column.replace('_', '-')}",
+            arm=law.mode,
             figures={
                 "mode": law.mode,
                 "measure": law.measure.column,
@@ -203,7 +206,7 @@ def findings(
             },
             answer=_sentence(law),
         )
-        for law, verdict in zip(asked, answers, strict=True)
+        for law, answer in zip(asked, answers, strict=True)
     ]
 
 

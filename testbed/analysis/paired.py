@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from testbed.analysis.equivalence import Equivalence, equivalence, verdicts
+from testbed.analysis.equivalence import UNDECIDED, Equivalence, decided, equivalence
 from testbed.analysis.intervals import Interval, over_trials
 from testbed.analysis.run import Finding, Run
 
@@ -100,18 +100,21 @@ def _by_block(joined: pd.DataFrame, factor: str, column: str) -> pd.DataFrame:
 
 
 def findings(found: Sequence[Difference], hypothesis: str) -> list[Finding]:
-    """An answer for each difference, Holm-corrected together: is it within its margin?"""
-    answers = verdicts([[one.test] for one in found])
+    """An answer for each difference: is it within its margin?"""
+    # What was left out might have decided otherwise.
+    answers = [UNDECIDED if one.censored else decided([one.test]) for one in found]
     return [
         Finding(
             question=f"{one.arm} against {one.baseline}: is the {one.measure.title} the same?",
             hypothesis=hypothesis,
-            # What was left out might have decided otherwise.
-            verdict="undecided" if one.censored else verdict,
+            verdict=answer.verdict,
+            p_value=answer.p_value,
+            name=f"same-{one.measure.column.replace('_', '-')}",
+            arm=one.arm,
             figures=_figures(one),
             answer=_sentence(one),
         )
-        for one, verdict in zip(found, answers, strict=True)
+        for one, answer in zip(found, answers, strict=True)
     ]
 
 

@@ -102,7 +102,7 @@ def trials_of(run: Run) -> Iterator[tuple[Any, Trial]]:
 def phases_of(trial: Trial) -> tuple[Phase, ...]:
     """Every phase of the trial: control plane, then per node, then per client's node."""
     detect = _store_write(trial, "pod-not-ready")
-    withdraw = _store_write(trial, "endpoint-not-ready")
+    withdraw = _store_write(trial, "endpoint-not-ready", _dialled_family(trial))
     # Deletion itself withdraws the endpoint: there may be nothing to detect.
     told = trial.fault == "delete" and detect is None and withdraw is not None
     return (
@@ -125,13 +125,26 @@ def phase_table(run: Run) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=pd.Index(columns))
 
 
-def _store_write(trial: Trial, kind: str) -> pd.Series[Any] | None:
-    """The first such write about the faulty pod after the fault, or None."""
+def _dialled_family(trial: Trial) -> int | None:
+    """The IP family in which the service was dialled; None where that is not one."""
+    if "target" not in trial.samples.columns:
+        return None
+    targets = trial.samples["target"].dropna().unique()
+    families = {6 if str(target).startswith("[") else 4 for target in targets}
+    return families.pop() if len(families) == 1 else None
+
+
+def _store_write(trial: Trial, kind: str, family: int | None = None) -> pd.Series[Any] | None:
+    """The first such write about the faulty pod after the fault, or None. Of an endpoint that has an address
+    in each IP family, that of `family`.
+    """
     events = trial.events
     events = events[
         (events["source"] == "store") & (events["kind"] == kind) & (events["t_ns"] >= trial.t0_ns)
     ]
     for _, event in events.iterrows():
+        if family and family_of(event["detail"].get("pod_ip", "")) != family:
+            continue
         if _is_about(event, trial):
             return event
     return None

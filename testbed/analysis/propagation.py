@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from testbed.analysis.arms import arms
-from testbed.analysis.equivalence import Equivalence, equivalence, verdicts
+from testbed.analysis.equivalence import UNDECIDED, Decision, decided, equivalence
 from testbed.analysis.intervals import over_trials
 from testbed.analysis.phases import Trial, trials_of
 from testbed.analysis.picks import kernel_order_ns
@@ -129,29 +129,33 @@ def metrics(run: Run) -> pd.DataFrame:
 def findings(run: Run, hypothesis: str, margin_s: float) -> list[Finding]:
     """For each arm, whether every node stays stale for its own delay, to within the margin."""
     table = staleness(run)
-    found = list(arms(run))
-    families: list[list[Equivalence]] = []
-    for arm in found:
-        mine = table[table["trial"].isin(arm.trials)]
-        families.append(
-            [
-                equivalence(rows["stale_s"] - rows["delay_s"], 0.0, margin_s)
-                for _, rows in mine.groupby("node", sort=True)
-            ]
-        )
-    answers = verdicts(families)
+    asked = [(arm, table[table["trial"].isin(arm.trials)]) for arm in arms(run)]
+    answers = [_decided(rows, margin_s) for _, rows in asked]
     return [
         Finding(
             question=f"{arm.label}: is each node stale for exactly as long as it hears late?",
             hypothesis=hypothesis,
-            verdict="undecided"
-            if table.loc[table["trial"].isin(arm.trials), "censored"].any() or not family
-            else verdict,
-            figures=_figures(table[table["trial"].isin(arm.trials)], margin_s),
-            answer=_sentence(table[table["trial"].isin(arm.trials)], margin_s),
+            verdict=answer.verdict,
+            p_value=answer.p_value,
+            name="stale-as-delayed",
+            arm=arm.label,
+            figures=_figures(rows, margin_s),
+            answer=_sentence(rows, margin_s),
         )
-        for arm, family, verdict in zip(found, families, answers, strict=True)
+        for (arm, rows), answer in zip(asked, answers, strict=True)
     ]
+
+
+def _decided(table: pd.DataFrame, margin_s: float) -> Decision:
+    """Undecided where a node was not watched to its end: that might have decided otherwise."""
+    if table["censored"].any():
+        return UNDECIDED
+    return decided(
+        [
+            equivalence(rows["stale_s"] - rows["delay_s"], 0.0, margin_s)
+            for _, rows in table.groupby("node", sort=True)
+        ]
+    )
 
 
 def _figures(table: pd.DataFrame, margin_s: float) -> dict[str, Any]:

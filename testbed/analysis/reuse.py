@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from testbed.analysis.arms import arms
-from testbed.analysis.equivalence import equivalence, verdicts
+from testbed.analysis.equivalence import decided, equivalence
 from testbed.analysis.intervals import over_trials
 from testbed.analysis.picks import backends_of, picks
 from testbed.analysis.run import Finding, Run
@@ -77,16 +77,19 @@ def findings(run: Run, hypothesis: str, margin: float) -> list[Finding]:
     table = metrics(run)
     found = list(arms(run))
     rows = [table[table["trial"].isin(arm.trials)] for arm in found]
-    answers = verdicts([[equivalence(one["excess_cv"].dropna(), 0.0, margin)] for one in rows])
+    answers = [decided([equivalence(one["excess_cv"].dropna(), 0.0, margin)]) for one in rows]
     return [
         Finding(
             question=f"{arm.label}: are requests as uneven as random connections make them?",
             hypothesis=hypothesis,
-            verdict=verdict,
+            verdict=answer.verdict,
+            p_value=answer.p_value,
+            name="as-random-connections",
+            arm=arm.label,
             figures=_figures(one, margin),
             answer=_sentence(one),
         )
-        for arm, one, verdict in zip(found, rows, answers, strict=True)
+        for arm, one, answer in zip(found, rows, answers, strict=True)
     ]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pandas as pd
 
 from testbed.analysis.arms import valid_blocks
+from testbed.analysis.multiplicity import corrected
 from testbed.analysis.run import Finding, Run
 from testbed.analysis.summary import finite, summarise, with_metrics
 from testbed.errors import OutOfTimeOrRoom, UsageError
@@ -44,9 +45,11 @@ def build(run: Run, analysis: Analysis) -> tuple[Path, list[Finding]]:
             f"{run.directory}: no block of trials is valid, there is nothing to report",
             "trials.csv says why; continue the run with --resume",
         )
-    findings = list(analysis.analyse(valid))
+    findings = corrected(analysis.analyse(valid))
     figures = analysis.plot(valid)
-    everything = list(analysis.analyse(run)) if len(valid.trials) < len(run.trials) else findings
+    everything = (
+        corrected(analysis.analyse(run)) if len(valid.trials) < len(run.trials) else findings
+    )
     metrics = None if analysis.measure is None else analysis.measure(run)
     try:
         save(figures, run.directory / "figures")

@@ -8,14 +8,14 @@ import pytest
 from testbed.analysis.equivalence import (
     Equivalence,
     against_limit,
+    decided,
+    decided_on_limit,
     equivalence,
-    verdicts,
-    verdicts_on_limits,
 )
 
 
 def one(mean: float, spread: float, n: int, rng: np.random.Generator) -> str:
-    return verdicts([[equivalence(rng.normal(mean, spread, n), 0.0, 1.0)]])[0]
+    return decided([equivalence(rng.normal(mean, spread, n), 0.0, 1.0)]).verdict
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ def test_below_five_trials_nothing_is_decided() -> None:
 
 
 def test_trials_without_any_spread_are_decided_by_where_they_are() -> None:
-    assert verdicts([[equivalence([0.5] * 5, 0.0, 1.0)]]) == ["holds"]
-    assert verdicts([[equivalence([1.5] * 5, 0.0, 1.0)]]) == ["does not hold"]
-    assert verdicts([[equivalence([1.0] * 5, 0.0, 1.0)]]) == ["undecided"]
+    assert decided([equivalence([0.5] * 5, 0.0, 1.0)]).verdict == "holds"
+    assert decided([equivalence([1.5] * 5, 0.0, 1.0)]).verdict == "does not hold"
+    assert decided([equivalence([1.0] * 5, 0.0, 1.0)]).verdict == "undecided"
 
 
 INSIDE = Equivalence(10, 0.0, -0.1, 0.1, 0.001, 1.0)
@@ -69,13 +69,14 @@ UNCLEAR = Equivalence(10, 0.9, 0.1, 1.7, 0.4, 0.9)
     ],
 )
 def test_a_family_holds_only_if_each_of_it_does(family: list[Equivalence], expected: str) -> None:
-    assert verdicts([family]) == [expected]
+    assert decided(family).verdict == expected
 
 
-def test_several_questions_are_corrected_together() -> None:
-    weak = Equivalence(10, 0.0, -0.9, 0.9, 0.04, 1.0)
-    assert verdicts([[weak]]) == ["holds"]
-    assert verdicts([[weak], [weak]]) == ["undecided", "undecided"]
+def test_the_p_value_is_that_of_the_verdict() -> None:
+    assert decided([INSIDE]).p_value == INSIDE.p_inside
+    assert decided([OUTSIDE]).p_value == OUTSIDE.p_outside
+    assert decided([UNCLEAR]).p_value == UNCLEAR.p_inside
+    assert decided([INSIDE, OUTSIDE]).p_value == pytest.approx(2 * OUTSIDE.p_outside)
 
 
 @pytest.mark.parametrize(
@@ -85,13 +86,13 @@ def test_times_are_judged_against_a_limit(typical: float, expected: str) -> None
     rng = np.random.default_rng(4)
     times = typical * rng.lognormal(0, 0.2, 10) / np.exp(0)
     times = times / np.exp(np.log(times).mean()) * typical
-    assert verdicts_on_limits([against_limit(times, [False] * 10, 1.0)]) == [expected]
+    assert decided_on_limit(against_limit(times, [False] * 10, 1.0)).verdict == expected
 
 
 def test_at_the_very_limit_the_error_is_one_in_twenty() -> None:
     rng = np.random.default_rng(6)
     wrong = [
-        verdicts_on_limits([against_limit(rng.lognormal(0, 0.5, 8), [False] * 8, 1.0)])[0]
+        decided_on_limit(against_limit(rng.lognormal(0, 0.5, 8), [False] * 8, 1.0)).verdict
         for _ in range(2000)
     ]
     assert wrong.count("holds") / 2000 == pytest.approx(0.05, abs=0.015)
