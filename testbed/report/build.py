@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pandas as pd
 
 from testbed.analysis.arms import valid_blocks
-from testbed.analysis.multiplicity import corrected
 from testbed.analysis.run import Finding, Run
 from testbed.analysis.summary import finite, summarise, with_metrics
 from testbed.errors import OutOfTimeOrRoom, UsageError
+from testbed.report import style
+from testbed.report.chapter import Drawn, Outcome
 from testbed.report.page import write_page
-from testbed.report.style import save
+from testbed.report.words import in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,11 +34,19 @@ class Analysis(Protocol):
 
 
 def build(run: Run, analysis: Analysis) -> tuple[Path, list[Finding]]:
-    """Analyse a run and write what follows from its data; returns the page's path and the findings.
+    """Analyse a run and write all that follows from its data, `report.html` too; returns the page's
+    path and the findings. Raises as `analysed` does.
+    """
+    outcome = analysed(run, analysis)
+    return write([outcome], run.directory / "report.html"), list(outcome.findings)
 
-    Written: figures/, summary.json, report.html; metrics into trials.csv, findings into run.json.
-    Only blocks without an invalid trial count. Raises UsageError where no such block is left,
-    OutOfTimeOrRoom where the directory cannot be written.
+
+def analysed(run: Run, analysis: Analysis) -> Outcome:
+    """Analyse a run and write what follows from its data, but for the page.
+
+    Written: figures/, summary.json; metrics into trials.csv, findings into run.json. Only blocks
+    without an invalid trial count. Raises UsageError where no such block is left, OutOfTimeOrRoom
+    where the directory cannot be written.
     """
     valid = valid_blocks(run)
     if valid.trials.empty:
@@ -45,26 +54,46 @@ def build(run: Run, analysis: Analysis) -> tuple[Path, list[Finding]]:
             f"{run.directory}: no block of trials is valid, there is nothing to report",
             "trials.csv says why; continue the run with --resume",
         )
-    findings = corrected(analysis.analyse(valid))
+    findings = list(analysis.analyse(valid))
     figures = analysis.plot(valid)
-    everything = (
-        corrected(analysis.analyse(run)) if len(valid.trials) < len(run.trials) else findings
-    )
+    everything = list(analysis.analyse(run)) if len(valid.trials) < len(run.trials) else findings
     metrics = None if analysis.measure is None else analysis.measure(run)
     try:
-        save(figures, run.directory / "figures")
+        drawn = style.save(figures, run.directory / "figures")
         _write_tables(run, valid, metrics)
         _write_json(
             run.directory / "run.json",
             {**run.meta, "findings": [finding.to_json() for finding in findings]},
         )
-        path = write_page(run, findings, figures, metrics=metrics, unfiltered=everything)
     except OSError as problem:
-        raise OutOfTimeOrRoom(
-            f"{run.directory} cannot be written: {problem.strerror}",
-            "make room there, or copy the run to where you may write",
-        ) from problem
-    return path, findings
+        raise _no_room(run.directory, problem) from problem
+    return Outcome(
+        run,
+        findings,
+        everything,
+        metrics,
+        tuple(_drawn(name, figure, drawn[name]) for name, figure in figures.items()),
+    )
+
+
+def write(outcomes: Sequence[Outcome], path: Path) -> Path:
+    """Write the page of these runs and return its path. Raises OutOfTimeOrRoom."""
+    try:
+        return write_page(outcomes, path)
+    except OSError as problem:
+        raise _no_room(path, problem) from problem
+
+
+def _no_room(path: Path, problem: OSError) -> OutOfTimeOrRoom:
+    return OutOfTimeOrRoom(
+        f"{path} cannot be written: {problem.strerror}",
+        "make room there, or copy the run to where you may write",
+    )
+
+
+def _drawn(name: str, figure: Figure, svg: str) -> Drawn:
+    title = figure.get_suptitle().splitlines()
+    return Drawn(name, title[0] if title else name, style.caption_of(figure), in_words(figure), svg)
 
 
 def _write_tables(run: Run, valid: Run, metrics: pd.DataFrame | None) -> None:

@@ -185,13 +185,15 @@ def svg_of(figure: Figure, name: str) -> str:
     return _METADATA.sub("", text[text.index("<svg") :])
 
 
-def save(figures: Mapping[str, Figure], directory: Path) -> None:
-    """Write every figure as NAME.svg and NAME.png."""
+def save(figures: Mapping[str, Figure], directory: Path) -> dict[str, str]:
+    """Write every figure as NAME.svg and NAME.png; returns the `<svg>` elements by name."""
     import matplotlib as mpl
 
     directory.mkdir(parents=True, exist_ok=True)
+    head = '<?xml version="1.0" encoding="utf-8"?>\n'
+    drawn = {name: svg_of(figure, name) for name, figure in figures.items()}
     for name, figure in figures.items():
-        head = '<?xml version="1.0" encoding="utf-8"?>\n'
-        (directory / f"{name}.svg").write_text(head + svg_of(figure, name), encoding="utf-8")
+        (directory / f"{name}.svg").write_text(head + drawn[name], encoding="utf-8")
         with mpl.rc_context(_RC):
             figure.savefig(directory / f"{name}.png", dpi=DPI, metadata={"Software": None})
+    return drawn

@@ -130,19 +130,6 @@ def metric_table(run: Run, summary: Sequence[dict[str, Any]]) -> Table:
     )
 
 
-def figure_table(findings: Sequence[Finding]) -> tuple[Table, ...]:
-    """The numbers behind each answer."""
-    return tuple(
-        Table(
-            title=finding.question,
-            note=finding.hypothesis,
-            columns=("figure", "value"),
-            rows=tuple((name, number(value)) for name, value in finding.figures.items()),
-        )
-        for finding in findings
-    )
-
-
 def exclusion_table(run: Run, everything: Sequence[Finding], valid: Sequence[Finding]) -> Table:
     """What was left out and why, and the verdicts had it not been; no rows when nothing was."""
     labels = {trial: arm.label for arm in arms(run) for trial in arm.trials}

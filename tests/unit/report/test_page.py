@@ -14,14 +14,14 @@ import pytest
 
 from testbed.analysis.run import Run, load_run
 from testbed.errors import OutOfTimeOrRoom, UsageError
-from testbed.report.build import build
+from testbed.report.build import analysed, build, write
 from tests.unit.report.conftest import BALANCE, FAILOVER, QUICK
 
 
 class Reader(HTMLParser):
     """Collects ids, references, visible text, and checks that what opens is closed."""
 
-    VOID = frozenset(("meta", "br", "link", "img", "hr", "path", "use", "rect", "image"))
+    VOID = frozenset(("meta", "br", "link", "img", "hr", "path", "use", "rect", "image", "input"))
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -95,8 +95,8 @@ def test_every_reference_leads_somewhere(balance_page: str) -> None:
 
 
 def test_the_answers_come_first(failover_page: str) -> None:
-    order = [failover_page.index(f'id="{part}"')
-             for part in ("answers", "figures", "tables", "method", "repeat", "environment")]  # fmt: skip
+    parts = ("answers", "figures", "tables", "trust", "method", "repeat", "environment")
+    order = [failover_page.index(f'id="{part}"') for part in parts]
     assert order == sorted(order)
     text = Reader(failover_page).text
     assert "How long until clients have recovered (fault=crash)?" in text
@@ -104,7 +104,7 @@ def test_the_answers_come_first(failover_page: str) -> None:
 
 
 def test_figures_follow_light_and_dark(balance_page: str) -> None:
-    assert "prefers-color-scheme: dark" in balance_page
+    assert "light-dark(" in balance_page
     body = balance_page[balance_page.index("<body>") :]
     assert "#1b1b1f" not in body
     assert "#fefefe" not in body
@@ -186,3 +186,15 @@ def test_a_directory_that_cannot_be_written_is_told_so(balance_of: Run, tmp_path
     (run.directory / "figures").write_text("a file is in the way", encoding="utf-8")
     with pytest.raises(OutOfTimeOrRoom, match="cannot be written"):
         build(run, QUICK)
+
+
+def test_several_runs_stand_on_one_page(balance_of: Run, failover_of: Run, tmp_path: Path) -> None:
+    outcomes = [analysed(balance_of, QUICK), analysed(failover_of, FAILOVER)]
+    text = write(outcomes, tmp_path / "both.html").read_text(encoding="utf-8")
+    page = Reader(text)
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    targets = {where[1:] for where in page.references if where.startswith("#")}
+    assert targets <= set(page.ids)
+    assert {"r1-figure-transitions", "r2-figure-phases", "r2-trust"} <= set(page.ids)
+    assert text.index('id="answers"') < text.index('id="r1-run"') < text.index('id="r2-run"')
