@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
@@ -10,15 +11,30 @@ import pandas as pd
 from testbed.analysis.arms import arms
 from testbed.analysis.intervals import median_censored, over_trials
 from testbed.analysis.run import Run
+from testbed.experiment.columns import SIGNALS, TRIALS
 
 UNITS = {"ms": "ms", "s": "s", "us": "µs", "ns": "ns", "rps": "1/s", "bps": "bit/s", "bits": "bit"}
 _TIMES = ("ms", "s", "us", "ns")
-_NOT_METRICS = ("trial", "block", "valid", "invalid_reason", "seed", "order")
+_NOT_METRICS = TRIALS | set(SIGNALS)
 
 
 def unit_of(metric: str) -> str:
     """The unit that ends a metric's name; "" for a pure number."""
     return UNITS.get(metric.rpartition("_")[2], "")
+
+
+def is_time(metric: str) -> bool:
+    """Whether its name ends in a unit of time: then a typical value is the geometric mean."""
+    return metric.rpartition("_")[2] in _TIMES
+
+
+def metric_columns(table: pd.DataFrame, factors: Collection[str]) -> list[str]:
+    """The columns of a table with a row per trial that are metrics: numbers, no factors, no flags."""
+    return [
+        str(name)
+        for name in table.select_dtypes("number").columns
+        if name not in _NOT_METRICS and name not in factors and not name.endswith("_censored")
+    ]
 
 
 def with_metrics(run: Run, metrics: pd.DataFrame) -> pd.DataFrame:
@@ -34,12 +50,7 @@ def summarise(run: Run, metrics: pd.DataFrame) -> list[dict[str, Any]]:
     `mean` is what the interval is of: for times the geometric mean, or the Kaplan-Meier median
     where a trial was censored; `method` says which, `censored` how many. Missing is null.
     """
-    flags = {name for name in metrics.columns if str(name).endswith("_censored")}
-    names = [
-        str(name)
-        for name in metrics.select_dtypes("number").columns
-        if name not in flags and name not in _NOT_METRICS and name not in run.factors
-    ]
+    names = metric_columns(metrics, run.factors)
     rows = []
     for arm in arms(run):
         table = metrics[metrics["trial"].isin(arm.trials)]
@@ -60,8 +71,7 @@ def _figures(table: pd.DataFrame, metric: str, seed: int) -> dict[str, Any]:
     if lost.any():
         found = median_censored(values, lost)
     else:
-        is_time = metric.rpartition("_")[2] in _TIMES
-        found = over_trials(values, scale="log" if is_time else "linear", seed=seed)
+        found = over_trials(values, scale="log" if is_time(metric) else "linear", seed=seed)
     return {
         "n": found.n,
         "mean": finite(found.estimate),

@@ -50,3 +50,21 @@ TRIALS = frozenset(
     {"trial", "block", "arm", "seed", "started_ns", "elapsed_s", "mode", "valid", "invalid_reason"}
 )
 """Columns of trials.csv that no factor may be called."""
+
+SIGNALS = (
+    "steal_share",
+    "cpu_pressure_share",
+    "run_delay_share",
+    "softnet_dropped",
+    "softnet_squeezed",
+    "link_dropped",
+    "conntrack_fill_share",
+    "control_lag_p99_ms",
+    "records_lost",
+    "accepts_lost",
+    "insert_failed",
+    "drop",
+    "early_drop",
+)
+"""Columns of trials.csv that say how far a trial can be trusted: the fidelity meter's, then what the recorder
+and the connection tables lost."""
