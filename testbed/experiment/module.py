@@ -75,7 +75,12 @@ def folders() -> tuple[Path, ...]:
 def names() -> tuple[str, ...]:
     """Every experiment that can be named."""
     found = {file.stem for folder in folders() for file in folder.glob("*.py")}
-    return tuple(sorted(name for name in found if not name.startswith("_")))
+    return tuple(sorted(map(typed, (name for name in found if not name.startswith("_")))))
+
+
+def typed(stem: str) -> str:
+    """What to type for a file: `known-issues` for known_issues.py."""
+    return stem.replace("_", "-")
 
 
 def find(name: str) -> Path:
@@ -89,9 +94,9 @@ def find(name: str) -> Path:
             return path
         raise NotFound(f"no experiment file {name}")
     for folder in folders():
-        path = folder / f"{name}.py"
-        if path.is_file():
-            return path
+        for stem in dict.fromkeys((name, name.replace("-", "_"))):
+            if (path := folder / f"{stem}.py").is_file():
+                return path
     known = names()
     hint = did_you_mean(name, known) or f"known: {', '.join(known) or 'none'}"
     raise NotFound(f"no experiment {name!r} in ./experiments or in the package", hint)
@@ -100,7 +105,7 @@ def find(name: str) -> Path:
 def spelt(path: Path) -> str:
     """What to type for the experiment of a file: its name where that finds it, else the path."""
     shipped = path in (folder.resolve() / path.name for folder in folders())
-    return path.stem if shipped else str(path)
+    return typed(path.stem) if shipped else str(path)
 
 
 def load(name: str) -> Experiment:
@@ -132,7 +137,7 @@ def check(module: ModuleType, path: Path) -> Experiment:
         )
     given = vars(module)
     return Experiment(
-        name=path.stem,
+        name=typed(path.stem),
         path=path,
         question=given["QUESTION"],
         hypothesis=given["HYPOTHESIS"],

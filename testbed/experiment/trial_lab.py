@@ -16,6 +16,7 @@ from testbed.errors import OutOfTimeOrRoom
 from testbed.events import Event
 from testbed.experiment.subjects import Subject, subject_of
 from testbed.ip import FAMILY_NAMES, family_of
+from testbed.model.topology import Topology
 from testbed.traffic.spec import LoadSpec
 
 READY_S = 60.0
@@ -69,6 +70,11 @@ class Lab(Protocol):
     def exec(
         self, where: str, argv: Sequence[str], timeout_s: float = ...
     ) -> subprocess.CompletedProcess[str]: ...
+    def another(self) -> Lab: ...
+    def close(self) -> None: ...
+    def topology(self) -> dict[str, Any]: ...
+    def change(self, topology: Topology) -> None: ...
+    def label(self, where: str, labels: Mapping[str, str]) -> None: ...
     def start_recording(self) -> None: ...
     def stop_recording(self) -> Recording: ...
     def down(self) -> None: ...
@@ -235,6 +241,34 @@ class TrialLab:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command on a node, pod or outside host."""
         return self._lab.exec(where, argv, timeout_s=timeout_s)
+
+    def begin(
+        self, where: str, argv: Sequence[str], timeout_s: float = 60.0
+    ) -> Future[subprocess.CompletedProcess[str]]:
+        """As `exec`, but beside what the trial does next; the future has the result, or the error."""
+        done: Future[subprocess.CompletedProcess[str]] = Future()
+        lab = self._lab.another()
+
+        def execute() -> None:
+            try:
+                done.set_result(lab.exec(where, argv, timeout_s=timeout_s))
+            except BaseException as error:  # whoever asks for the result gets it
+                done.set_exception(error)
+            finally:
+                lab.close()
+
+        threading.Thread(target=execute, daemon=True).start()
+        return done
+
+    def apply(self, change: Callable[[Topology], Topology]) -> None:
+        """Change the running lab's topology; returns when every pod answers and every node's rules are in
+        place. Raises UsageError for what cannot change while it runs, OutOfTimeOrRoom.
+        """
+        self._lab.change(change(Topology.model_validate(self._lab.topology())))
+
+    def label(self, where: str, **labels: str) -> None:
+        """Give a running pod labels, beside those that it has; returns when the store holds them."""
+        self._lab.label(where, labels)
 
 
 def _is_write(event: Event, kind: str, ip: str, since_ns: int) -> bool:

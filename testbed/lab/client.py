@@ -24,9 +24,11 @@ from testbed.lab.ending import end
 from testbed.lab.kernels import Carrier, choose
 from testbed.lab.wire import Connection
 from testbed.model.loader import load as load_topology
+from testbed.model.manifest import from_manifest
 from testbed.model.support import require_supported
 from testbed.model.topology import Topology
 from testbed.sandbox.guest import JOB
+from testbed.store import Create, Snapshot, Store
 from testbed.traffic.spec import LoadSpec
 
 Progress = Callable[[Any], None]
@@ -129,6 +131,31 @@ class Lab:
         folder = registry.find(name)
         return cls(name, folder, Connection(folder))
 
+    def another(self) -> Lab:
+        """The same lab on a connection of its own, for a thread of its own: a connection takes one call at a
+        time. End with `close`.
+        """
+        return Lab(self.name, self.folder, Connection(self.folder))
+
+    def close(self) -> None:
+        """Hang up; the lab goes on."""
+        self._connection.close()
+
+    def change(self, topology: Topology, timeout_s: float = 60.0) -> None:
+        """Bring the lab to what another topology says, as `up` does where it runs already."""
+        require_supported(topology)
+        params = {
+            "topology": topology.model_dump(mode="json", by_alias=True, exclude_none=True),
+            "source": "",
+            "timeout_s": timeout_s,
+            "pin": False,
+        }
+        self._connection.call("up", params)
+
+    def label(self, where: str, labels: Mapping[str, str]) -> None:
+        """Give a running pod these labels beside those that it has. Raises NotFound, UsageError."""
+        self._connection.call("label", {"where": where, "labels": dict(labels)})
+
     def __enter__(self) -> Lab:
         return self
 
@@ -160,6 +187,13 @@ class Lab:
         """The topology as the lab has it, resolved."""
         result: dict[str, Any] = self._connection.call("topology")
         return result
+
+    def snapshot(self) -> Snapshot:
+        """Every object of the lab's store, as values of this process; versions are not the lab's."""
+        store = Store(clock.now_s, self.name)
+        manifests = self._connection.call("objects")
+        store.apply([Create(from_manifest(manifest)) for manifest in manifests])
+        return store.snapshot()
 
     def now_ns(self) -> int:
         """CLOCK_MONOTONIC of the kernel that carries the lab: this machine's or a guest's."""

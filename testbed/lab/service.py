@@ -6,17 +6,18 @@ import asyncio
 import os
 import signal
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from testbed.clock import now_ns, now_s
-from testbed.errors import NotFound
+from testbed.errors import NotFound, UsageError
 from testbed.faults.fault import node_fault, pod_fault
 from testbed.faults.inject import inject
 from testbed.faults.inject_node import inject_node
 from testbed.kernel.guests import label_here
 from testbed.lab import control, views
+from testbed.lab.captures import Captures
 from testbed.lab.cluster import Cluster, lab_event
 from testbed.lab.control import Call, Method
 from testbed.lab.dns_feed import DnsFeed
@@ -24,13 +25,15 @@ from testbed.lab.execution import Execution
 from testbed.lab.fault_reach import node_reach, reach, target_of
 from testbed.lab.journal import Journal
 from testbed.lab.loads import Loads
+from testbed.lab.names import find
 from testbed.lab.places import Places
 from testbed.lab.programs import Programs
 from testbed.lab.recordings import Recordings
-from testbed.model.objects import Pod
+from testbed.model.manifest import to_manifest
+from testbed.model.objects import KINDS, Pod
 from testbed.model.topology import Topology
 from testbed.runtime.processes import Processes
-from testbed.store import Store
+from testbed.store import Store, Update
 
 _NEWS_S = 30.0
 """Longest wait of one `next_events` call."""
@@ -59,6 +62,7 @@ class _Parts:
     execution: Execution
     loads: Loads
     recordings: Recordings
+    captures: Captures
 
 
 class Service:
@@ -84,8 +88,10 @@ class Service:
             "inspect": self.inspect,
             "describe": self.describe,
             "topology": self.topology,
+            "objects": self.objects,
             "rules": self.rules,
             "fault": self.fault,
+            "label": self.label,
             "now_ns": self.now_ns,
             "events": self.events,
             "next_events": self.next_events,
@@ -95,6 +101,8 @@ class Service:
             "signal": self.signal,
             "load": self.load,
             "stop_load": self.stop_load,
+            "capture": self.capture,
+            "stop_capture": self.stop_capture,
         }
 
     async def up(self, call: Call) -> None:
@@ -150,6 +158,11 @@ class Service:
         topology = self._running().topology
         return topology.model_dump(mode="json", by_alias=True, exclude_none=True)
 
+    async def objects(self, call: Call) -> list[dict[str, Any]]:
+        """Every object of the store as its manifest, a kind after the other."""
+        tables = self._running().store.snapshot().tables
+        return [to_manifest(item) for kind in KINDS for item in tables.get(kind, {}).values()]
+
     async def rules(self, call: Call) -> str:
         """params: node. What the rule tool prints there now."""
         cluster = self._running()
@@ -171,6 +184,15 @@ class Service:
             event = await inject(pod_fault(kind, name, options), reach(cluster))
         self._journal.record(event)
         return event.to_json()
+
+    async def label(self, call: Call) -> None:
+        """params: where (a pod), labels. They are added to what it has, as by `kubectl label --overwrite`."""
+        cluster = self._running()
+        kind, name, pod = find(call.params["where"], cluster.store.snapshot(), cluster.machines())
+        if pod is None:
+            raise UsageError(f"{name} is a {kind}", "only pods are relabelled")
+        labels = {**pod.meta.labels, **call.params["labels"]}
+        cluster.store.apply([Update(replace(pod, meta=replace(pod.meta, labels=labels)))])
 
     async def now_ns(self, call: Call) -> int:
         """CLOCK_MONOTONIC of the kernel that carries the lab."""
@@ -202,6 +224,14 @@ class Service:
         """See `Loads.stop`."""
         await self._parts().loads.stop(call)
 
+    async def capture(self, call: Call) -> dict[str, Any]:
+        """See `Captures.capture`."""
+        return await self._parts().captures.capture(call)
+
+    async def stop_capture(self, call: Call) -> None:
+        """See `Captures.stop`."""
+        await self._parts().captures.stop(call)
+
     async def start_recording(self, call: Call) -> None:
         """Note connections from now on."""
         await self._parts().recordings.start()
@@ -225,6 +255,7 @@ class Service:
             Execution(places, self._processes),
             Loads(places, self._processes, self._folder, self._journal.record, store.snapshot),
             Recordings(cluster, programs, self._processes, self._folder),
+            Captures(cluster, places, self._processes),
         )
 
     def _running(self) -> Cluster:

@@ -58,6 +58,7 @@ def _service(service: Service, slices: tuple[EndpointSlice, ...]) -> dict[str, A
         "type": service.type,
         "clusterIP": service.cluster_ip,
         "clusterIPs": list(service.cluster_ips),
+        "loadBalancer": [one.ip or one.hostname for one in service.load_balancer_ingress],
         "ports": [
             {
                 "name": port.name,

@@ -46,6 +46,14 @@ def test_a_module_here_comes_before_the_package(folder: Path) -> None:
     assert module.find("balance") == Path("experiments/balance.py")
 
 
+def test_a_name_with_a_dash_is_a_file_with_an_underscore(folder: Path) -> None:
+    (folder / "known_facts.py").write_text(GOOD)
+    assert module.find("known-facts") == module.find("known_facts")
+    assert module.load("known-facts").name == "known-facts"
+    assert "known-facts" in module.names()
+    assert module.spelt(module.find("known-facts").resolve()) == "known-facts"
+
+
 def test_the_package_brings_its_own(folder: Path) -> None:
     assert {"balance", "failover"} <= set(module.names())
     assert module.find("balance").is_absolute()
