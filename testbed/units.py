@@ -46,3 +46,11 @@ def pretty_s(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.3g} s"
     return f"{int(seconds // 60)} min {seconds % 60:.0f} s"
+
+
+def pretty_bps(rate: float) -> str:
+    """A rate in bits per second for people: `1 Gbit/s`, `250 kbit/s`."""
+    for unit, size in (("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3)):
+        if rate >= size:
+            return f"{rate / size:g} {unit}"
+    return f"{rate:g} bit/s"

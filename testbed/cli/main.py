@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "fault": "make something go wrong on purpose, or heal it",
     "load": "one-shot traffic: latency, outcomes and balance",
     "run": "run experiments",
+    "graph": "a picture of a topology or a lab: machines, pods, services with weights",
     "kernel": "guest kernels: which there are, and build the full one",
     "report": "rebuild the figures and the HTML page of a run",
 }
@@ -42,7 +43,6 @@ NOT_BUILT: dict[str, str] = {
     "kubeconfig": "use `testbed inspect -o json`",
     "trace": "use `testbed rules` and `testbed resolve`",
     "capture": "use `testbed exec LAB NODE -- tcpdump`",
-    "graph": "use `testbed inspect`",
     "watch": "use `testbed inspect`",
     "compare": "read the two runs' summary.json",
     "artifact": "pack the run's directory",

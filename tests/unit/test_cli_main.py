@@ -90,7 +90,7 @@ def test_help_names_every_command(run: Run) -> None:
         (("check", "a", "b"), 2, "unknown argument b"),
         (("check", "a", "-o", "xml"), 2, "invalid choice: 'xml'"),
         (("check", "a", "--outp", "json"), 2, "unknown argument --outp"),
-        (("graph",), 3, "`testbed graph` is not built yet (use"),
+        (("kubectl",), 3, "`testbed kubectl` is not built yet (use"),
     ],
 )
 def test_wrong_usage_is_one_sentence(run: Run, argv: tuple[str, ...], code: int, said: str) -> None:

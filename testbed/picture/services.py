@@ -1,0 +1,181 @@
+"""The service view: each service's addresses, its endpoints, and the weight of each as the mode has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from testbed.ip import host_port
+from testbed.lab.views import inspect
+from testbed.picture.scene import Scene
+from testbed.picture.shapes import Card, Line, Picture, Table, percent, some
+from testbed.picture.shares import PortShares, mean, port_shares, told
+
+MOST_SERVICES = 24
+MOST_ENDPOINTS = 8
+"""More endpoints of a service are drawn by node."""
+MOST_GROUPS = 10
+
+Row = dict[str, Any]
+
+
+def services(scene: Scene) -> Picture:
+    """Services to the left, endpoints to the right, what each gets between them."""
+    rows = inspect(scene.snapshot)["services"]
+    shares: dict[tuple[str, str], list[PortShares]] = {}
+    for one in port_shares(scene):
+        shares.setdefault((one.entry.namespace, one.entry.service), []).append(one)
+    cards: dict[str, Card] = {}
+    lines: list[Line] = []
+    tables: list[Table] = []
+    for row in rows[:MOST_SERVICES]:
+        of_row = shares.get((row["namespace"], row["name"]), [])
+        cards[_key(row)] = _card(row)
+        for found, line in _endpoints(scene, row, of_row):
+            cards.setdefault(found.key, found)
+            lines.append(line)
+        tables.append(_table(scene, row, of_row))
+    if len(rows) > MOST_SERVICES:
+        left = [_name(row) for row in rows[MOST_SERVICES:]]
+        cards["more"] = Card("more", "note", f"{len(left)} more services", (some(left),))
+    return Picture(
+        name="services",
+        title=f"{scene.name}: services",
+        caption=_caption(scene),
+        cards=tuple(cards.values()),
+        lines=tuple(lines),
+        tables=tuple(tables),
+        sideways=True,
+    )
+
+
+def _caption(scene: Scene) -> str:
+    parts = [f"{scene.how_picked}."]
+    if scene.shares_known:
+        parts.append("A line says which share of new connections an endpoint gets in the long run.")
+    if scene.picked:
+        parts.append("Picked: new connections that were counted so far.")
+    return " ".join(parts)
+
+
+def _name(row: Row) -> str:
+    return f"{row['namespace']}/{row['name']}".removeprefix("default/")
+
+
+def _key(row: Row) -> str:
+    return f"service-{row['namespace']}-{row['name']}"
+
+
+def _card(row: Row) -> Card:
+    headless = row["clusterIP"] == "None"
+    ports = [f"{port['port']}/{port['protocol']}" for port in row["ports"]]
+    lines = [row["type"] + (", headless" if headless else "")]
+    if not headless and row["clusterIPs"]:
+        lines += [f"{ip} : {', '.join(ports)}" for ip in row["clusterIPs"]]
+    node_ports = [str(port["nodePort"]) for port in row["ports"] if port["nodePort"]]
+    lines += [f"node port {', '.join(node_ports)}"] if node_ports else []
+    if not row["endpoints"] and row["type"] != "ExternalName":
+        lines.append("no endpoints")
+    return Card(_key(row), "service", _name(row), tuple(lines))
+
+
+def _endpoints(scene: Scene, row: Row, shares: Sequence[PortShares]) -> Iterable[tuple[Card, Line]]:
+    found: dict[str, list[Row]] = {}
+    for endpoint in row["endpoints"]:
+        found.setdefault(endpoint["pod"] or endpoint["ip"], []).append(endpoint)
+    if len(found) <= MOST_ENDPOINTS:
+        for of_pod in found.values():
+            yield _one(row, of_pod), _line(scene, row, _pod_key(row, of_pod[0]), of_pod, shares)
+        return
+    groups: dict[str, list[Row]] = {node.meta.name: [] for node in scene.nodes}
+    for of_pod in found.values():
+        groups.setdefault(of_pod[0]["node"] or "", []).extend(of_pod)
+    groups = {node: members for node, members in groups.items() if members}
+    for node in (*list(groups)[:MOST_GROUPS], *(["…"] if len(groups) > MOST_GROUPS else [])):
+        others = list(groups)[MOST_GROUPS:]
+        members = groups[node] if node != "…" else [one for name in others for one in groups[name]]
+        pods = {one["pod"] or one["ip"] for one in members}
+        ready = {one["pod"] or one["ip"] for one in members if one["ready"]}
+        where = f"on {node}" if node != "…" else f"on {len(others)} more nodes"
+        told_ready = "all ready" if len(ready) == len(pods) else f"{len(ready)} ready"
+        key = f"{_key(row)}-{node}"
+        card = Card(key, "endpoint", f"{len(pods)} pods", (where, told_ready), state="many")
+        yield card, _line(scene, row, key, members, shares)
+
+
+def _pod_key(row: Row, endpoint: Row) -> str:
+    return f"endpoint-{row['namespace']}-{endpoint['pod'] or endpoint['ip']}"
+
+
+def _one(row: Row, of_pod: Sequence[Row]) -> Card:
+    first = of_pod[0]
+    addresses = dict.fromkeys(one["ip"] for one in of_pod)
+    ready = any(one["ready"] for one in of_pod)
+    where = (f"on {first['node']}",) if first["node"] else ()
+    unready = () if ready else ("not ready",)
+    return Card(
+        _pod_key(row, first),
+        "endpoint",
+        first["pod"] or first["ip"],
+        (*(addresses if first["pod"] else ()), *where, *unready),
+        state="ready" if ready else "not ready",
+    )
+
+
+def _line(
+    scene: Scene, row: Row, head: str, members: Sequence[Row], shares: Sequence[PortShares]
+) -> Line:
+    texts = [host_port(one["ip"], one["port"]) for one in members]
+    label: list[str] = []
+    share = 0.0
+    used = [
+        one for one in shares if any(text in node for node in one.inside.values() for text in texts)
+    ]
+    used += [one for one in shares if one not in used and mean(one.outside, texts)]
+    if scene.shares_known:
+        for one in used[:1]:
+            share = mean(one.inside, texts) or mean(one.outside, texts)
+            label += told(one.inside, texts)
+            if one.outside != one.inside:
+                label += [f"from outside {text}" for text in told(one.outside, texts)]
+    elif used and scene.topology.proxy.mode == "ipvs":
+        label.append("weight 1")
+    label += _picked(scene, shares, texts)
+    return Line(_key(row), head, tuple(label), arrow=True, dashed=not used, share=share)
+
+
+def _picked(scene: Scene, shares: Sequence[PortShares], texts: Sequence[str]) -> list[str]:
+    total = here = 0
+    for name in dict.fromkeys(one.entry.name for one in shares):
+        counts = scene.picked.get(name, {})
+        total += sum(counts.values())
+        here += sum(counts.get(text, 0) for text in texts)
+    return [f"picked {here} ({percent(here / total)})"] if total else []
+
+
+def _table(scene: Scene, row: Row, shares: Sequence[PortShares]) -> Table:
+    """A row per endpoint: where it is, what each node gives it, how often it was picked."""
+    nodes = [node.meta.name for node in scene.nodes][:MOST_SERVICES]
+    rows = []
+    for endpoint in row["endpoints"]:
+        text = host_port(endpoint["ip"], endpoint["port"])
+        of_port = next((one for one in shares if _serves(one, text)), None)
+        weights = [
+            percent(of_port.inside.get(node, {}).get(text, 0.0))
+            if of_port and scene.shares_known
+            else "?"
+            if of_port
+            else "none"
+            for node in nodes
+        ]
+        count = sum(scene.picked.get(one.entry.name, {}).get(text, 0) for one in shares)
+        ready = "ready" if endpoint["ready"] else "not ready"
+        cells = [endpoint["pod"] or "", text, endpoint["node"], ready, *weights]
+        rows.append((*cells, *([str(count)] if scene.picked else [])))
+    columns = ["pod", "endpoint", "node", "ready", *(f"from {node}" for node in nodes)]
+    columns += ["picked"] if scene.picked else []
+    return Table(_key(row), f"service {_name(row)}", tuple(columns), tuple(rows))
+
+
+def _serves(shares: PortShares, text: str) -> bool:
+    return any(text in node for node in (*shares.inside.values(), *shares.outside.values()))
