@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "exec": "run a command on a node, a pod or an outside host",
     "rules": "the service rules in a node's kernel now",
     "resolve": "what a pod resolves a name to, every query shown",
+    "capture": "packets of a place, as lines or as a pcapng file",
     "fault": "make something go wrong on purpose, or heal it",
     "load": "one-shot traffic: latency, outcomes and balance",
     "run": "run experiments",
@@ -42,7 +43,6 @@ NOT_BUILT: dict[str, str] = {
     "kubectl": "use `testbed inspect` and `testbed up --set`",
     "kubeconfig": "use `testbed inspect -o json`",
     "trace": "use `testbed rules` and `testbed resolve`",
-    "capture": "use `testbed exec LAB NODE -- tcpdump`",
     "watch": "use `testbed inspect`",
     "compare": "read the two runs' summary.json",
     "artifact": "pack the run's directory",
@@ -111,7 +111,10 @@ def _dispatch(argv: Sequence[str]) -> int:
     module = cast(CommandModule, importlib.import_module(f"testbed.cli.{first}"))
     parser = Parser(prog=f"testbed {first}", description=COMMANDS[first], allow_abbrev=False)
     module.add_arguments(parser)
-    return module.run(parser.parse_args(argv[1:]))
+    # What takes several words at its end takes options between them, too.
+    intermixed = any(action.nargs == "*" for action in parser._actions)
+    parse = parser.parse_intermixed_args if intermixed else parser.parse_args
+    return module.run(parse(argv[1:]))
 
 
 def _dispatched(argv: Sequence[str]) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 
 from testbed.dns import server as dns_server
+from testbed.lab import capture_process
 from testbed.proxy.userspace_process import main as userspace
 from testbed.runtime import zygote
 from testbed.traffic import echo, generator, recorder
@@ -18,6 +19,7 @@ MAINS: dict[str, zygote.Main] = {
     "dns": dns_server.main,
     "generator": generator.main,
     "recorder": recorder.main,
+    "capture": capture_process.main,
     "userspace": userspace.main,
 }
 """By the name that `Processes.spawn` takes."""

@@ -119,6 +119,15 @@ class Connection:
             return message["result"]
         raise NotFound(f"lab {self._name!r} ended during the call")
 
+    def begun(self, ident: int) -> None:
+        """Return when the call that `start` numbered so first says how far it is. Raises as `answer` does."""
+        for message in self.messages():
+            if message["id"] == ident:
+                if "error" in message:
+                    raise error_of(message["error"])
+                return
+        raise NotFound(f"lab {self._name!r} ended during the call")
+
     def start(
         self, method: str, params: dict[str, Any] | None = None, fds: Sequence[int] = ()
     ) -> int:

@@ -166,6 +166,10 @@ class NetnsRuntime:
         """uids of all pods that have a sandbox."""
         return tuple(self._sandboxes)
 
+    def links(self) -> dict[str, str]:
+        """The node's end of each pod's link, by the pod's uid."""
+        return {uid: sandbox.link.node_interface for uid, sandbox in self._sandboxes.items()}
+
     def namespace(self, pod_uid: str) -> int:
         """File descriptor of a pod's namespace. Raises NotFound."""
         if pod_uid not in self._sandboxes:
