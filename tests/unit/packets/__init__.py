@@ -1,0 +1,1 @@
+"""Packets: decoding, telling, pcapng files."""
