@@ -1,7 +1,7 @@
 """API objects in memory: resourceVersion, transactions, snapshots, watch by callback.
 
-A snapshot is an immutable view that costs nothing to take: a kind's table is copied the first time
-that a transaction writes to it. A transaction that fails goes back to the snapshot it began with.
+A snapshot is an immutable view that costs nothing to take, and a transaction costs what it writes: the
+versions of a kind's table share the rest.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from typing import Any, TypeVar, cast
 
 from testbed.errors import NotFound, TestbedError
 from testbed.model.objects import EndpointSlice, Object, name_of, with_meta
+from testbed.shared_map import Mutation, SharedMap
 
 Key = tuple[str, str]
 """(namespace, name)."""
 
 T = TypeVar("T", bound=Object)
+
+_NOTHING: SharedMap[Key, Object] = SharedMap()
 
 
 class Conflict(TestbedError):
@@ -79,17 +82,22 @@ class Snapshot:
     """The whole state at one resourceVersion. Snapshots share objects: compare with `is`."""
 
     resource_version: int
-    tables: Mapping[str, Mapping[Key, Object]]
+    tables: Mapping[str, SharedMap[Key, Object]]
+    """Kind -> its objects, in order of their creation."""
 
     def get(self, kind: type[T], namespace: str, name: str) -> T | None:
         """The object, or None. Objects without a namespace have namespace ""."""
-        return cast("T | None", self.tables.get(kind.kind, {}).get((namespace, name)))
+        return self.of(kind).get((namespace, name))
+
+    def of(self, kind: type[T]) -> SharedMap[Key, T]:
+        """The objects of a kind."""
+        return cast("SharedMap[Key, T]", self.tables.get(kind.kind, _NOTHING))
 
     def list(self, kind: type[T], namespace: str | None = None) -> Iterator[T]:
         """All objects of a kind (of one namespace), in order of their creation."""
-        for key, item in self.tables.get(kind.kind, {}).items():
+        for key, item in self.of(kind).items():
             if namespace is None or key[0] == namespace:
-                yield cast(T, item)
+                yield item
 
     def slices_by_service(self) -> dict[Key, tuple[EndpointSlice, ...]]:
         """EndpointSlices of each service, by the service's (namespace, name)."""
@@ -112,8 +120,9 @@ class Store:
     def __init__(self, now_s: Callable[[], float], identity: str = "testbed") -> None:
         self._now_s = now_s
         self._identity = uuid.uuid5(uuid.NAMESPACE_DNS, identity)
-        self._tables: dict[str, dict[Key, Object]] = {}
-        self._shared: set[str] = set()
+        self._tables: dict[str, SharedMap[Key, Object]] = {}
+        self._written: dict[str, Mutation[Key, Object]] = {}
+        """The tables that the transaction under way writes to."""
         self._version = 0
         self._watchers: dict[int, Watcher] = {}
         self._next_watcher = 0
@@ -124,12 +133,11 @@ class Store:
 
     def snapshot(self) -> Snapshot:
         """The state as it is now; later writes do not show in it."""
-        self._shared.update(self._tables)
         return Snapshot(self._version, MappingProxyType(dict(self._tables)))
 
     def get(self, kind: type[T], namespace: str, name: str) -> T:
         """The object as it is now. Raises NotFound."""
-        item = self._tables.get(kind.kind, {}).get((namespace, name))
+        item = self._tables.get(kind.kind, _NOTHING).get((namespace, name))
         if item is None:
             where = f"{namespace}/{name}" if namespace else name
             raise NotFound(f"no {kind.kind} {where}")
@@ -139,7 +147,7 @@ class Store:
         """All objects of a kind as they are now."""
         return tuple(
             cast(T, item)
-            for key, item in self._tables.get(kind.kind, {}).items()
+            for key, item in self._tables.get(kind.kind, _NOTHING).items()
             if namespace is None or key[0] == namespace
         )
 
@@ -156,37 +164,37 @@ class Store:
         An Update that changes nothing is no write. Raises Conflict, AlreadyExists or NotFound, and
         then nothing has changed.
         """
-        before = self.snapshot()
+        before = self._version
         changes: list[Change] = []
         try:
             for write in writes:
                 change = self._apply_one(write)
                 if change is not None:
                     changes.append(change)
-        except TestbedError:
-            self._tables = cast("dict[str, dict[Key, Object]]", dict(before.tables))
-            self._shared = set(self._tables)
-            self._version = before.resource_version
+        except BaseException:
+            self._written.clear()
+            self._version = before
             raise
+        self._tables |= {kind: written.finish() for kind, written in self._written.items()}
+        self._written.clear()
         done = tuple(changes)
         if done:
             for watcher in tuple(self._watchers.values()):
                 watcher(done)
         return done
 
-    def _writable(self, kind: str) -> dict[Key, Object]:
-        table = self._tables.setdefault(kind, {})
-        if kind in self._shared:
-            table = self._tables[kind] = dict(table)
-            self._shared.discard(kind)
-        return table
+    def _writable(self, kind: str) -> Mutation[Key, Object]:
+        if kind not in self._written:
+            self._written[kind] = self._tables.get(kind, _NOTHING).mutate()
+        return self._written[kind]
 
     def _apply_one(self, write: Write) -> Change | None:
         if isinstance(write, Delete):
             return self._delete(write)
         item = write.object
         kind, key = item.kind, (item.meta.namespace, item.meta.name)
-        current = self._tables.get(kind, {}).get(key)
+        table = self._writable(kind)
+        current = table.get(key)
         stamps: dict[str, Any]
         if isinstance(write, Create):
             if current is not None:
@@ -209,17 +217,18 @@ class Store:
                 return None
         self._version += 1
         stored = with_meta(item, resource_version=self._version, **stamps)
-        self._writable(kind)[key] = stored
+        table[key] = stored
         kind_of_change = "ADDED" if current is None else "MODIFIED"
         return Change(kind_of_change, stored, current, self._version, self._now_s())
 
     def _delete(self, write: Delete) -> Change | None:
         key = (write.namespace, write.name)
-        current = self._tables.get(write.kind, {}).get(key)
+        table = self._writable(write.kind)
+        current = table.get(key)
         if current is None or (write.uid and current.meta.uid != write.uid):
             if write.uid:
                 return None
             raise NotFound(f"no {write.kind} {'/'.join(filter(None, key))} to delete")
         self._version += 1
-        del self._writable(write.kind)[key]
+        del table[key]
         return Change("DELETED", current, current, self._version, self._now_s())

@@ -10,6 +10,7 @@ import math
 from types import MappingProxyType
 
 from testbed.model.objects import Object
+from testbed.shared_map import SharedMap
 from testbed.store import Change, Key, Snapshot
 
 
@@ -21,10 +22,7 @@ class LateWatch:
     """
 
     def __init__(self, listed: Snapshot) -> None:
-        self._tables: dict[str, dict[Key, Object]] = {
-            kind: dict(table) for kind, table in listed.tables.items()
-        }
-        self._shared: set[str] = set()
+        self._tables = dict(listed.tables)
         self._known: dict[tuple[str, Key], int] = {}
         self._newest = listed.resource_version
         self._held: list[tuple[float, int, Change]] = []
@@ -50,27 +48,21 @@ class LateWatch:
 
     def snapshot(self) -> Snapshot:
         """What is known now. Snapshots share what did not change."""
-        self._shared.update(self._tables)
         missing = min((version for _, version, _ in self._held), default=self._newest + 1)
         return Snapshot(missing - 1, MappingProxyType(dict(self._tables)))
 
     def _apply(self, change: Change) -> None:
         item = change.object
         kind, key = item.kind, (item.meta.namespace, item.meta.name)
-        held = self._tables.get(kind, {}).get(key)
+        table: SharedMap[Key, Object] = self._tables.get(kind, SharedMap())
+        held = table.get(key)
         newest = max(self._known.get((kind, key), 0), held.meta.resource_version if held else 0)
         if change.resource_version <= newest:
             return  # a later change of this object has overtaken it
         self._known[kind, key] = change.resource_version
-        table = self._writable(kind)
-        if change.type == "DELETED":
-            table.pop(key, None)
-        else:
-            table[key] = item
-
-    def _writable(self, kind: str) -> dict[Key, Object]:
-        table = self._tables.setdefault(kind, {})
-        if kind in self._shared:
-            table = self._tables[kind] = dict(table)
-            self._shared.discard(kind)
-        return table
+        following = table.mutate()
+        if change.type != "DELETED":
+            following[key] = item
+        elif held is not None:
+            del following[key]
+        self._tables[kind] = following.finish()

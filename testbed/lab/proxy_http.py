@@ -15,7 +15,7 @@ from time import CLOCK_REALTIME, clock_gettime_ns
 from testbed.clock import now_ns
 from testbed.events import Event, Record
 from testbed.kernel import netns
-from testbed.model.objects import Node
+from testbed.model.objects import Node, Service
 from testbed.proxy.health import health_check_addresses, health_check_ports
 from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.pages import (
@@ -107,7 +107,7 @@ class ProxyHttp:
 
     def _programmed(self, table: ForwardingTable) -> None:
         """Open the ports of services that want one, close those of others."""
-        services = table.snapshot.tables.get("Service")
+        services = table.snapshot.of(Service)
         if services is self._services and len(self._subject.loops) == 1:
             return  # snapshots share what did not change
         self._services = services

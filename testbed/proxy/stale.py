@@ -65,9 +65,14 @@ def needs_look(before: ForwardingTable | None, now: ForwardingTable) -> bool:
 
     Profile `documented` looks after any other change of such a port as well.
     """
+    if before is None:
+        return bool(_udp(now.ports) if now.config.documented else _endpoints(now.ports))
+    changed = now.by_service.changed_since(before.by_service).values()
+    old = [entry for entries, _ in changed for entry in entries or ()]
+    new = [entry for _, entries in changed for entry in entries or ()]
     if now.config.documented:
-        return _udp(before) != _udp(now)
-    return _endpoints(before) != _endpoints(now)
+        return _udp(old) != _udp(new)
+    return _endpoints(old) != _endpoints(new)
 
 
 def stale_flows(
@@ -121,14 +126,14 @@ class _Serving(NamedTuple):
         return self.node_ports.get(flow.dport) if found is None and to_node else found
 
 
-def _udp(table: ForwardingTable | None) -> list[ServicePortEntry]:
-    return [entry for entry in table.ports if entry.protocol == "udp"] if table else []
+def _udp(entries: Iterable[ServicePortEntry]) -> list[ServicePortEntry]:
+    return [entry for entry in entries if entry.protocol == "udp"]
 
 
-def _endpoints(table: ForwardingTable | None) -> dict[str, object]:
+def _endpoints(entries: Iterable[ServicePortEntry]) -> dict[str, object]:
     return {
         entry.name: (entry.ready_endpoints, entry.serving_endpoints, entry.known_endpoints)
-        for entry in _udp(table)
+        for entry in _udp(entries)
         if entry.known_endpoints
     }
 
@@ -136,7 +141,7 @@ def _endpoints(table: ForwardingTable | None) -> dict[str, object]:
 def _serving(table: ForwardingTable | None) -> _Serving:
     addresses: dict[tuple[str, int], _Targets] = {}
     node_ports: dict[int, _Targets] = {}
-    for entry in _udp(table):
+    for entry in _udp(table.ports if table else ()):
         targets = frozenset((endpoint.ip, endpoint.port) for endpoint in entry.serving_endpoints)
         for ip in (entry.cluster_ip, *entry.external_ips, *entry.load_balancer_ips):
             addresses[ip, entry.port] = targets

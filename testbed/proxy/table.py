@@ -6,26 +6,27 @@ grows with what differs. The result never depends on either.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain, compress, count, islice, repeat
-from operator import is_, is_not
-from typing import TypeVar, cast
+from itertools import chain
+
+from immutables import Map
 
 from testbed.model.objects import ZONE_LABEL, EndpointSlice, Node, Service
 from testbed.proxy.endpoints import Place
 from testbed.proxy.entries import Around, ServicePortEntry, service_entries
 from testbed.proxy.family import addresses
+from testbed.shared_map import SharedMap
 from testbed.store import Key, Snapshot
 
 __all__ = ["ForwardingTable", "ProxyConfig", "ServicePortEntry", "forwarding_table"]
 
-T = TypeVar("T")
-
-_FEW = 8
+_FEW = 64
 """So many changed services are exchanged in the list of ports; more are worth putting it together anew."""
 
 Entries = tuple[ServicePortEntry, ...]
+Slices = Map[Key, tuple[EndpointSlice, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,11 @@ class ForwardingTable:
     ports: Entries
     known_endpoints: int
     snapshot: Snapshot = field(compare=False, repr=False)
-    by_service: Mapping[Key, Entries] = field(compare=False, repr=False)
-    slices: Mapping[Key, tuple[EndpointSlice, ...]] = field(compare=False, repr=False)
+    by_service: SharedMap[Key, Entries] = field(compare=False, repr=False)
+    """What two tables differ in, `changed_since` tells without walking both. In no order."""
+    slices: Slices = field(compare=False, repr=False)
     """By their service."""
-    of_this_node: frozenset[Key] = field(compare=False, repr=False)
+    of_this_node: Map[Key, None] = field(compare=False, repr=False)
     """Services whose entries may differ from node to node: those with a policy Local, with hints, with
     source ranges. All others' are the same objects on all nodes whose tables stem from each other."""
 
@@ -94,12 +96,13 @@ def forwarding_table(
     tables = [table for table in (previous, shared) if table and table.config == config]
     start = tables[0] if tables else _nothing(config)
     slices, with_slices = _slices_by_service(start, snapshot)
-    changed = {*_different(_services(start.snapshot), _services(snapshot)), *with_slices}
+    services = snapshot.of(Service)
+    changed = {*services.changed_since(start.snapshot.of(Service)), *with_slices}
     if start.around != around:
-        changed |= start.of_this_node
+        changed.update(start.of_this_node)
     if changed:
         made = tables[-1] if tables and _same_objects(tables[-1], snapshot) else None
-        start = _recomputed(start, made, _Now(_services(snapshot), slices, around), changed)
+        start = _recomputed(start, made, _Now(services, slices, around), changed)
     return replace(
         start,
         node=node,
@@ -119,66 +122,35 @@ def _around(snapshot: Snapshot, config: ProxyConfig, node: str) -> Around:
 
 
 def _nothing(config: ProxyConfig) -> ForwardingTable:
-    return ForwardingTable("", "", (), config, (), 0, Snapshot(0, {}), {}, {}, frozenset())
-
-
-# What changed. Snapshots share what did not.
-
-
-def _services(snapshot: Snapshot) -> Mapping[Key, Service]:
-    return cast("Mapping[Key, Service]", snapshot.tables.get(Service.kind, {}))
-
-
-def _slices(snapshot: Snapshot) -> Mapping[Key, EndpointSlice]:
-    return cast("Mapping[Key, EndpointSlice]", snapshot.tables.get(EndpointSlice.kind, {}))
+    no_entries: SharedMap[Key, Entries] = SharedMap()
+    return ForwardingTable("", "", (), config, (), 0, Snapshot(0, {}), no_entries, Map(), Map())
 
 
 def _same_objects(table: ForwardingTable, snapshot: Snapshot) -> bool:
-    return _services(table.snapshot) is _services(snapshot) and _slices(table.snapshot) is _slices(
-        snapshot
-    )
+    return all(table.snapshot.of(kind) is snapshot.of(kind) for kind in (Service, EndpointSlice))
 
 
-def _different(before: Mapping[Key, T], now: Mapping[Key, T]) -> list[Key]:
-    """Keys whose objects differ, those that are gone included. An object says its own key."""
-    if before is now:
-        return []
-    # Mostly both have the same keys in the same order: then no key need be looked up, and no Python
-    # loop goes over ten thousand objects that are the same.
-    pairs = list(
-        compress(zip(now, before, strict=False), map(is_not, now.values(), before.values()))
-    )
-    if len(now) >= len(before) and all(new == old for new, old in pairs):
-        return [*(new for new, _ in pairs), *islice(now, len(before), None)]
-    found = [key for key, item in now.items() if before.get(key) is not item]
-    found.extend(key for key in before if key not in now)
-    return found
-
-
-def _slices_by_service(
-    start: ForwardingTable, snapshot: Snapshot
-) -> tuple[Mapping[Key, tuple[EndpointSlice, ...]], Iterable[Key]]:
+def _slices_by_service(start: ForwardingTable, snapshot: Snapshot) -> tuple[Slices, Iterable[Key]]:
     """The index of the slices, in order of their names, and the services whose slices differ."""
-    old, new = _slices(start.snapshot), _slices(snapshot)
-    different = _different(old, new)
-    if not different:
+    changed = snapshot.of(EndpointSlice).changed_since(start.snapshot.of(EndpointSlice))
+    if not changed:
         return start.slices, ()
     added: dict[Key, list[EndpointSlice]] = {}
-    for key in different:
-        for side in (old, new):
-            if key in side:
-                added.setdefault(side[key].service, [])
-        if key in new:
-            added[new[key].service].append(new[key])
-    touched = set(different)
-    index = dict(start.slices)
+    for old, new in changed.values():
+        if old is not None:
+            added.setdefault(old.service, [])
+        if new is not None:
+            added.setdefault(new.service, []).append(new)
+    index = start.slices.mutate()
     for service, items in added.items():
-        kept = [item for item in index.get(service, ()) if _key(item) not in touched]
+        kept = [item for item in start.slices.get(service, ()) if _key(item) not in changed]
         # Which of two equal endpoints is kept must not depend on history.
-        index[service] = tuple(sorted([*kept, *items], key=_slice_name))
-        if not index[service]:
-            del index[service]
-    return index, added.keys()
+        found = tuple(sorted([*kept, *items], key=_slice_name))
+        if found:
+            index[service] = found
+        else:
+            index.pop(service, None)
+    return index.finish(), added.keys()
 
 
 def _key(item: EndpointSlice) -> Key:
@@ -194,8 +166,8 @@ def _slice_name(item: EndpointSlice) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Now:
-    services: Mapping[Key, Service]
-    slices: Mapping[Key, tuple[EndpointSlice, ...]]
+    services: SharedMap[Key, Service]
+    slices: Slices
     around: Around
 
 
@@ -203,38 +175,54 @@ def _recomputed(
     start: ForwardingTable, made: ForwardingTable | None, now: _Now, changed: set[Key]
 ) -> ForwardingTable:
     """`start` with the changed services decided again; taken from `made` where no node matters."""
-    by_service = dict(start.by_service)
-    of_this_node = set(start.of_this_node)
-    in_order, known = bool(by_service), start.known_endpoints
-    swaps: list[tuple[Entries, Entries]] = []
-    for key in changed:
+    of_this_node = start.of_this_node.mutate()
+    known = start.known_endpoints
+    exchanged: dict[Key, Entries] = {}
+    for key in sorted(changed):
         entries, differs = _decided(key, made, now)
-        (of_this_node.add if differs else of_this_node.discard)(key)
-        before = by_service.pop(key, ()) if not entries else by_service.get(key, ())
+        if differs:
+            of_this_node[key] = None
+        else:
+            of_this_node.pop(key, None)
+        before = start.by_service.get(key, ())
         known += _known(entries) - _known(before)
-        in_order = in_order and bool(before or not entries)
-        if entries and before != entries:
-            by_service[key] = _reused(before, entries)
-        swaps.append((before, by_service.get(key, ())))
-    if not in_order:
-        by_service = dict(sorted(by_service.items()))
-    few = in_order and len(swaps) <= _FEW
+        if before != entries:
+            exchanged[key] = _reused(before, entries)
+    by_service, ports = _exchanged(start, exchanged)
     return replace(
         start,
-        ports=_swapped(start.ports, swaps) if few else tuple(chain(*by_service.values())),
+        ports=ports,
         known_endpoints=known,
         by_service=by_service,
-        of_this_node=frozenset(of_this_node),
+        of_this_node=of_this_node.finish(),
     )
 
 
-def _swapped(ports: Entries, swaps: Iterable[tuple[Entries, Entries]]) -> Entries:
-    """The ports with some services' own exchanged, where they stand."""
-    for before, after in swaps:
-        if before:
-            place = next(compress(count(), map(is_, ports, repeat(before[0]))))
-            ports = (*ports[:place], *after, *ports[place + len(before) :])
-    return ports
+def _exchanged(
+    start: ForwardingTable, exchanged: Mapping[Key, Entries]
+) -> tuple[SharedMap[Key, Entries], Entries]:
+    """The entries and the ports with those of some services, in order of their keys, exchanged."""
+    if len(exchanged) > _FEW:
+        every = sorted({**dict(start.by_service.items()), **exchanged}.items())
+        anew = {key: entries for key, entries in every if entries}
+        return SharedMap.of(anew), tuple(chain(*anew.values()))
+    by_service, ports, done = start.by_service.mutate(), list[ServicePortEntry](), 0
+    for key, entries in exchanged.items():
+        before = start.by_service.get(key, ())
+        place = bisect_left(start.ports, key, done, key=_service)
+        ports += start.ports[done:place]
+        ports += entries
+        done = place + len(before)
+        if entries:
+            by_service[key] = entries
+        elif before:
+            del by_service[key]
+    ports += start.ports[done:]
+    return by_service.finish(), tuple(ports) if exchanged else start.ports
+
+
+def _service(entry: ServicePortEntry) -> Key:
+    return entry.namespace, entry.service
 
 
 def _decided(key: Key, made: ForwardingTable | None, now: _Now) -> tuple[Entries, bool]:

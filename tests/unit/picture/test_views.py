@@ -140,8 +140,9 @@ def test_a_pod_that_is_not_ready_is_told_by_a_word() -> None:
     pods = plain.snapshot.list(Pod)
     (pod,) = [pod for pod in pods if pod.meta.name == "web-1"]
     unready = replace(pod, status=replace(pod.status, ready=False))
-    changed = {**plain.snapshot.tables["Pod"], (pod.meta.namespace, pod.meta.name): unready}
-    tables = {**plain.snapshot.tables, "Pod": changed}
+    pods_then = plain.snapshot.tables["Pod"].mutate()
+    pods_then[pod.meta.namespace, pod.meta.name] = unready
+    tables = {**plain.snapshot.tables, "Pod": pods_then.finish()}
     text = drawn(Scene("t", plain.topology, Snapshot(1, tables)), "pods")
     assert "web-1 (not ready)" in text
     assert "web-0 (not ready)" not in text

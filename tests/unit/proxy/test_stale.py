@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from testbed.model.objects import Service
 from testbed.proxy.stale import (
     Flow,
     deletion,
@@ -103,11 +104,13 @@ def test_the_entries_are_looked_through_only_after_a_change_of_udp_endpoints() -
 
 
 def test_the_documentation_wants_a_look_after_any_change_of_a_udp_service() -> None:
-    ports = tuple(
-        replace(entry, external_ips=(a.EXTERNAL_IP,)) if entry.protocol == "udp" else entry
-        for entry in BASE.ports
-    )
-    moved = replace(BASE, ports=ports)
+    objects = [
+        replace(item, external_ips=(a.EXTERNAL_IP,))
+        if isinstance(item, Service) and item.meta.name == "datagram"
+        else item
+        for item in cluster(PLAN)
+    ]
+    moved = table_of(snapshot_with(objects))
     assert not needs_look(BASE, moved)
     assert needs_look(documented(BASE), documented(moved))
 
