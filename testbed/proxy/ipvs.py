@@ -66,7 +66,7 @@ class IpvsBackend:
         site = Site(table.node, table.node_ips, _node_port_ips(table))
         memo = previous.memo if previous else None
         before = memo if isinstance(memo, Assembled) else None
-        made = assemble(table.ports, style, site, before)
+        made = assemble(table, style, site, before)
         facts = Facts(
             config.family,
             config.cluster_cidr,

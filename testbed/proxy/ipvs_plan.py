@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from testbed.proxy.ipvs_layers import (
     ADDRESS,
@@ -11,24 +12,32 @@ from testbed.proxy.ipvs_layers import (
     IPSET,
     IPVS,
     SHORT,
+    Contested,
+    Item,
     Layer,
     Merged,
     Touched,
-    layer,
+    following,
+    fresh,
+    items_of,
     touched_since,
 )
+from testbed.proxy.ipvs_residents import Residents
 from testbed.proxy.ipvs_services import (
     DEVICE,
     Lines,
+    Part,
     Site,
     Style,
     bound,
     common_part,
-    site_parts,
+    own_part,
 )
 from testbed.proxy.ipvs_sets import Set, creation, set_name, sets_of
 from testbed.proxy.ruleset import Chains, Ruleset, changed_chains
-from testbed.proxy.table import ServicePortEntry
+from testbed.proxy.table import Entries, ForwardingTable, ServicePortEntry
+from testbed.shared_map import SharedMap
+from testbed.store import Key
 
 DEVICE_KEY = "device"
 
@@ -39,6 +48,8 @@ class Assembled:
 
     style: Style
     site: Site
+    entries: SharedMap[Key, Entries]
+    residents: Residents
     common: Layer
     own: Layer
     sections: Mapping[str, Chains]
@@ -65,7 +76,7 @@ class Assembled:
     @property
     def short(self) -> tuple[tuple[str, str], ...]:
         """What KUBE-CLUSTER-TRAFFIC matches, and where it leads ("": nowhere else), sorted."""
-        items = {**self.own.sections[SHORT], **self.common.sections[SHORT]}.items()
+        items = Merged(self.common.sections[SHORT], self.own.sections[SHORT]).items()
         return tuple(sorted((where, "".join(target)) for where, target in items))
 
     @property
@@ -77,22 +88,52 @@ class Assembled:
 
 
 def assemble(
-    ports: tuple[ServicePortEntry, ...], style: Style, site: Site, before: Assembled | None
+    table: ForwardingTable, style: Style, site: Site, before: Assembled | None
 ) -> Assembled:
-    """The sections for some service ports; `before`, this node's or another's, only saves work."""
+    """The sections of a table; those before, this node's or another's, only save work."""
     if before and before.style != style:
         before = None
-    common = layer(
-        ports,
-        lambda entries: [common_part(entry, style) for entry in entries],
-        before.common if before else None,
+    changed = table.by_service.changed_since(before.entries).values() if before else ()
+    exchange = _Exchange(
+        [entry for then, _ in changed for entry in then or ()],
+        [entry for _, now in changed for entry in now or ()],
     )
-    own = layer(
-        common.parts,
-        lambda parts: site_parts(parts, style, site),
+    common = _derived(
+        before.common if before else None, exchange, lambda entry: common_part(entry, style)
+    ) or fresh(_items(table.ports, lambda entry: common_part(entry, style)))
+    residents = before.residents if before and not changed else Residents(table.ports)
+    own = _derived(
         before.own if before and before.site == site else None,
-    )
-    return Assembled(style, site, common, own, _sections(style, site, common, own))
+        exchange,
+        lambda entry: own_part(entry, style, site),
+    ) or fresh(residents.items(style, site))
+    sections = _sections(style, site, common, own)
+    return Assembled(style, site, table.by_service, residents, common, own, sections)
+
+
+Wants = Callable[[ServicePortEntry], Part]
+
+
+class _Exchange(NamedTuple):
+    """The service ports that are there no more, and those that were not."""
+
+    gone: list[ServicePortEntry]
+    come: list[ServicePortEntry]
+
+
+def _derived(before: Layer | None, exchange: _Exchange, wants: Wants) -> Layer | None:
+    """The layer that follows; None where it takes all service ports to tell."""
+    if before is None:
+        return None
+    try:
+        return following(before, _items(exchange.gone, wants), _items(exchange.come, wants))
+    except Contested:
+        return None
+
+
+def _items(entries: Iterable[ServicePortEntry], wants: Wants) -> Iterator[Item]:
+    for entry in entries:
+        yield from items_of(wants(entry))
 
 
 def touched(have: Assembled, want: Assembled) -> frozenset[Touched] | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from testbed.proxy.endpoints import ServiceEndpoint
 from testbed.proxy.ipvs_sets import NODE_PORTS, Set, network_text, set_name
@@ -53,14 +53,11 @@ class Site:
 class Part(NamedTuple):
     """Key -> lines, by where they go. `denied` and `short` are rules of filter and nat."""
 
-    entry: ServicePortEntry
     address: Lines
     ipset: Lines
     ipvs: Lines
     denied: Lines
     short: Lines
-    nodes: frozenset[str]
-    """Where its endpoints run."""
 
 
 class _Target(NamedTuple):
@@ -74,7 +71,7 @@ class _Target(NamedTuple):
 
 def common_part(entry: ServicePortEntry, style: Style) -> Part:
     """What a service port needs on every node that has this entry."""
-    made = _empty(entry, frozenset([endpoint.node for endpoint in _everybody(entry)]))
+    made = Part({}, {}, {}, {}, {})
     targets = [_Target(entry.cluster_ip, entry.port, entry.internal_local, False)]
     for ip in (*entry.external_ips, *entry.load_balancer_ips):
         targets.append(_Target(ip, entry.port, entry.external_local, True))
@@ -83,34 +80,40 @@ def common_part(entry: ServicePortEntry, style: Style) -> Part:
             made.address[key] = lines
         name = set_name(Set.IPVS_IPS, style.family)
         made.ipset[f"{name} {target.ip}"] = (f"add {name} {target.ip}",)
-        _serve(made, target, style)
+        _serve(made, entry, target, style)
     _enter(made, _set_entries(entry), style)
     for rule in _denials(entry, style):
         made.denied[rule] = (rule,)
     return made
 
 
-def site_parts(commons: Iterable[Part], style: Style, site: Site) -> list[Part]:
-    """What each service port needs on one node beside that: `NOTHING`, for most on one node of many."""
-    node = site.node
-    return [
-        _site_part(one, style, site) if node in one.nodes or one.entry.node_port else NOTHING
-        for one in commons
-    ]
+def own_part(entry: ServicePortEntry, style: Style, site: Site) -> Part:
+    """What a service port needs on one node beside that: its own node ports, its own endpoints."""
+    made = node_port_part(entry, style, site)
+    for endpoint in everybody(entry):
+        if endpoint.node == site.node:
+            key, lines = loop_back(entry.protocol, endpoint, style)
+            made.ipset[key] = lines
+    return made
 
 
-def _site_part(common: Part, style: Style, site: Site) -> Part:
-    """Its own node ports, its own endpoints."""
-    entry = common.entry
-    made = _empty(entry, frozenset())
-    for endpoint in {one for one in _everybody(entry) if one.node == site.node}:
-        item = f"{_item(endpoint.ip, entry.protocol, endpoint.port)},{endpoint.ip}"
-        _enter(made, [(Set.LOOP_BACK, item)], style)
+def node_port_part(entry: ServicePortEntry, style: Style, site: Site) -> Part:
+    """What a service port's node port needs on one node; nothing where it has none."""
+    made = Part({}, {}, {}, {}, {})
     if entry.node_port:
         for ip in site.node_port_ips:
-            _serve(made, _Target(ip, entry.node_port, entry.external_local, True), style)
+            _serve(made, entry, _Target(ip, entry.node_port, entry.external_local, True), style)
         _enter(made, _node_port_entries(entry, site), style)
     return made
+
+
+def loop_back(
+    protocol: str, endpoint: ServiceEndpoint, style: Style
+) -> tuple[str, tuple[str, ...]]:
+    """The set entry, with its key, that an endpoint needs on its own node."""
+    ip = endpoint.ip
+    key = f"{set_name(Set.LOOP_BACK, style.family)} {_item(ip, protocol, endpoint.port)},{ip}"
+    return key, (f"add {key}",)
 
 
 def bound(ip: str, style: Style) -> Lines:
@@ -125,11 +128,10 @@ def _enter(made: Part, items: Iterable[tuple[Set, str]], style: Style) -> None:
         made.ipset[f"{name} {line}"] = (f"add {name} {line}",)
 
 
-def _serve(made: Part, target: _Target, style: Style) -> None:
+def _serve(made: Part, entry: ServicePortEntry, target: _Target, style: Style) -> None:
     """The virtual server of a target, its destinations, and the short way for the cluster's own."""
-    entry = made.entry
     if style.documented and target.external and target.local:
-        _short_circuit(made, target, style)
+        _short_circuit(made, entry, target, style)
     endpoints = entry.local_endpoints if target.local else entry.cluster_endpoints
     if target.local and not endpoints:
         if style.documented and entry.has_endpoints:
@@ -167,19 +169,11 @@ def _set_entries(entry: ServicePortEntry) -> Iterator[tuple[Set, str]]:
         yield Set.HEALTH_CHECK_NODE_PORT, str(entry.health_check_node_port)
 
 
-def _everybody(entry: ServicePortEntry) -> tuple[ServiceEndpoint, ...]:
-    """The endpoints in every use, some of them twice: whoever may answer may dial itself."""
+def everybody(entry: ServicePortEntry) -> Iterable[ServiceEndpoint]:
+    """The endpoints in any use, each once: whoever may answer may dial itself."""
     most = entry.cluster_endpoints
     rest = [one for one in (entry.ready_endpoints, entry.serving_endpoints) if one != most]
-    return most if not rest else (*most, *chain.from_iterable(rest))
-
-
-def _empty(entry: ServicePortEntry, nodes: frozenset[str]) -> Part:
-    return Part(entry, {}, {}, {}, {}, {}, nodes)
-
-
-NOTHING = Part(cast("ServicePortEntry", None), {}, {}, {}, {}, {}, frozenset())
-"""The own part of every service port that has none."""
+    return dict.fromkeys(chain(most, *rest)) if rest else most
 
 
 def _allowed_sources(entry: ServicePortEntry, ip: str) -> Iterator[tuple[Set, str]]:
@@ -208,11 +202,10 @@ def _node_port_entries(entry: ServicePortEntry, site: Site) -> Iterator[tuple[Se
             yield local, item
 
 
-def _short_circuit(made: Part, target: _Target, style: Style) -> None:
+def _short_circuit(made: Part, entry: ServicePortEntry, target: _Target, style: Style) -> None:
     """Who is inside the cluster gets all endpoints: through the cluster IP's virtual server, where that is
     not as local and the target's own does not have them all.
     """
-    entry = made.entry
     if target.ip in entry.load_balancer_ips and entry.load_balancer_source_ranges:
         return  # its source ranges hold for everybody
     protocol = entry.protocol
