@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from testbed.traffic import evenness
@@ -58,18 +57,37 @@ def ideal_round_robin(picks_per_node: Sequence[int], backends: int, seed: int) -
     return dict(_simulated("round robin", tuple(picks_per_node), backends, seed))
 
 
-Sequences = list[NDArray[np.int64]]
+ONE_BY_ONE = 2_000
+"""Picks of a node that are simulated one by one. Beyond, counts are drawn at once: of a long sequence
+the picks after each backend are as good as independent (Whittle 1955), however many there are."""
+
+Drawn = tuple[evenness.Counts, evenness.Counts]
+"""One node's picks: how many of each backend, and which followed which."""
 
 
-def _random(picks: tuple[int, ...], backends: int, rng: np.random.Generator) -> Sequences:
-    return [rng.integers(backends, size=n, dtype=np.int64) for n in picks]
+def _random(picks: int, backends: int, rng: np.random.Generator) -> Drawn:
+    fair = np.full(backends, 1 / backends)
+    if picks > ONE_BY_ONE:
+        counts = rng.multinomial(picks, fair)
+        return counts, np.array([rng.multinomial(count, fair) for count in counts])
+    sequence = rng.integers(backends, size=picks, dtype=np.int64)
+    return (
+        np.bincount(sequence, minlength=backends),
+        evenness.transition_counts([sequence], backends),
+    )
 
 
-def _in_turn(picks: tuple[int, ...], backends: int, rng: np.random.Generator) -> Sequences:
-    return [(np.arange(n, dtype=np.int64) + rng.integers(backends)) % backends for n in picks]
+def _in_turn(picks: int, backends: int, rng: np.random.Generator) -> Drawn:
+    first = int(rng.integers(backends))
+    places = np.arange(backends)
+    counts = picks // backends + ((places - first) % backends < picks % backends)
+    followed = counts - (places == (first + picks - 1) % backends) if picks else counts
+    transitions = np.zeros((backends, backends), dtype=np.int64)
+    transitions[places, (places + 1) % backends] = followed
+    return counts.astype(np.int64), transitions
 
 
-_BALANCERS: dict[str, Callable[[tuple[int, ...], int, np.random.Generator], Sequences]] = {
+_BALANCERS: dict[str, Callable[[int, int, np.random.Generator], Drawn]] = {
     "random": _random,
     "round robin": _in_turn,
 }
@@ -80,21 +98,19 @@ def _simulated(
     balancer: str, picks: tuple[int, ...], backends: int, seed: int
 ) -> tuple[tuple[str, Band], ...]:
     rng = np.random.default_rng(seed)
-    rows = np.array(
-        [_figures(_BALANCERS[balancer](picks, backends, rng), backends) for _ in range(SIMULATIONS)]
-    )
+    draw = _BALANCERS[balancer]
+    rows = np.array([_figures([draw(n, backends, rng) for n in picks]) for _ in range(SIMULATIONS)])
     low, high = np.quantile(rows, (0.025, 0.975), axis=0)
     bands = (Band(float(a), float(b)) for a, b in zip(low, high, strict=True))
     return tuple(zip(METRICS, bands, strict=True))
 
 
-def _figures(sequences: Sequences, backends: int) -> tuple[float, ...]:
+def _figures(nodes: Sequence[Drawn]) -> tuple[float, ...]:
     """The figures of one simulated trial, in the order of `METRICS`."""
-    counts = np.bincount(np.concatenate(sequences), minlength=backends)
-    transitions = evenness.transition_counts(sequences, backends)
+    counts = np.sum([node[0] for node in nodes], axis=0)
     return (
         evenness.coefficient_of_variation(counts),
         evenness.jain_index(counts),
         evenness.max_over_mean(counts),
-        evenness.next_pick_entropy_bits(transitions),
+        evenness.next_pick_entropy_bits(np.sum([node[1] for node in nodes], axis=0)),
     )

@@ -105,3 +105,12 @@ def test_bands_repeat_with_their_seed() -> None:
 def test_nothing_picked_has_no_band() -> None:
     assert math.isnan(bands.random_share(0, 3).low)
     assert math.isnan(bands.round_robin_share([], 3).low)
+
+
+@pytest.mark.parametrize("metric", bands.METRICS)
+def test_bands_of_many_picks_join_those_that_are_simulated_one_by_one(metric: str) -> None:
+    few = bands.ideal_random([bands.ONE_BY_ONE] * 2, 4, seed=1)[metric]
+    many = bands.ideal_random([bands.ONE_BY_ONE + 1] * 2, 4, seed=1)[metric]
+    tolerance = 0.2 * (few.high - few.low)
+    assert many.low == pytest.approx(few.low, abs=tolerance)
+    assert many.high == pytest.approx(few.high, abs=tolerance)
