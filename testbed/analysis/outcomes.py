@@ -21,6 +21,6 @@ def outcome_counts(samples: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """
     counts = (
         samples.groupby([*by, "outcome"], observed=True).size().unstack("outcome", fill_value=0)
-    )
+    ).rename(columns=str)  # of categories: "offered" is none
     present = [name for name in OUTCOMES if name in counts.columns]
     return counts[present].assign(offered=counts.sum(axis=1)).reset_index()

@@ -74,13 +74,12 @@ class Trial:
 
 def trials_of(run: Run) -> Iterator[tuple[Any, Trial]]:
     """(trial id, trial) of every trial in which a fault was recorded."""
-    samples_of = dict(iter(run.samples.groupby("trial"))) if len(run.samples) else {}
     for trial, events in run.events.groupby("trial", sort=True):
         faults = events[(events["source"] == "fault") & events["kind"].isin(FAULTS)]
         if faults.empty:
             continue
         fault = faults.sort_values("t_ns").iloc[0]
-        samples = samples_of.get(trial, run.samples.iloc[:0])
+        samples = run.requests.of_trial(trial)
         ends = [float(events["t_ns"].max())]
         if len(samples):
             ends.append(float(samples["end_ns"].astype(float).max()))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from testbed.analysis.once import once_per_run
 from testbed.analysis.run import Run
 
 Unit = Literal["connection", "request"]
@@ -16,17 +17,33 @@ ALL_CLIENTS = "all clients"
 """The scope that joins every client node."""
 
 
+_READ = (
+    *("trial", "stream", "client_node", "client", "connection", "target", "picked_backend"),
+    *("start_ns", "resolved_ns", "picked_ns"),
+)
+
+
+@once_per_run
 def picks(run: Run, unit: Unit, stream: str = "main") -> pd.DataFrame:
     """A row per pick: trial, client_node, target, backend, t_ns; in the kernel's order.
 
     Failed requests count wherever the kernel's pick is known. The kernel picks once per connection;
-    the unit `request` counts that pick once for every request that the connection carried.
+    the unit `request` counts that pick once for every request that the connection carried. Texts are
+    categories.
     """
-    samples = run.samples
+    table = _requests_with_picks(run, stream)
+    if unit == "connection":
+        table = table.drop_duplicates(["trial", "client", "connection"])
+    return table.drop(columns=["client", "connection"]).reset_index(drop=True)
+
+
+@once_per_run
+def _requests_with_picks(run: Run, stream: str) -> pd.DataFrame:
+    samples = run.requests.columns(*_READ)
     if "stream" in samples.columns:
         samples = samples[samples["stream"] == stream]
     samples = samples[samples["picked_backend"].notna()]
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "trial": samples["trial"],
             "client_node": samples["client_node"],
@@ -37,9 +54,6 @@ def picks(run: Run, unit: Unit, stream: str = "main") -> pd.DataFrame:
             "t_ns": kernel_order_ns(samples),
         }
     ).sort_values(["trial", "t_ns"], kind="stable")
-    if unit == "connection":
-        table = table.drop_duplicates(["trial", "client", "connection"])
-    return table.drop(columns=["client", "connection"]).reset_index(drop=True)
 
 
 def kernel_order_ns(samples: pd.DataFrame) -> pd.Series[float]:

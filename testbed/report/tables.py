@@ -49,10 +49,9 @@ def outcome_table(run: Run) -> Table:
         counts = failover.outcomes(run)
         names = ["arm", "connections"]
         counts = counts.assign(arm=counts["arm"].where(counts["arm"] != "", counts["fault"]))
-    elif len(run.samples):
+    elif len(samples := run.requests.columns("trial", "stream", "outcome")):
         labels = {trial: arm.label for arm in arms(run) for trial in arm.trials}
-        counts = outcome_counts(run.samples.assign(arm=run.samples["trial"].map(labels)),
-                                ["arm", "stream"])  # fmt: skip
+        counts = outcome_counts(samples.assign(arm=samples["trial"].map(labels)), ["arm", "stream"])
         names = ["arm", "stream"]
     else:
         counts, names = pd.DataFrame(), []
