@@ -42,6 +42,12 @@ class Connection:
     start_ns: int
     picked_ns: int
 
+    def __str__(self) -> str:
+        return (
+            f"{self.node} sent a connection of {self.start_ns} ns to {self.backend_ip},"
+            f" which {self.service} had withdrawn"
+        )
+
 
 Gone = Mapping[tuple[str, str], Mapping[str, Sequence[Withdrawn]]]
 """(node, service) -> address of a backend -> when it was withdrawn there."""
@@ -129,8 +135,8 @@ def _picked(recording: Recording) -> pd.DataFrame:
     ]
 
 
-def stray_connections(made: Iterable[Connection], gone: Gone) -> tuple[list[str], int]:
-    """What each connection to a withdrawn backend did; and how many began while their service had one."""
+def stray_connections(made: Iterable[Connection], gone: Gone) -> tuple[list[Connection], int]:
+    """The connections to a withdrawn backend; and how many began while their service had one."""
     strays, after = [], 0
     for one in made:
         of_service = gone.get((one.node, one.service), {})
@@ -141,8 +147,5 @@ def stray_connections(made: Iterable[Connection], gone: Gone) -> tuple[list[str]
         }
         after += bool(withdrawn)
         if one.backend_ip in withdrawn:
-            strays.append(
-                f"{one.node} sent a connection of {one.start_ns} ns to {one.backend_ip},"
-                f" which {one.service} had withdrawn"
-            )
+            strays.append(one)
     return strays, after

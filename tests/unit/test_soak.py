@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bench.ipvs_choices import Look, parse, read, stood_still
 from bench.soak import AT_ONCE, SERVICES, rounds
 from bench.soak_verdict import FOREVER_NS, Connection, Withdrawn, stray_connections, withdrawals
 from testbed.events import Event
@@ -77,3 +78,50 @@ def test_rounds_change_as_many_endpoints_as_they_are_asked_for() -> None:
         assert all(state)
         before = state
     assert done >= 500
+
+
+LISTED = """\
+IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes
+  -> RemoteAddress:Port
+TCP  10.96.250.1:80                     14       90       72     5000     4800
+  -> 10.244.0.2:8080                     9       60       48     3000     2900
+  -> 10.244.1.2:8080                     5       30       24     2000     1900
+UDP  10.96.250.20:80                     0        0        0        0        0
+"""
+KEY = "10.96.250.1:80 10.244.0.2:8080"
+
+
+def test_what_ipvs_lists_is_read() -> None:
+    assert parse(LISTED) == {KEY: 9, "10.96.250.1:80 10.244.1.2:8080": 5}
+    assert read(['{"began_ns": 1, "ended_ns": 2, "changed": {"a b": null}}']) == [
+        Look(1, 2, {"a b": None})
+    ]
+
+
+FIRST = Look(100, 110, {KEY: 9})
+
+
+@pytest.mark.parametrize(
+    ("name", "later", "proven"),
+    [
+        ("not chosen", [Look(200, 210, {})], True),
+        ("chosen", [Look(200, 210, {KEY: 10})], False),
+        ("another was chosen", [Look(200, 210, {"other": 4})], True),
+        ("chosen, later", [Look(200, 210, {}), Look(300, 310, {KEY: 10})], True),
+        ("removed meanwhile", [Look(200, 210, {KEY: None})], False),
+        ("no look after it", [], False),
+        ("looked while it began", [Look(119, 121, {})], False),
+        ("chosen between two looks", [Look(130, 131, {KEY: 10}), Look(200, 210, {})], False),
+    ],
+)
+def test_a_count_that_stood_still_proves_that_nobody_was_chosen(
+    name: str, later: list[Look], proven: bool
+) -> None:
+    assert stood_still([FIRST, *later], KEY, 120, 140) is proven
+    assert not stood_still(later, KEY, 120, 140), "without a look before it"
+
+
+def test_a_destination_that_is_not_there_cannot_be_chosen() -> None:
+    gone = [FIRST, Look(111, 112, {KEY: None}), Look(200, 210, {})]
+    assert stood_still(gone, KEY, 120, 140)
