@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from testbed.analysis import balance
+from testbed.analysis.power import share_spread
 from testbed.analysis.run import Finding, Run
 from testbed.experiment.arrange import (
     require_positive,
@@ -17,6 +18,7 @@ from testbed.experiment.arrange import (
     without_names,
 )
 from testbed.experiment.module import Factors, Profile, Value
+from testbed.experiment.primary import Pilot, Primary
 from testbed.experiment.trial_lab import TrialLab
 from testbed.kernel.features import Feature
 from testbed.model.topology import Topology
@@ -109,6 +111,32 @@ def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
 def measure(run: Run) -> pd.DataFrame:
     """Metrics of each trial, for trials.csv."""
     return balance.metrics(run)
+
+
+def primary(run: Run) -> list[Primary]:
+    """The shares that the verdicts are about."""
+    return balance.primaries(run)
+
+
+def pilot(factors: Factors) -> tuple[Pilot, ...]:
+    """A fair random balancer: shares scatter as its connections are few. Every backend must get its
+    share, and from every one of the topology's three nodes.
+    """
+    backends = int(factors["replicas"])
+    connections = float(factors["rate_rps"]) * float(factors["duration_s"]) / int(factors["reuse"])
+    nodes = 3 if factors["placement"] == "every" else 1
+
+    def shares(name: str, picks: float, together: int) -> Pilot:
+        spread = share_spread(1 / backends, picks)
+        return Pilot(name, MARGIN, spread, together=together, picks=round(picks))
+
+    found = [
+        shares("share-overall", connections, backends),
+        shares("share-per-node", connections / nodes, backends * nodes),
+    ]
+    if int(factors["reuse"]) > 1:
+        found.append(shares("share-of-requests", connections, backends))
+    return tuple(found)
 
 
 def analyse(run: Run) -> list[Finding]:

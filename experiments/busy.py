@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from testbed.analysis import busy
+from testbed.analysis.power import share_spread
 from testbed.analysis.run import Finding, Run
 from testbed.errors import UsageError
 from testbed.experiment.arrange import (
@@ -19,6 +20,7 @@ from testbed.experiment.arrange import (
 )
 from testbed.experiment.modes import MODES, with_mode
 from testbed.experiment.module import Factors, Profile, Value
+from testbed.experiment.primary import Pilot, Primary
 from testbed.experiment.trial_lab import TrialLab
 from testbed.kernel.features import Feature
 from testbed.model.topology import Topology
@@ -132,6 +134,18 @@ def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
 def measure(run: Run) -> pd.DataFrame:
     """Metrics of each trial, for trials.csv."""
     return busy.metrics(run)
+
+
+def primary(run: Run) -> list[Primary]:
+    """The slow backend's share."""
+    return busy.primaries(run)
+
+
+def pilot(factors: Factors) -> tuple[Pilot, ...]:
+    """A mode that does not notice and picks at random."""
+    connections = float(factors["rate_rps"]) * float(factors["duration_s"])
+    spread = share_spread(busy.fair_share(factors), connections)
+    return (Pilot("equal-share", MARGIN, spread, picks=round(connections)),)
 
 
 def analyse(run: Run) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,6 +24,7 @@ from testbed.experiment.arrange import (
     without_names,
 )
 from testbed.experiment.module import Factors, Profile, Value
+from testbed.experiment.primary import Pilot, Primary
 from testbed.experiment.subjects import PodRef
 from testbed.experiment.trial_lab import TrialLab
 from testbed.kernel.features import Feature
@@ -195,6 +197,27 @@ def _watch(lab: TrialLab, fault: Event, victim: PodRef, patience_s: float) -> No
 def measure(run: Run) -> pd.DataFrame:
     """Phases and losses of each trial, for trials.csv."""
     return failover.metrics(run)
+
+
+def primary(run: Run) -> list[Primary]:
+    """When clients have recovered."""
+    return failover.primaries(run)
+
+
+def pilot(factors: Factors) -> tuple[Pilot, ...]:
+    """As in runs on two CPUs: how long it takes, and by how much that differs, on the logarithm."""
+    probe = probe_of(factors)
+    typical_s, spread = {
+        "crash": (RELIST_S / 2, 0.7),
+        "delete": (MIN_SYNC_S / 10, 0.8),
+        "hang": (
+            (probe.earliest_s + probe.latest_s) / 2,
+            (probe.latest_s - probe.earliest_s) / 12**0.5 / probe.latest_s,
+        ),
+    }[str(factors["fault"])]
+    limit_s = recovery_limit_s(str(factors["fault"]), probe)
+    margin = math.log(limit_s / typical_s)
+    return (Pilot("recovery", margin, spread, scale="log", claim="below"),)
 
 
 def analyse(run: Run) -> list[Finding]:

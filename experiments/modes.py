@@ -25,6 +25,7 @@ from testbed.experiment.arrange import (
 )
 from testbed.experiment.modes import MODES, with_mode
 from testbed.experiment.module import Factors, Profile, Value
+from testbed.experiment.primary import Pilot, Primary
 from testbed.experiment.trial_lab import TrialLab
 from testbed.kernel.features import Feature
 from testbed.model.topology import Topology
@@ -61,6 +62,8 @@ MEASURES = (
     Measure("latency_over_direct", "latency over the direct way", "", 0.2),
     Measure("recover_ms", "time to recover from a crash", "ms", 500.0, "recover_censored"),
 )
+SPREADS = {"cv": 0.03, "latency_over_direct": 0.15, "recover_ms": 300.0}
+"""Standard deviations of those differences between blocks."""
 OUTAGE_TIMEOUT_S = 0.5
 LEAD_IN_S = 0.5
 RELIST_S = 1.0
@@ -147,6 +150,19 @@ def measure(run: Run) -> pd.DataFrame:
     """Balance, latency and failover of each trial, for trials.csv."""
     table = balance.metrics(run).merge(over_direct(run), on="trial", how="outer")
     return table.merge(failover.metrics(run), on="trial", how="outer")
+
+
+def primary(run: Run) -> list[Primary]:
+    """Every mode minus the first, block by block."""
+    return paired.primaries(paired.differences(run, measure(run), "proxy", MEASURES), "proxy")
+
+
+def pilot(factors: Factors) -> tuple[Pilot, ...]:
+    """As in runs on two CPUs, in a guest kernel."""
+    return tuple(
+        Pilot(paired.name_of(one), one.margin, SPREADS[one.column], one.unit, against="proxy")
+        for one in MEASURES
+    )
 
 
 def analyse(run: Run) -> list[Finding]:

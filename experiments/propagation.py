@@ -21,6 +21,7 @@ from testbed.experiment.arrange import (
     without_names,
 )
 from testbed.experiment.module import Factors, Profile, Value
+from testbed.experiment.primary import Pilot, Primary
 from testbed.experiment.subjects import PodRef
 from testbed.experiment.trial_lab import TrialLab, has_programmed
 from testbed.kernel.features import Feature
@@ -54,6 +55,8 @@ TIMING = True
 PROFILES = {"smoke": Profile(repeats=5, factors={"delay_s": (0.4, 1.5)})}
 
 MARGIN_S = 0.25
+SPREAD_S = 0.1
+"""Standard deviation between trials of how long a node goes on beyond its delay."""
 LEAD_IN_S = 1.5
 """Traffic before the fault; it is longer than a sync period, so that no node's rules wait for one."""
 SETTLE_S = 1.0
@@ -150,7 +153,7 @@ def _watch(
             lambda event: (
                 (event.source, event.kind) == ("store", "endpoint-not-ready")
                 and event.t_ns >= fault.t_ns
-                and event.detail.get("uid") == victim.uid
+                and event.detail["pod_ip"] == victim.ip
             ),
             DETECT_S,
         )
@@ -164,6 +167,16 @@ def _watch(
 def measure(run: Run) -> pd.DataFrame:
     """Metrics of each trial, for trials.csv."""
     return propagation.metrics(run)
+
+
+def primary(run: Run) -> list[Primary]:
+    """How long each node goes on."""
+    return propagation.primaries(run)
+
+
+def pilot(factors: Factors) -> tuple[Pilot, ...]:
+    """As in runs on two CPUs; all of the topology's three nodes must show it."""
+    return (Pilot("stale-as-delayed", MARGIN_S, SPREAD_S, "s", together=3),)
 
 
 def analyse(run: Run) -> list[Finding]:

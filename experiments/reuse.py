@@ -19,6 +19,7 @@ from testbed.experiment.arrange import (
 )
 from testbed.experiment.modes import MODES, with_mode
 from testbed.experiment.module import Factors, Profile, Value
+from testbed.experiment.primary import Pilot, Primary
 from testbed.experiment.trial_lab import TrialLab
 from testbed.kernel.features import Feature
 from testbed.model.topology import Topology
@@ -110,6 +111,18 @@ def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
 def measure(run: Run) -> pd.DataFrame:
     """Metrics of each trial, for trials.csv."""
     return reuse.metrics(run)
+
+
+def primary(run: Run) -> list[Primary]:
+    """How much more uneven requests are than random connections make them."""
+    return reuse.primaries(run)
+
+
+def pilot(factors: Factors) -> tuple[Pilot, ...]:
+    """Random picks: the fewer connections, the more their evenness differs from trial to trial."""
+    requests = float(factors["rate_rps"]) * float(factors["duration_s"])
+    spread = reuse.random_cv_spread(requests / int(factors["reuse"]), int(factors["replicas"]))
+    return (Pilot("as-random-connections", MARGIN, spread),)
 
 
 def analyse(run: Run) -> list[Finding]:

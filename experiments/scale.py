@@ -16,6 +16,7 @@ from testbed.analysis.run import Finding, Run
 from testbed.experiment.arrange import require_positive
 from testbed.experiment.modes import MODES, with_mode
 from testbed.experiment.module import Factors, Profile, Value
+from testbed.experiment.primary import Pilot, Primary
 from testbed.experiment.trial_lab import TrialLab
 from testbed.kernel.features import Feature
 from testbed.model.topology import Topology
@@ -60,6 +61,8 @@ MEASURES = (
     Measure("cpu_start_s", "CPU until the first rules stand", "s"),
     Measure("cpu_change_ms", "CPU for one changed endpoint", "ms"),
 )
+SPREAD = 0.05
+"""Standard deviation of an exponent between blocks."""
 SUBJECT = "web"
 CLIENT = "client"
 PATIENCE_S = 120.0
@@ -166,6 +169,20 @@ def _resources(lab: TrialLab) -> dict[str, float]:
 def measure(run: Run) -> pd.DataFrame:
     """Times, memory and CPU of each trial, for trials.csv."""
     return growth.metrics(run)
+
+
+def primary(run: Run) -> list[Primary]:
+    """The exponents that the hypothesis is about."""
+    return growth.primaries(run, measure(run), MEASURES)
+
+
+def pilot(factors: Factors) -> tuple[Pilot, ...]:
+    """As in runs on two CPUs."""
+    return tuple(
+        Pilot(growth.name_of(one), one.margin, SPREAD, over="services")
+        for one in MEASURES
+        if one.margin
+    )
 
 
 def analyse(run: Run) -> list[Finding]:

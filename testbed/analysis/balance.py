@@ -16,6 +16,7 @@ from testbed.analysis.equivalence import Equivalence, decided, equivalence
 from testbed.analysis.picks import ALL_CLIENTS, Unit, backends_of, picks, sequences
 from testbed.analysis.run import Finding, Run
 from testbed.traffic import evenness
+from testbed.experiment.primary import Primary
 
 MARGIN = 0.01
 """One percentage point of share."""
@@ -119,19 +120,9 @@ def findings(run: Run, hypothesis: str, margin: float = MARGIN) -> list[Finding]
     """Three confirmatory answers: over all clients, from each client node, and per request. A
     question that no arm can answer (no reuse: requests are connections) is left out.
     """
-    by_connection, by_request = shares(run), shares(run, "request")
-    everyone = by_connection["scope"] == ALL_CLIENTS
-    reusing = [arm for arm in arms(run) if float(arm.factors.get("reuse", 1)) > 1]
-    asked = [
-        ("share-overall", "Over all clients, does each backend get its share of connections?",
-         by_connection[everyone], arms(run)),
-        ("share-per-node", "From each client node, does each backend get its share of connections?",
-         by_connection[~everyone], arms(run)),
-        ("share-of-requests", "With connections reused, does each backend get its share of requests?",
-         by_request[by_request["scope"] == ALL_CLIENTS], tuple(reusing)),
-    ]  # fmt: skip
     families = [
-        (name, question, _compare(table, group, margin)) for name, question, table, group in asked
+        (name, question, _compare(table, group, margin))
+        for name, question, table, group in _asked(run)
     ]
     answers = [
         (name, question, family, decided(list(family.values())))
@@ -159,6 +150,39 @@ Family = dict[tuple[str, str, str], Equivalence]
 
 
 def _compare(table: pd.DataFrame, group: tuple[Arm, ...], margin: float) -> Family:
+def _asked(run: Run) -> list[tuple[str, str, pd.DataFrame, tuple[Arm, ...]]]:
+    """(name, question, shares, the arms that can answer it)."""
+    by_connection, by_request = shares(run), shares(run, "request")
+    everyone = by_connection["scope"] == ALL_CLIENTS
+    reusing = tuple(arm for arm in arms(run) if float(arm.factors.get("reuse", 1)) > 1)
+    return [
+        ("share-overall", "Over all clients, does each backend get its share of connections?",
+         by_connection[everyone], arms(run)),
+        ("share-per-node", "From each client node, does each backend get its share of connections?",
+         by_connection[~everyone], arms(run)),
+        ("share-of-requests", "With connections reused, does each backend get its share of requests?",
+         by_request[by_request["scope"] == ALL_CLIENTS], reusing),
+    ]  # fmt: skip
+
+
+def primaries(run: Run) -> list[Primary]:
+    """Every share that a verdict is about; a percentage is of the expected one."""
+    return [
+        Primary(
+            name,
+            arm.factors,
+            tuple(part["share"]),
+            detail=f"{backend} from {scope}",
+            level=float(part["expected"].mean()),
+        )
+        for name, _, table, group in _asked(run)
+        for arm in group
+        for (scope, backend), part in table[table["trial"].isin(arm.trials)].groupby(
+            ["scope", "backend"], sort=True, observed=True
+        )
+    ]
+
+
     """Each backend's share in each arm and scope against its expected share, one number a trial."""
     found = {}
     for arm in group:

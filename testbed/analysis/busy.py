@@ -11,6 +11,7 @@ from testbed.analysis.equivalence import decided, equivalence
 from testbed.analysis.intervals import over_trials
 from testbed.analysis.picks import picks
 from testbed.analysis.run import Finding, Run
+from testbed.experiment.primary import Primary
 
 SLOW = "slow-"
 """How the slow backends' names begin."""
@@ -70,6 +71,20 @@ def findings(run: Run, hypothesis: str, margin: float) -> list[Finding]:
 
 def _of(table: pd.DataFrame, arm: Arm) -> pd.DataFrame:
     return table[table["trial"].isin(arm.trials)]
+def primaries(run: Run) -> list[Primary]:
+    """The slow backend's share; a percentage is of an equal one."""
+    table = metrics(run)
+    return [
+        Primary(
+            "equal-share",
+            arm.factors,
+            tuple(_of(table, arm)["slow_share"].dropna()),
+            level=fair_share(arm.factors),
+        )
+        for arm in arms(run)
+    ]
+
+
 
 
 def _figures(table: pd.DataFrame, arm: Arm, margin: float) -> dict[str, Any]:

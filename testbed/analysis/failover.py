@@ -18,6 +18,7 @@ from testbed.analysis.intervals import Interval, of_times
 from testbed.analysis.outcomes import failed, outcome_counts
 from testbed.analysis.phases import PHASES, Trial, phase_table, trials_of
 from testbed.analysis.run import Finding, Run
+from testbed.experiment.primary import Primary
 from testbed.units import pretty_s
 
 NEW, KEPT = "outage", "kept"
@@ -184,6 +185,23 @@ def findings(
         for (arm, fault, rows), test, answer in zip(
             asked, tests, map(decided_on_limit, tests), strict=True
         )
+    ]
+
+
+def primaries(run: Run) -> list[Primary]:
+    """Recovery in each arm, in ms."""
+    table = metrics(run)
+    observed = ((arm, _observed(table[table["trial"].isin(arm.trials)])) for arm in arms(run))
+    return [
+        Primary(
+            "recovery",
+            arm.factors,
+            tuple(rows["recover_ms"]) if len(rows) else (),
+            "ms",
+            "log",
+            censored=tuple(rows["recover_censored"].astype(bool)) if len(rows) else (),
+        )
+        for arm, rows in observed
     ]
 
 

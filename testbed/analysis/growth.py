@@ -14,6 +14,7 @@ import pandas as pd
 from testbed.analysis.equivalence import Equivalence, decided, equivalence
 from testbed.analysis.intervals import Interval, over_trials
 from testbed.analysis.run import Finding, Run
+from testbed.experiment.primary import Primary
 
 SIZE, MODE = "services", "proxy"
 """The factors: how many, and of what kind."""
@@ -38,6 +39,7 @@ class Law:
 
     mode: str
     measure: Measure
+    exponents: tuple[float, ...]
     exponent: Interval
     scale: float
     test: Equivalence
@@ -174,6 +176,7 @@ def _law(mode: str, measure: Measure, fits: Sequence[tuple[float, float]]) -> La
     return Law(
         mode=mode,
         measure=measure,
+        exponents=tuple(exponents),
         exponent=over_trials(exponents),
         scale=math.exp(float(np.mean([math.log(a) for _, a in fits]))),
         test=equivalence(exponents, 0.0, measure.margin),
@@ -184,7 +187,7 @@ def findings(
     run: Run, table: pd.DataFrame, measures: Sequence[Measure], hypothesis: str
 ) -> list[Finding]:
     """Is it flat? Asked of every measure with a margin, in every mode."""
-    asked = [law for law in laws(run, table, measures) if law.measure.margin]
+    asked = _asked(run, table, measures)
     answers = [decided([law.test]) for law in asked]
     return [
         Finding(
@@ -192,7 +195,7 @@ def findings(
             hypothesis=hypothesis,
             verdict=answer.verdict,
             p_value=answer.p_value,
-            name=f"flat-{law.measure.column.replace('_', '-')}",
+            name=name_of(law.measure),
             arm=law.mode,
             figures={
                 "mode": law.mode,
@@ -208,6 +211,23 @@ def findings(
         )
         for law, answer in zip(asked, answers, strict=True)
     ]
+
+
+def _asked(run: Run, table: pd.DataFrame, measures: Sequence[Measure]) -> list[Law]:
+    return [law for law in laws(run, table, measures) if law.measure.margin]
+
+
+def primaries(run: Run, table: pd.DataFrame, measures: Sequence[Measure]) -> list[Primary]:
+    """Exponents, one per block; a percentage is of 1, which is growth in proportion."""
+    return [
+        Primary(name_of(law.measure), {MODE: law.mode}, law.exponents, level=1.0)
+        for law in _asked(run, table, measures)
+    ]
+
+
+def name_of(measure: Measure) -> str:
+    """Of the finding about a measure: `flat-change-ms`."""
+    return f"flat-{measure.column.replace('_', '-')}"
 
 
 def _sentence(law: Law) -> str:

@@ -15,6 +15,7 @@ import pandas as pd
 from testbed.analysis.equivalence import UNDECIDED, Equivalence, decided, equivalence
 from testbed.analysis.intervals import Interval, over_trials
 from testbed.analysis.run import Finding, Run
+from testbed.experiment.primary import Primary
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class Measure:
 class Difference:
     """One arm minus the baseline, in one measure; `values` has one number per block.
 
-    `ratio` is the geometric mean of arm / baseline. `censored` counts blocks that are left out
-    since one of the two never got there.
+    `ratio` is the geometric mean of arm / baseline, `level` the baseline's mean. `censored` counts
+    blocks that are left out since one of the two never got there.
     """
 
     measure: Measure
@@ -48,6 +49,7 @@ class Difference:
     ratio: Interval
     test: Equivalence
     censored: int
+    level: float
 
 
 def differences(
@@ -90,6 +92,7 @@ def _difference(
         ratio=over_trials((both[arm] / both[baseline]).to_numpy(dtype=float), scale="log"),
         test=equivalence(values, 0.0, measure.margin),
         censored=int(lost.sum()),
+        level=float(kept[baseline].mean()),
     )
 
 
@@ -109,13 +112,32 @@ def findings(found: Sequence[Difference], hypothesis: str) -> list[Finding]:
             hypothesis=hypothesis,
             verdict=answer.verdict,
             p_value=answer.p_value,
-            name=f"same-{one.measure.column.replace('_', '-')}",
+            name=name_of(one.measure),
             arm=one.arm,
             figures=_figures(one),
             answer=_sentence(one),
         )
         for one, answer in zip(found, answers, strict=True)
     ]
+
+
+def primaries(found: Sequence[Difference], factor: str) -> list[Primary]:
+    """One number per block: arm minus baseline; a percentage is of the baseline's mean."""
+    return [
+        Primary(
+            name_of(one.measure),
+            {factor: one.arm},
+            one.values,
+            one.measure.unit,
+            level=one.level,
+        )
+        for one in found
+    ]
+
+
+def name_of(measure: Measure) -> str:
+    """Of the finding about a measure: `same-recover-ms`."""
+    return f"same-{measure.column.replace('_', '-')}"
 
 
 def _figures(one: Difference) -> Mapping[str, float | int | str | None]:

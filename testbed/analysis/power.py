@@ -110,7 +110,7 @@ def connections_within(
     one-sided tests of a proportion.
     """
     z = stats.norm.ppf(1 - alpha) + stats.norm.ppf((1 + wanted) / 2)
-    return math.ceil(share * (1 - share) * (z / margin) ** 2)
+    return math.ceil(float(share * (1 - share) * (z / margin) ** 2))
 
 
 def connections_telling(
@@ -119,4 +119,4 @@ def connections_telling(
     """Connections in all that tell a share from another one: the two-sided test of a proportion."""
     z_alpha, z_power = stats.norm.ppf(1 - alpha / 2), stats.norm.ppf(wanted)
     spread = z_alpha * math.sqrt(share * (1 - share)) + z_power * math.sqrt(other * (1 - other))
-    return math.ceil((spread / (other - share)) ** 2)
+    return math.ceil(float((spread / (other - share)) ** 2))

@@ -15,6 +15,7 @@ from testbed.analysis.intervals import over_trials
 from testbed.analysis.phases import Trial, trials_of
 from testbed.analysis.picks import kernel_order_ns
 from testbed.analysis.run import Finding, Run
+from testbed.experiment.primary import Primary
 
 NS_PER_S = 1e9
 BIN_S = 0.1
@@ -156,6 +157,23 @@ def _decided(table: pd.DataFrame, margin_s: float) -> Decision:
             for _, rows in table.groupby("node", sort=True)
         ]
     )
+
+
+def primaries(run: Run) -> list[Primary]:
+    """How long each node goes on; a percentage is of that."""
+    table = staleness(run)
+    return [
+        Primary(
+            "stale-as-delayed",
+            arm.factors,
+            tuple(rows["stale_s"]),
+            "s",
+            detail=str(node),
+            censored=tuple(rows["censored"].astype(bool)),
+        )
+        for arm in arms(run)
+        for node, rows in table[table["trial"].isin(arm.trials)].groupby("node", sort=True)
+    ]
 
 
 def _figures(table: pd.DataFrame, margin_s: float) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from testbed.analysis.equivalence import decided, equivalence
 from testbed.analysis.intervals import over_trials
 from testbed.analysis.picks import backends_of, picks
 from testbed.analysis.run import Finding, Run
+from testbed.experiment.primary import Primary
 from testbed.traffic import evenness
 
 
@@ -68,8 +69,16 @@ def expected_cv(requests_per_connection: NDArray[np.int64], backends: int) -> fl
     if not sizes.size or backends < 2:
         return math.nan
     effective = sizes.sum() ** 2 / (sizes**2).sum()
-    chi = math.sqrt(2) * math.gamma(backends / 2) / math.gamma((backends - 1) / 2)
-    return chi / math.sqrt(effective)
+    return _chi_mean(backends - 1) / math.sqrt(effective)
+
+
+def random_cv_spread(connections: float, backends: int) -> float:
+    """Standard deviation between trials of that, for as many equal connections: of a chi distribution."""
+    return math.sqrt((backends - 1 - _chi_mean(backends - 1) ** 2) / connections)
+
+
+def _chi_mean(freedom: int) -> float:
+    return math.sqrt(2) * math.gamma((freedom + 1) / 2) / math.gamma(freedom / 2)
 
 
 def findings(run: Run, hypothesis: str, margin: float) -> list[Finding]:
@@ -90,6 +99,21 @@ def findings(run: Run, hypothesis: str, margin: float) -> list[Finding]:
             answer=_sentence(one),
         )
         for arm, one, answer in zip(found, rows, answers, strict=True)
+    ]
+
+
+def primaries(run: Run) -> list[Primary]:
+    """How much more uneven requests are than random connections make them; a percentage is of that."""
+    table = metrics(run)
+    mine = ((arm, table[table["trial"].isin(arm.trials)]) for arm in arms(run))
+    return [
+        Primary(
+            "as-random-connections",
+            arm.factors,
+            tuple(rows["excess_cv"].dropna()),
+            level=float(rows["random_cv"].mean()),
+        )
+        for arm, rows in mine
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,11 @@ def run(args: argparse.Namespace) -> int:
     _refuse(args)
     jobs = _jobs(args)
     if args.plan:
-        _emit_plan(args, jobs)
+        from testbed.cli.run_plan import emit_plan, plan_row
+
+        kernels = [carrier and _name(carrier) for carrier in map(_carrier_if_any, jobs)]
+        pairs = zip(jobs, kernels, strict=True)
+        emit_plan(args, [plan_row(job, kernel, args.directory) for job, kernel in pairs])
         return 0
     carriers = [_carrier(job) for job in jobs]
     rows: list[dict[str, Any]] = []
@@ -172,30 +176,6 @@ def _name(carrier: Carrier) -> str:
     from testbed.experiment.plan import HOST
 
     return carrier.guest.name if carrier.guest else HOST
-
-
-def _emit_plan(args: argparse.Namespace, jobs: Sequence[Job]) -> None:
-    from testbed.experiment.plan import planned
-    from testbed.experiment.progress import clock_text
-
-    emit(
-        args,
-        [
-            planned(job.experiment, job.design, _name(carrier) if carrier else None)
-            for job, carrier in zip(jobs, map(_carrier_if_any, jobs), strict=True)
-        ],
-        {
-            "EXPERIMENT": lambda row: row["experiment"],
-            "FACTORS": lambda row: "; ".join(
-                f"{name}={','.join(map(str, values))}" for name, values in row["factors"].items()
-            ),
-            "ARMS": lambda row: row["arms"],
-            "REPEATS": lambda row: row["repeats"],
-            "TRIALS": lambda row: row["trials"],
-            "KERNEL": lambda row: row["kernel"] or "none here",
-            "ABOUT": lambda row: clock_text(row["estimate_s"]),
-        },
-    )
 
 
 def _run_one(job: Job, root: Path, carrier: Carrier) -> dict[str, Any]:

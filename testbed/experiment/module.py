@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +13,7 @@ from typing import Any
 import testbed
 from testbed.errors import NotFound, UsageError
 from testbed.experiment.columns import TRIALS
+from testbed.experiment.primary import Pilot, Primary
 from testbed.spelling import did_you_mean, nearest
 
 Value = str | int | float | bool
@@ -21,6 +22,7 @@ Factors = Mapping[str, Value]
 
 _TEXTS = ("QUESTION", "HYPOTHESIS", "REFUTED_IF")
 _FUNCTIONS = {"trial": 3, "analyse": 1, "plot": 1}
+_OPTIONAL = {"arrange": 2, "estimate_s": 1, "measure": 1, "primary": 1, "pilot": 1}
 _REQUIRED = (*_TEXTS, "FACTORS", "REPEATS", "REQUIRES", "TIMING", *_FUNCTIONS)
 
 
@@ -40,7 +42,8 @@ class Experiment:
     out has a default here: `arrange(topology, factors)` adapts the topology to a trial, `choices`
     are texts that `--set` may name beside a factor's own, `estimate_s(factors)` says how long a
     trial takes, `keep_rules` whether results hold every node's rules before and after each,
-    `measure(run)` gives the metrics of each.
+    `measure(run)` gives the metrics of each, `primary(run)` the numbers that the verdicts are about,
+    `pilot(factors)` what is expected of those before any run (`experiment.primary`).
     """
 
     name: str
@@ -62,6 +65,8 @@ class Experiment:
     keep_rules: bool = True
     estimate_s: Callable[[Factors], float] | None = None
     measure: Callable[[Any], Any] | None = None
+    primary: Callable[[Any], list[Primary]] | None = None
+    pilot: Callable[[Factors], Sequence[Pilot]] | None = None
 
 
 def folders() -> tuple[Path, ...]:
@@ -156,6 +161,8 @@ def check(module: ModuleType, path: Path) -> Experiment:
         keep_rules=given.get("KEEP_RULES", True),
         estimate_s=given.get("estimate_s"),
         measure=given.get("measure"),
+        primary=given.get("primary"),
+        pilot=given.get("pilot"),
     )
 
 
@@ -169,7 +176,7 @@ def _problems(module: ModuleType) -> list[str]:
         *_number_problems(given),
         *(
             f"{name} must be a function of {arity} argument{'s' if arity > 1 else ''}"
-            for name, arity in _FUNCTIONS.items()
+            for name, arity in (_FUNCTIONS | _OPTIONAL).items()
             if name in given and not _takes(given[name], arity)
         ),
     ]

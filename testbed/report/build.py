@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pandas as pd
 
 from testbed.analysis.arms import valid_blocks
+from testbed.analysis.multiplicity import corrected
+from testbed.analysis.planning import spreads
 from testbed.analysis.run import Finding, Run
 from testbed.analysis.summary import finite, summarise, with_metrics
 from testbed.errors import OutOfTimeOrRoom, UsageError
+from testbed.experiment.primary import Primary
 from testbed.report import style
 from testbed.report.chapter import Drawn, Outcome
 from testbed.report.page import write_page
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Analysis(Protocol):
-    """What an experiment brings to its report; `measure` may be None."""
+    """What an experiment brings to its report; `measure` and `primary` may be None."""
 
     @property
     def analyse(self) -> Callable[[Run], Sequence[Finding]]: ...
@@ -31,6 +34,8 @@ class Analysis(Protocol):
     def plot(self) -> Callable[[Run], Mapping[str, Figure]]: ...
     @property
     def measure(self) -> Callable[[Run], pd.DataFrame] | None: ...
+    @property
+    def primary(self) -> Callable[[Run], Sequence[Primary]] | None: ...
 
 
 def build(run: Run, analysis: Analysis) -> tuple[Path, list[Finding]]:
@@ -54,16 +59,22 @@ def analysed(run: Run, analysis: Analysis) -> Outcome:
             f"{run.directory}: no block of trials is valid, there is nothing to report",
             "trials.csv says why; continue the run with --resume",
         )
-    findings = list(analysis.analyse(valid))
+    findings = corrected(analysis.analyse(valid))
     figures = analysis.plot(valid)
-    everything = list(analysis.analyse(run)) if len(valid.trials) < len(run.trials) else findings
+    filtered = len(valid.trials) < len(run.trials)
+    everything = corrected(analysis.analyse(run)) if filtered else findings
+    primary = [] if analysis.primary is None else spreads(analysis.primary(valid), valid)
     metrics = None if analysis.measure is None else analysis.measure(run)
     try:
         drawn = style.save(figures, run.directory / "figures")
         _write_tables(run, valid, metrics)
         _write_json(
             run.directory / "run.json",
-            {**run.meta, "findings": [finding.to_json() for finding in findings]},
+            {
+                **run.meta,
+                "findings": [finding.to_json() for finding in findings],
+                "primary": primary,
+            },
         )
     except OSError as problem:
         raise _no_room(run.directory, problem) from problem

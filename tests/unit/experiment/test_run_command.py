@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from testbed.analysis.planning import DECLARED, power_rows
 from testbed.cli.main import main
+from testbed.experiment.design import designed
+from testbed.experiment.module import load
 
 
 @pytest.mark.parametrize(
@@ -72,3 +75,32 @@ def test_each_of_several_experiments_takes_the_settings_it_knows(
     assert balance["factors"]["replicas"] == failover["factors"]["replicas"] == [2, 5]
     assert failover["factors"]["fault"] == ["hang"]
     assert "fault" not in balance["factors"]
+
+
+def test_a_plan_says_how_many_trials_show_the_claimed_difference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", "balance", "--plan", "--set", "reuse=1", "-d", str(tmp_path)]
+    assert main([*words, "-o", "json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    shares = {power["factors"]["placement"]: power for power in row["power"]}
+    assert shares["one"]["spread_from"] == shares["every"]["spread_from"] == DECLARED
+    # MEASURING.md: 19,000 connections show one share; all three together need some more.
+    assert shares["one"]["trials_needed"] <= 5
+    assert shares["every"]["connections_needed"] > 19_000
+
+    stored = tmp_path / "balance" / "20260101T000000Z-1" / "run.json"
+    stored.parent.mkdir(parents=True)
+    spread = {"name": "share-per-node", "factors": shares["every"]["factors"], "n": 9}
+    stored.write_text(json.dumps({"primary": [{**spread, "spread": 0.02}]}))
+    assert main(words) == 0
+    assert "20260101T000000Z-1" in capsys.readouterr().out
+
+
+def test_every_experiment_plans_what_it_measures() -> None:
+    for name in ("balance", "busy", "failover", "modes", "propagation", "reuse", "scale"):
+        experiment = load(name)
+        assert experiment.primary is not None, name
+        rows = power_rows(experiment, designed(experiment))
+        assert rows, name
+        assert all(row["trials_needed"] for row in rows), name

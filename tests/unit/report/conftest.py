@@ -22,12 +22,14 @@ class Analysis:
     analyse: Any
     plot: Any
     measure: Any
+    primary: Any = None
 
 
 BALANCE = Analysis(
     lambda run: balance.findings(run, "Shares are even to within one point."),
     balance_plots.figures,
     balance.metrics,
+    balance.primaries,
 )
 QUICK = Analysis(
     BALANCE.analyse,

@@ -1,0 +1,99 @@
+"""What tutorials and answers say about Kubernetes networking, each claim tested as stated, in each mode."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from testbed.analysis.run import Finding, Run
+from testbed.claims import findings, register
+from testbed.claims.conduct import conduct
+from testbed.claims.stage import Stage
+from testbed.errors import UsageError
+from testbed.experiment.arrange import require_positive, with_clients_on_every_node
+from testbed.experiment.modes import MODES, with_mode
+from testbed.experiment.module import Factors, Profile, Value
+from testbed.experiment.trial_lab import TrialLab
+from testbed.kernel.features import Feature
+from testbed.model.topology import Topology
+
+QUESTION = "Is it so, what is said about Kubernetes networking, and in which proxy modes?"
+HYPOTHESIS = "Each claim holds, as it is stated, to within its own margin (docs/claims.md)."
+REFUTED_IF = (
+    "Of what must always be so, one attempt says otherwise; of what is so on average, the trials show "
+    "a difference beyond the margin."
+)
+
+TOPOLOGY = "claims.yaml"
+FACTORS: dict[str, tuple[Value, ...]] = {
+    "proxy": ("iptables-legacy", "ipvs/rr", "ipvs/lc", "ipvs/sh", "ipvs/mh", "userspace"),
+    "claims": (register.ALL,),
+    "duration_s": (8.0,),
+}
+"""`claims`: all, those of a subject, or one by its name. `duration_s`: of the connections that are
+counted, one after the other from every node. The modes are those of the packaged guest kernel; where
+another kernel is meant, name its modes. In smoke they are the host's."""
+CHOICES = {
+    "proxy": tuple(mode for mode in MODES if mode != "external"),
+    "claims": register.CHOICES,
+}
+REPEATS = 10
+REQUIRES = frozenset({Feature.CONNTRACK})
+TIMING = True
+PROFILES = {
+    "smoke": Profile(
+        repeats=3,
+        factors={"proxy": ("iptables-nft", "nftables", "userspace"), "duration_s": (1.5,)},
+    )
+}
+SCENES_S = 8.0
+"""What all scenes take besides the connections that are counted."""
+
+
+def arrange(topology: Topology, factors: Factors) -> Topology:
+    """The claims' topology in the trial's mode, with pods on every node to ask from.
+
+    Raises UsageError for a topology without what the claims need.
+    """
+    require_positive("claims", factors, "duration_s")
+    missing = sorted(
+        {"web", "crowd", "frail", "growing", "moving", "mixed", "lone"} - set(topology.services)
+    )
+    if missing:
+        raise UsageError(
+            f"claims needs a service {missing[0]}",
+            "as in topologies/claims.yaml, with one for each subject",
+        )
+    return with_clients_on_every_node(with_mode(topology, str(factors["proxy"])))
+
+
+def estimate_s(factors: Factors) -> float:
+    """How long a trial takes, without its lab."""
+    return SCENES_S + float(factors["duration_s"])
+
+
+def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
+    """Every chosen claim observed, one part of the trial after the other."""
+    lab.subject()
+    stage = Stage(lab, factors, random.Random(seed), lab.inspect())
+    conduct(stage, register.chosen(str(factors["claims"])))
+
+
+def measure(run: Run) -> pd.DataFrame:
+    """For trials.csv: how many claims each trial says nothing against."""
+    return findings.metrics(run)
+
+
+def analyse(run: Run) -> list[Finding]:
+    """A finding for each claim in each mode, and for each claim over the modes."""
+    return findings.findings(run)
+
+
+def plot(run: Run) -> Mapping[str, Any]:
+    """Claims by modes, each with its verdict."""
+    from testbed.report.claims import figures
+
+    return figures(run, analyse(run))
