@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from testbed.errors import UsageError
-from testbed.ip import host_port
+from testbed.ip import family_of, host_port
 
 SYSTEM_NAMESPACE = "kube-system"
+HEADLESS = "None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,17 @@ class PodRef:
     node: str
     uid: str = ""
     ips: tuple[str, ...] = ()
-    """Its address in each IP family; `ip` is the first."""
+    """Its address in each IP family; `ip` is the first, or that of the family that it is dialled in."""
+
+    def in_family(self, family: int) -> PodRef:
+        """The pod by its address of that family."""
+        return replace(self, ip=next(ip for ip in self.ips if family_of(ip) == family))
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The service under test, the pods behind it, and on each node the pods that may call it.
+    """The service under test, the pods behind it, and on each node the pods that may call it: all by their
+    addresses in the IP family of `cluster_ip`, which is the one that they talk in.
 
     `controls[i]` is on the node of `clients[i]`: another pod where there is one. From one address, a
     control would now and then take a port that a backend still remembers from a service connection.
@@ -80,6 +86,8 @@ def subject_of(view: Mapping[str, Any]) -> Subject:
         endpoints = service.get("endpoints") or []
         if service["namespace"] == SYSTEM_NAMESPACE or not endpoints or not service["ports"]:
             continue
+        if service["clusterIP"] == HEADLESS:
+            continue  # there is no address to dial
         behind = {endpoint["ip"] for endpoint in endpoints}
         backends = tuple(pod for pod in pods.values() if behind.intersection(pod.ips))
         if not backends:
@@ -93,14 +101,17 @@ def subject_of(view: Mapping[str, Any]) -> Subject:
         controls = {pod.node: pod for pod in callers}
         if not clients:
             raise UsageError("the topology has no pod that could call the service")
+        family = family_of(service["clusterIP"])
         return Subject(
             service=where(service["namespace"], service["name"]),
             cluster_ip=service["clusterIP"],
             port=service["ports"][0]["port"],
             target_port=endpoints[0]["port"],
-            backends=tuple(sorted(backends, key=lambda pod: pod.name)),
-            clients=tuple(clients[node] for node in sorted(clients)),
-            controls=tuple(controls[node] for node in sorted(clients)),
+            backends=tuple(
+                pod.in_family(family) for pod in sorted(backends, key=lambda pod: pod.name)
+            ),
+            clients=tuple(clients[node].in_family(family) for node in sorted(clients)),
+            controls=tuple(controls[node].in_family(family) for node in sorted(clients)),
         )
     raise UsageError("the topology has no service with endpoints", "give it a workload and service")
 

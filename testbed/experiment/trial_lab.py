@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -150,7 +150,7 @@ class TrialLab:
         subject = subject_of(view)
         nodes = [node["name"] for node in view["nodes"] if view["proxy"] != "external"]
         joined = [
-            self.wait_event(partial(_is_endpoint, ips=pod.ips), READY_S) for pod in subject.backends
+            self.wait_event(partial(_is_endpoint, ip=pod.ip), READY_S) for pod in subject.backends
         ]
         last = max(joined, key=lambda event: event.resource_version)
         for node in nodes:
@@ -264,7 +264,11 @@ class TrialLab:
         """Change the running lab's topology; returns when every pod answers and every node's rules are in
         place. Raises UsageError for what cannot change while it runs, OutOfTimeOrRoom.
         """
-        self._lab.change(change(Topology.model_validate(self._lab.topology())))
+        self._lab.change(change(self.topology()))
+
+    def topology(self) -> Topology:
+        """What the lab was last asked to be."""
+        return Topology.model_validate(self._lab.topology())
 
     def label(self, where: str, **labels: str) -> None:
         """Give a running pod labels, beside those that it has; returns when the store holds them."""
@@ -276,9 +280,9 @@ def _is_write(event: Event, kind: str, ip: str, since_ns: int) -> bool:
     return is_kind and event.t_ns >= since_ns and event.detail.get("pod_ip") == ip
 
 
-def _is_endpoint(event: Event, ips: Collection[str]) -> bool:
+def _is_endpoint(event: Event, ip: str) -> bool:
     is_ready = (event.source, event.kind) == ("store", "endpoint-ready")
-    return is_ready and event.detail.get("pod_ip") in ips
+    return is_ready and event.detail.get("pod_ip") == ip
 
 
 def has_programmed(event: Event, node: str, write: Event) -> bool:

@@ -53,10 +53,13 @@ def _handshake(tap: socket.socket, ip: str, port: int) -> int:
 
 
 def _tcp(packet: bytes) -> tuple[int, tuple[int, int]]:
-    """TCP flags and ports of an IPv4 packet; zeros for any other."""
-    if len(packet) < 20 or packet[0] >> 4 != 4 or packet[9] != socket.IPPROTO_TCP:
+    """TCP flags and ports of a packet of either IP family; zeros for any other."""
+    version = packet[0] >> 4 if len(packet) >= 40 else 0
+    if version not in {4, 6} or packet[9 if version == 4 else 6] != socket.IPPROTO_TCP:
         return 0, (0, 0)
-    start = (packet[0] & 15) * 4
+    start = (packet[0] & 15) * 4 if version == 4 else 40
+    if len(packet) < start + 20:
+        return 0, (0, 0)
     source, target = struct.unpack_from("!HH", packet, start)
     return packet[start + 13] & 0x17, (source, target)
 

@@ -24,11 +24,13 @@ from testbed.report.build import build
 _LATENESS_ALLOWED = Limits(control_lag_p99_ms=math.inf, censored_share=1.0, steal_share=1.0)
 
 
-def conducted(name: str, folder: Path, *settings: str) -> Run:
-    """The run of an experiment's first block under `--set` settings, with its report written."""
+def conducted(name: str, folder: Path, *settings: str, topology: str | None = None) -> Run:
+    """The run of an experiment's first block under `--set` settings, with its report written; `topology` as
+    in `--topology`.
+    """
     experiment = load(name)
-    job = Job(experiment, designed(experiment, settings, 1, 1, SMOKE))
-    carrier = choose(topologies(job.experiment, job.design, None))
+    job = Job(experiment, designed(experiment, settings, 1, 1, SMOKE), topology)
+    carrier = choose(topologies(job.experiment, job.design, job.topology))
     guest = carrier.guest
     outside = Outside(
         up=lambda topology, lab: Lab.up(topology, name=lab, ephemeral=True, carrier=carrier),

@@ -13,6 +13,7 @@ import pytest
 from testbed.ip import family_of, host_port
 from testbed.lab.client import Lab
 from testbed.model.topology import Topology
+from testbed.traffic import handshakes
 from testbed.traffic.accept_log import read_accept_log
 from testbed.traffic.conntrack import read_entries
 from testbed.traffic.spec import LoadSpec
@@ -130,6 +131,16 @@ def test_a_packet_for_a_pod_that_is_not_there_ends_at_its_node(lab: Lab) -> None
     for network in node["podCIDRs"]:
         unused = str(ip_network(network)[-2])
         assert lab.exec(node["name"], ["ip", "route", "get", unused]).returncode != 0
+
+
+def test_first_packets_are_timed_in_each_family(lab: Lab) -> None:
+    ips = pods(lab)["web-0"]
+    plan = {"targets": {ip: [ip, 8080] for ip in ips}, "connections": 3}
+    argv = [sys.executable, "-m", handshakes.__name__, json.dumps(plan)]
+    done = lab.exec("client-0", argv, timeout_s=30)
+    found = handshakes.parse(done.stdout, done.returncode, done.stderr)
+    assert [len(found[ip]) for ip in ips] == [3] * len(ips)
+    assert all(time_ns > 0 for ip in ips for time_ns in found[ip])
 
 
 def test_pods_ask_a_name_server_of_each_family(lab: Lab) -> None:

@@ -52,6 +52,20 @@ def test_a_crash_is_detected_withdrawn_and_programmed_on_every_node(tmp_path: Pa
     assert set(failed["outcome"]) <= {"refused", "reset", "closed", "timeout", "unreachable"}
 
 
+def test_a_crash_of_a_service_in_the_second_ip_family_alone(tmp_path: Path) -> None:
+    file = tmp_path / "six.yaml"
+    file.write_text(
+        "name: six\nnetwork: {podCIDR: '10.244.0.0/16,fd00:10:244::/56'}\nnodes: {n1: {}, n2: {}}\n"
+        "workloads: {web: {port: 8080}}\n"
+        "services: {web: {port: 80, targetPort: 8080, ipFamilies: [IPv6]}}\n"
+    )
+    run = conducted("failover", tmp_path, "fault=crash", topology=str(file))
+    trial = run.trials.iloc[0]
+    assert 0 < trial["detect_ms"] <= trial["withdraw_ms"] <= trial["program_ms"]
+    assert not trial[["program_censored", "recover_censored"]].any()
+    assert run.samples["target"].str.startswith("[fd00:").all()
+
+
 def test_modes_are_compared_in_balance_latency_and_recovery(tmp_path: Path) -> None:
     run = conducted("modes", tmp_path, "proxy=iptables-legacy,userspace", "duration_s=2")
     table = run.trials.set_index("proxy")

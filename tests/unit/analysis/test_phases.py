@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from testbed.analysis.phases import Phase, phases_of, trials_of
@@ -41,6 +42,23 @@ def test_older_failed_and_foreign_syncs_do_not_count_as_programmed(tmp_path: Pat
     events = run_of(tmp_path, Story()).events
     late = events[(events["kind"] == "sync") & (events["t_ns"] > events["t_ns"].iloc[4])]
     assert len(late) == 3 + len(NODES)
+
+
+def test_the_endpoint_is_that_of_the_family_that_was_dialled(tmp_path: Path) -> None:
+    """Of a service in both families: one transaction writes both slices, and of the IPv6 proxies only n3's
+    has synced since.
+    """
+    ((_, trial),) = trials_of(run_of(tmp_path, Story()))
+    first = trial.events[trial.events["kind"] == "endpoint-not-ready"]
+    ipv6 = first.assign(detail=[{**first["detail"].iloc[0], "pod_ip": "fd00:10:244::2"}])
+    both = replace(
+        trial,
+        events=pd.concat([trial.events, ipv6]).sort_values("t_ns", kind="stable"),
+        samples=trial.samples.assign(target="[fd00:10:96::7]:80"),
+    )
+    found = {(phase.name, phase.where): phase for phase in phases_of(both)}
+    assert found["program", "n3"].end_ms == 703.8
+    assert [where for name, where in found if name == "program"] == ["n3"]
 
 
 def test_somebody_elses_proxy_has_no_phase_program(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from testbed.errors import UsageError
 from testbed.experiment.subjects import node_of, subject_of
+from testbed.ip import host_port
 from tests.unit.experiment.fake_lab import POD, VIEW
 
 
@@ -46,6 +47,38 @@ def test_dns_is_nobody_s_subject_and_its_pods_are_no_clients() -> None:
     )
     assert subject.service == "web"
     assert "kube-system/coredns-0" not in [pod.name for pod in subject.clients]
+
+
+def second_family(address: str) -> str:
+    return f"fd00::{address.replace('.', ':')}"
+
+
+@pytest.mark.parametrize(
+    ("cluster_ip", "backend", "client"),
+    [
+        ("10.1.0.1", "10.0.1.2", "10.0.1.3"),
+        ("fd00:1::1", second_family("10.0.1.2"), second_family("10.0.1.3")),
+    ],
+)
+def test_everybody_goes_by_the_address_in_the_service_s_family(
+    cluster_ip: str, backend: str, client: str
+) -> None:
+    pods = [pod | {"ips": [pod["ip"], second_family(pod["ip"])]} for pod in VIEW["pods"]]
+    (web,) = copy.deepcopy(VIEW["services"])
+    own = [row for row in web["endpoints"] if cluster_ip == web["clusterIP"]]
+    own = own or [row | {"ip": second_family(row["ip"])} for row in web["endpoints"]]
+    subject = subject_of(
+        view(pods=pods, services=[web | {"clusterIP": cluster_ip, "endpoints": own}])
+    )
+    assert [pod.name for pod in subject.backends] == ["web-0", "web-1"]
+    assert (subject.backends[0].ip, subject.clients[0].ip) == (backend, client)
+    assert subject.controls[0].ip == client
+    assert subject.direct_url(subject.backends[0]) == f"http://{host_port(backend, 8080)}/hostname"
+
+
+def test_a_headless_service_has_no_address_to_dial() -> None:
+    headless = copy.deepcopy(VIEW["services"][0]) | {"name": "pets", "clusterIP": "None"}
+    assert subject_of(view(services=[headless, *VIEW["services"]])).service == "web"
 
 
 @pytest.mark.parametrize(
