@@ -121,8 +121,9 @@ class FlowLab:
     def verdicts(self, states: Iterable[str] = DIALLED_STATES) -> list[Verdict]:
         """What became of the rows of these states, for each family.
 
-        Silence is judged by the clock, and a machine may be busy: a row that is wrong because of silence is
-        dialled again, alone, and that counts.
+        Silence is judged by the clock, and a machine may be busy; and in IPVS a masqueraded connection whose
+        port the pod's node knows from another one gets no answer, once in some thousand (docs/proxy-modes.md).
+        So a row that is wrong because of silence is dialled again, alone, and that counts.
         """
         dialled: dict[int, list[Flow]] = {family: [] for family in self.plans}
         wrong: dict[int, dict[str, str]] = {family: {} for family in self.plans}

@@ -29,6 +29,8 @@ from tests.guest.ipvs_scenario import planned
 SCHEDULERS = ["rr", "wrr", "lc", "wlc", "sed", "nq", "sh", "dh", "lblc", "lblcr", "fo", "mh"]
 CONNECTIONS = 24
 DEADLINE_S = 30.0
+SILENCE_S = 5.0
+"""Who has not answered two SYNs, and was not refused."""
 
 
 class Net:
@@ -197,6 +199,30 @@ def refusal(net: Net, ip: str, port: int) -> str:
         return type(error).__name__
 
 
+def known_port(net: Net) -> dict[str, object]:
+    """Whether a pod that is dialled directly answers on a port that IPVS knows with it, and on another one."""
+    Node(net).programme("base")
+    pod = said(net, (WEB, 80), 5001, DEADLINE_S)
+    direct = pod, POD_PORT
+    return {
+        "known": said(net, direct, 5001, SILENCE_S),
+        "fresh": said(net, direct, 5002, DEADLINE_S) == pod,
+    }
+
+
+def said(net: Net, where: tuple[str, int], source_port: int, patience_s: float) -> str:
+    """Which pod answered on a port of the client's, or the kind of failure."""
+    with netns.entered(net.client), socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        connection.bind(("", source_port))
+        connection.settimeout(patience_s)
+        try:
+            connection.connect(where)
+            return connection.recv(16, socket.MSG_WAITALL).decode().strip()
+        except OSError as error:
+            return type(error).__name__
+
+
 def drain(net: Net, pods: Pods) -> dict[str, object]:
     """A withdrawn pod keeps the connection it has, gets none, comes back, and goes when all has ended."""
     node = Node(net)
@@ -235,7 +261,12 @@ def main(what: str) -> None:
     net = Net()
     pods = Pods(net.pods)
     pods.start()
-    print(json.dumps(balance(net) if what == "balance" else drain(net, pods)))
+    scenarios = {
+        "balance": lambda: balance(net),
+        "drain": lambda: drain(net, pods),
+        "known port": lambda: known_port(net),
+    }
+    print(json.dumps(scenarios[what]()))
 
 
 if __name__ == "__main__":

@@ -76,3 +76,8 @@ def test_a_withdrawn_pod_ends_its_connections_in_peace(in_guest: InGuest) -> Non
         "lingers at last": [],
         "all again": sorted([stays, goes]),
     }
+
+
+def test_a_port_that_ipvs_knows_with_a_pod_gets_no_answer_from_it(in_guest: InGuest) -> None:
+    """Of another connection, that is: the pod's replies are taken for the known one's (kubernetes 90042)."""
+    assert seen(in_guest, "known port") == {"known": "TimeoutError", "fresh": True}
