@@ -1,0 +1,198 @@
+"""A pod crashes under traffic: from when on does it get no more, and who learns of it when?"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from testbed.claims.addresses import PORT
+from testbed.claims.claim import Claim, Judge, Judgement, Observation
+from testbed.claims.judging import always, count, exception_bound, saw, typical
+from testbed.claims.stage import Stage
+from testbed.errors import OutOfTimeOrRoom
+from testbed.events import Event
+from testbed.experiment.subjects import PodRef
+from testbed.experiment.trial_lab import has_programmed
+
+WATCH_S = 4.0
+"""How long the traffic goes on: the kubelet's relist of 1 s, a sync period of 1 s, and room."""
+LEAD_IN_S = 0.3
+TIMEOUT_S = 0.25
+SLACK_MS = 100.0
+"""The margin: what is lost this soon after the crash was on its way when it happened."""
+PATIENCE_S = 10.0
+
+STREAMS = {
+    "crash-new-tcp": {"protocol": "tcp", "kept": False},
+    "crash-kept-tcp": {"protocol": "tcp", "kept": True},
+    "crash-new-udp": {"protocol": "udp", "kept": False},
+    "crash-kept-udp": {"protocol": "udp", "kept": True},
+}
+"""Claim -> what is watched for it, from every node."""
+
+Rows = Sequence[Sequence[Any]]
+
+
+def scene(stage: Stage) -> Generator[None, None, Mapping[str, Observation]]:
+    """New and kept flows, TCP and UDP, from every node; amid them one backend is killed, and stays dead.
+
+    It has been killed before: the kubelet restarts a container at once only the first time.
+    """
+    victim = _victim(stage)
+    first = stage.lab.fault("crash", victim.name)
+    yield
+    stage.lab.await_programmed("endpoint-ready", victim.ip, first.t_ns, PATIENCE_S)
+    target = {"host": stage.address("frail"), "port": PORT, "timeout_s": TIMEOUT_S}
+    streams = [
+        {**target, **stream, "backend": victim.name, "duration_s": WATCH_S}
+        for stream in STREAMS.values()
+    ]
+    watching = {node: stage.begin(stage.asker(node), watch=streams) for node in stage.nodes}
+    stage.lab.pause(LEAD_IN_S)
+    fault = stage.lab.fault("crash", victim.name)
+    yield
+    rows = {node: asked.answers()["watch"] for node, asked in watching.items()}
+    written = _written(stage, victim, fault.t_ns)
+    synced = {} if written is None else _synced(stage, written)
+    withdrawn = max((event.t_ns for event in synced.values()), default=None)
+    found: dict[str, Observation] = {
+        name: _lost([rows[node][at] for node in rows], fault.t_ns, withdrawn)
+        for at, name in enumerate(STREAMS)
+    }
+    found["ready-at-last-sync"] = _after_sync(
+        {node: rows[node][0] for node in rows}, victim.name, written, synced
+    )
+    return found
+
+
+def _victim(stage: Stage) -> PodRef:
+    """Whoever answers a client: where sources are hashed, not every client reaches every pod."""
+    node = stage.chance.choice(sorted(stage.nodes))
+    (row,) = stage.ask(stage.asker(node), dial=[{"host": stage.address("frail"), "port": PORT}])[
+        "dial"
+    ]
+    backends = {pod.name: pod for pod in stage.backends("frail")}
+    return backends.get(row["who"], next(iter(backends.values())))
+
+
+def _written(stage: Stage, victim: PodRef, since_ns: int) -> Event | None:
+    """The EndpointSlice write that withdrew the victim; None where there was none in time."""
+
+    def is_meant(event: Event) -> bool:
+        return (
+            (event.source, event.kind) == ("store", "endpoint-not-ready")
+            and event.t_ns >= since_ns
+            and event.detail.get("pod_ip") == victim.ip
+        )
+
+    with suppress(OutOfTimeOrRoom):
+        return stage.lab.wait_event(is_meant, PATIENCE_S)
+    return None
+
+
+def _synced(stage: Stage, written: Event) -> dict[str, Event]:
+    """When each node's rules held a write."""
+    found = {}
+    for node in stage.nodes:
+        with suppress(OutOfTimeOrRoom):
+            is_meant = partial(has_programmed, node=node, write=written)
+            found[node] = stage.lab.wait_event(is_meant, PATIENCE_S)
+    return found
+
+
+def _lost(flows: Iterable[Rows], fault_ns: int, withdrawn_ns: int | None) -> Observation:
+    """What failed after the crash, in ms from it. `until_ms`: the last request that was lost."""
+    watched = [rows for rows in flows if rows]
+    after = [row for rows in watched for row in rows if row[0] >= fault_ns]
+    lost_ms = sorted((row[0] - fault_ns) / 1e6 for row in after if row[2])
+    return {
+        "flows": len(watched),
+        "requests": len(after),
+        "lost": len(lost_ms),
+        "until_ms": lost_ms[-1] if lost_ms else 0.0,
+        "withdrawn_ms": None if withdrawn_ns is None else (withdrawn_ns - fault_ns) / 1e6,
+    }
+
+
+def _after_sync(
+    rows: Mapping[str, Rows],
+    victim: str,
+    written: Event | None,
+    synced: Mapping[str, Event],
+) -> Observation:
+    """New connections after a node's rules lacked the victim: did any go there?
+
+    A request that fails then went to it: nobody else is down.
+    """
+    if written is None or not synced:
+        return saw(0, 0, "the crash was over before anybody heard of it")
+    tried, wrong = 0, []
+    for node, event in synced.items():
+        for began_ns, who, error in rows[node]:
+            if event.t_ns <= began_ns:
+                tried += 1
+                if error or who == victim:
+                    late_ms = (began_ns - event.t_ns) / 1e6
+                    wrong.append(
+                        f"{late_ms:.0f} ms after {node}'s sync a request got {error or who}"
+                    )
+    windows_ms = [(event.t_ns - written.t_ns) / 1e6 for event in synced.values()]
+    remark = f"The window from the write to a node's rules was {max(windows_ms):.0f} ms at most."
+    return {
+        **saw(tried, tried - len(wrong), *wrong[:1], remark=remark),
+        "window_ms": sum(windows_ms) / len(windows_ms),
+        "longest_window_ms": max(windows_ms),
+    }
+
+
+def judge_crash(observed: Sequence[Observation], mode: str) -> Judgement:
+    """A trial in which a request was lost later than the margin after the crash refutes it."""
+    known = [one for one in observed if one["flows"]]
+    figures: dict[str, Any] = {"trials": len(known), "margin_ms": SLACK_MS, **typical(known)}
+    figures["requests"] = sum(one["requests"] for one in known)
+    figures["lost"] = sum(one["lost"] for one in known)
+    if not known:
+        said = "No flow led to the pod that crashed."
+        return Judgement("undecided", said, figures)
+    longest = max(one["until_ms"] for one in known)
+    figures["longest_ms"] = longest
+    said = (
+        f"{figures['lost']} requests were lost in {count(len(known), 'trial')}, the last one "
+        f"{longest:.0f} ms after the crash"
+    )
+    if "withdrawn_ms" in figures:
+        said += f"; the rules lacked the pod after {figures['withdrawn_ms']:.0f} ms on average"
+    if longest > SLACK_MS:
+        return Judgement("does not hold", f"{said}.", figures)
+    figures["exceptions_at_most"] = exception_bound(len(known))
+    return Judgement("holds", f"{said}.", figures)
+
+
+def _crash(name: str, what: str) -> Claim:
+    judge: Judge = judge_crash
+    return Claim(
+        name,
+        f"A crashed pod gets no more traffic: {what}.",
+        "tutorial",
+        f"no request is lost later than {SLACK_MS:g} ms after the process died",
+        scene,
+        judge,
+    )
+
+
+CLAIMS = (
+    _crash("crash-new-tcp", "new TCP connections"),
+    _crash("crash-kept-tcp", "requests on TCP connections to it that stay open"),
+    _crash("crash-new-udp", "datagrams from new UDP sockets"),
+    _crash("crash-kept-udp", "datagrams from a UDP socket that was talking to it"),
+    Claim(
+        "ready-at-last-sync",
+        "Whoever dials a service gets a pod that was ready at the last sync.",
+        "documentation",
+        "no new connection goes to a pod after its node's rules have lost it",
+        scene,
+        always,
+    ),
+)

@@ -1,0 +1,58 @@
+"""Every claim, by the part of a trial that it is observed in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from types import MappingProxyType
+
+from testbed.claims import (
+    addresses,
+    balance,
+    busy,
+    edges,
+    failures,
+    membership,
+    names,
+    proxy_path,
+)
+from testbed.claims.claim import Claim
+
+SUBJECTS = MappingProxyType(
+    {
+        "addresses": addresses.CLAIMS,
+        "names": names.CLAIMS,
+        "edges": edges.CLAIMS,
+        "balance": balance.CLAIMS,
+        "busy": busy.CLAIMS,
+        "failures": failures.CLAIMS,
+        "membership": membership.CLAIMS,
+        "proxy-path": proxy_path.CLAIMS,
+    }
+)
+"""Subject -> its claims, in the order in which tables show them."""
+PARTS = (
+    ("addresses", "names", "edges", "balance"),
+    ("failures", "membership", "busy"),
+    ("proxy-path",),
+)
+"""One part after the other; within one, scenes take turns. First what changes nothing."""
+ALL = "all"
+CLAIMS: tuple[Claim, ...] = tuple(claim for claims in SUBJECTS.values() for claim in claims)
+CHOICES = (ALL, *SUBJECTS, *(claim.name for claim in CLAIMS))
+"""What `--set claims=` may name: everything, a subject, or one claim."""
+
+
+def chosen(choice: str) -> tuple[Claim, ...]:
+    """The claims of one of `CHOICES`."""
+    if choice == ALL:
+        return CLAIMS
+    return SUBJECTS.get(choice) or tuple(claim for claim in CLAIMS if claim.name == choice)
+
+
+def parts(claims: Collection[Claim]) -> list[list[Claim]]:
+    """The claims by part of the trial; parts without any are left out."""
+    found = [
+        [claim for subject in part for claim in SUBJECTS[subject] if claim in claims]
+        for part in PARTS
+    ]
+    return [part for part in found if part]
