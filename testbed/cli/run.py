@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testbed.cli.output import add_output_option, emit, note
+from testbed.cli.verdicts import matrix
 from testbed.errors import MissingFeature, NotBuiltYet, UsageError
 
 if TYPE_CHECKING:
@@ -238,14 +239,20 @@ def _emit_rows(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
     if args.output != "table":
         emit(args, rows)
         return
-    emit(
-        args,
-        [{**row, **finding} for row in rows for finding in row["findings"]],
-        {
-            "EXPERIMENT": lambda row: row["experiment"],
-            "TRIALS": lambda row: row["trials"],
-            "INVALID": lambda row: row["invalid"],
-            "VERDICT": lambda row: row["verdict"],
-            "QUESTION": lambda row: row["question"],
-        },
-    )
+    tables = {row["directory"]: matrix(row["findings"]) for row in rows}
+    listed = [row for row in rows if not tables[row["directory"]]]
+    if listed:
+        emit(
+            args,
+            [{**row, **finding} for row in listed for finding in row["findings"]],
+            {
+                "EXPERIMENT": lambda row: row["experiment"],
+                "TRIALS": lambda row: row["trials"],
+                "INVALID": lambda row: row["invalid"],
+                "VERDICT": lambda row: row["verdict"],
+                "QUESTION": lambda row: row["question"],
+            },
+        )
+    for row in rows:
+        if table := tables[row["directory"]]:
+            print(f"{row['experiment']}: {row['trials']} trials, {row['invalid']} invalid\n{table}")
