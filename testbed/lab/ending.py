@@ -10,7 +10,7 @@ from pathlib import Path
 from testbed.errors import OutOfTimeOrRoom
 from testbed.lab import registry
 
-_DOWN_S = 10.0
+_DOWN_S = 60.0
 
 
 def end(folder: Path) -> None:

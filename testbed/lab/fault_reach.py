@@ -17,7 +17,7 @@ from testbed.model.objects import Pod
 from testbed.runtime.interface import ContainerState
 from testbed.runtime.netns import NetnsRuntime
 
-_PATIENCE_S = 5.0
+_PATIENCE_S = 30.0
 _LOOK_S = 0.0002
 
 

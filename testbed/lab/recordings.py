@@ -6,16 +6,16 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from testbed.errors import TestbedError, UsageError
+from testbed.errors import UsageError
 from testbed.kernel.guests import show_to_host
 from testbed.lab.cluster import Cluster
 from testbed.lab.programs import Programs
 from testbed.model.objects import Pod
 from testbed.runtime.netns import path_of
-from testbed.runtime.processes import LabProcess, Processes
+from testbed.runtime.processes import LabProcess, Processes, next_message
 from testbed.store import Change
 
-_ANSWER_S = 10.0
+_ANSWER_S = 60.0
 
 
 class Recordings:
@@ -111,10 +111,5 @@ class Recordings:
     async def _ask(self, what: str) -> dict[str, Any]:
         assert self._process is not None
         assert self._process.channel is not None
-        if not self._process.running:
-            raise TestbedError(f"the recorder ended with code {self._process.code}")
         self._process.channel.send({what: 1})
-        try:
-            return await asyncio.wait_for(self._answers.get(), _ANSWER_S)
-        except TimeoutError:
-            raise TestbedError(f"the recorder did not answer {what!r}") from None
+        return await next_message(self._answers, self._process, _ANSWER_S, "the recorder")

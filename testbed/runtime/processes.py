@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from testbed.errors import TestbedError
+from testbed.errors import OutOfTimeOrRoom, TestbedError
 from testbed.runtime.zygote import MAX_MESSAGE
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -115,6 +115,25 @@ class LabProcess:
         await self.ended.wait()
         assert self.code is not None
         return self.code
+
+
+async def next_message(
+    heard: asyncio.Queue[dict[str, Any]], process: LabProcess, timeout_s: float, who: str
+) -> dict[str, Any]:
+    """What a process says next. Raises OutOfTimeOrRoom, TestbedError where it has ended without a word."""
+    hearing = asyncio.create_task(heard.get())
+    ending = asyncio.create_task(process.ended.wait())
+    tasks = {hearing, ending}
+    try:
+        await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if hearing.done():
+            return hearing.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+    if process.running:
+        raise OutOfTimeOrRoom(f"{who} said nothing for {timeout_s:g} s")
+    raise TestbedError(f"{who} ended with code {process.code}")
 
 
 class Processes:

@@ -25,7 +25,7 @@ from testbed.kernel.guests import GuestKernel
 from testbed.kernel.search_path import with_admin_folders
 from testbed.sandbox import guest, world
 
-_END_S = 10.0
+_END_S = 60.0
 
 
 class GuestShell:

@@ -32,7 +32,7 @@ _NEAR, _FAR = "guest", "guest-wire"
 _MTU = 1500
 _MEMORY = "4G"
 """At most: the file that holds it has holes until the guest touches them."""
-_BOOT_S = 60.0
+_BOOT_S = 120.0
 JOB = "guest.json"
 
 
