@@ -9,10 +9,10 @@ from __future__ import annotations
 import socket
 
 from testbed.dns import server as dns_server
-from testbed.lab import capture_process
+from testbed.lab import capture_process, rule_watch
 from testbed.proxy.userspace_process import main as userspace
 from testbed.runtime import zygote
-from testbed.traffic import echo, generator, recorder
+from testbed.traffic import echo, generator, marked, recorder
 
 MAINS: dict[str, zygote.Main] = {
     "echo": echo.main,
@@ -20,6 +20,8 @@ MAINS: dict[str, zygote.Main] = {
     "generator": generator.main,
     "recorder": recorder.main,
     "capture": capture_process.main,
+    "marked": marked.main,
+    "rulewatch": rule_watch.main,
     "userspace": userspace.main,
 }
 """By the name that `Processes.spawn` takes."""

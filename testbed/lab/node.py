@@ -118,6 +118,11 @@ class LabNode:
             await self.runtime.remove_sandbox(uid)
         self._shell.close()
 
+    @property
+    def shell(self) -> Shell:
+        """Runs commands on the node, in order with its proxy's own."""
+        return self._shell
+
     async def rules(self) -> str:
         """The service rules in the kernel now, as the tool prints them."""
         return "".join([await proxy.observed() for proxy in self.proxies.values()])

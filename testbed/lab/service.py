@@ -29,6 +29,7 @@ from testbed.lab.names import find
 from testbed.lab.places import Places
 from testbed.lab.programs import Programs
 from testbed.lab.recordings import Recordings
+from testbed.lab.tracing import Traces
 from testbed.model.manifest import to_manifest
 from testbed.model.objects import KINDS, Pod
 from testbed.model.topology import Topology
@@ -63,6 +64,7 @@ class _Parts:
     loads: Loads
     recordings: Recordings
     captures: Captures
+    traces: Traces
 
 
 class Service:
@@ -103,6 +105,7 @@ class Service:
             "stop_load": self.stop_load,
             "capture": self.capture,
             "stop_capture": self.stop_capture,
+            "trace": self.trace,
         }
 
     async def up(self, call: Call) -> None:
@@ -232,6 +235,10 @@ class Service:
         """See `Captures.stop`."""
         await self._parts().captures.stop(call)
 
+    async def trace(self, call: Call) -> dict[str, Any]:
+        """See `Traces.trace`."""
+        return await self._parts().traces.trace(call)
+
     async def start_recording(self, call: Call) -> None:
         """Note connections from now on."""
         await self._parts().recordings.start()
@@ -250,12 +257,14 @@ class Service:
         programs.name_files = lambda pod: places.files(
             places.find(f"{pod.meta.namespace}/{pod.meta.name}")
         )
+        taking = Captures(cluster, places, self._processes)
         self._cluster = cluster
         self._built = _Parts(
             Execution(places, self._processes),
             Loads(places, self._processes, self._folder, self._journal.record, store.snapshot),
             Recordings(cluster, programs, self._processes, self._folder),
-            Captures(cluster, places, self._processes),
+            taking,
+            Traces(cluster, places, self._processes, taking, self._folder),
         )
 
     def _running(self) -> Cluster:

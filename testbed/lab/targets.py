@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from testbed.model.objects import EndpointSlice, Node, Service
 from testbed.store import Snapshot
 from testbed.traffic.spec import Target
@@ -38,3 +40,29 @@ def _ready(slices: tuple[EndpointSlice, ...]) -> tuple[str, ...]:
         if endpoint.ready and endpoint.target is not None
     }
     return tuple(sorted(names))
+
+
+def endpoints_of(
+    snapshot: Snapshot, ip: str, port: int, protocol: str
+) -> tuple[tuple[str, int], ...]:
+    """(ip, port) of every endpoint that a packet for a service's address may be sent on to; none for other
+    addresses. `protocol` is tcp or udp.
+    """
+    found: dict[tuple[str, int], None] = {}
+    slices = snapshot.slices_by_service()
+    for service in snapshot.list(Service):
+        if port in _ports_at(service, ip, protocol, snapshot):
+            for item in slices.get((service.meta.namespace, service.meta.name), ()):
+                pairs = product(item.endpoints, item.ports)
+                found |= dict.fromkeys((end.addresses[0], one.port) for end, one in pairs)
+    return tuple(found)
+
+
+def _ports_at(service: Service, ip: str, protocol: str, snapshot: Snapshot) -> set[int]:
+    """The ports on which a service is had at an address."""
+    ports = [one for one in service.ports if one.protocol.lower() == protocol]
+    balanced = {one.ip for one in service.load_balancer_ingress}
+    if ip in {*service.cluster_ips, *service.external_ips, *balanced}:
+        return {one.port for one in ports}
+    nodes = {address for node in snapshot.list(Node) for address in node.internal_ips}
+    return {one.node_port for one in ports if one.node_port} if ip in nodes else set()

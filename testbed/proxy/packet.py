@@ -9,8 +9,9 @@ from typing import Literal, Protocol
 
 from testbed.errors import TestbedError
 
-Verdict = Literal["accepted", "rejected", "dropped", "closed"]
-"""closed: a process on the node accepts it and closes it, having nowhere to send it."""
+Verdict = Literal["accepted", "rejected", "dropped", "closed", "unknown"]
+"""closed: a process on the node accepts it and closes it, having nowhere to send it. unknown: the last rule is
+not understood (only where a tracer was told to go on without)."""
 
 
 class UnknownRuleError(TestbedError):
@@ -44,6 +45,8 @@ class Outcome:
     verdict: Verdict
     packet: Packet
     rules: tuple[str, ...]
+    reason: str = ""
+    """What is not understood, where the verdict is unknown."""
 
     @property
     def destination(self) -> str:

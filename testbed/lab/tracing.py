@@ -1,0 +1,252 @@
+"""The evidence of one traced request: packets everywhere, the rules that the kernel says it met, the rules as
+they were. What it means is `testbed.trace`'s affair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from testbed.clock import now_ns
+from testbed.command import Command
+from testbed.errors import CommandFailed, OutOfTimeOrRoom, TestbedError, UsageError
+from testbed.ip import family_of
+from testbed.lab import captures, views
+from testbed.lab.captures import EVERYWHERE, Captures
+from testbed.lab.cluster import Cluster
+from testbed.lab.control import Call
+from testbed.lab.node import LabNode
+from testbed.lab.places import Place, Places
+from testbed.lab.targets import endpoints_of
+from testbed.runtime.netns import path_of
+from testbed.runtime.processes import LabProcess, Processes
+from testbed.trace.marking import Request, marks, unmarks
+from testbed.trace.tools import IPTABLES_LEGACY, IPTABLES_NFT, NFT, Tool, tool_of
+
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+_ANSWER_S = 10.0
+_LOOKUP_S = 60.0
+_CONNECTIONS = Command(("ipvsadm", "-lnc"))
+
+
+class Traces:
+    """One trace at a time: its rules are the only ones of their kind."""
+
+    def __init__(
+        self, cluster: Cluster, places: Places, processes: Processes, taking: Captures, folder: Path
+    ) -> None:
+        self._cluster = cluster
+        self._places = places
+        self._processes = processes
+        self._captures = taking
+        self._folder = folder / "traces"
+        self._folder.mkdir(exist_ok=True)
+        self._count = 0
+        self._lock = asyncio.Lock()
+
+    async def trace(self, call: Call) -> dict[str, Any]:
+        """params: source, request (what `traffic.marked` takes). See `trace.evidence` for the answer.
+
+        Raises NotFound, UsageError.
+        """
+        place = self._places.find(call.params["source"])
+        async with self._lock:
+            self._count += 1
+            path = self._folder / f"{self._count}.pcapng"
+            said: dict[str, Any] = {}
+            recording = await self._captures.start([EVERYWHERE], {"output": str(path)}, said)
+            try:
+                evidence = await self._requested(place, call.params["request"])
+            finally:
+                await captures.ended(recording)
+            lost = captures.done(said, recording)["lost"]
+            evidence["lost"] += lost
+            return {**evidence, **self._world(place), "capture": str(path)}
+
+    async def _requested(self, place: Place, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Look the name up, mark the request, let it go, and gather what nodes tell."""
+        heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        resolv_conf = place.resolv_conf if place.pod is not None else None
+        config = {**request, "resolv_conf": resolv_conf}
+        offsets = [_realtime_offset_ns()]
+        process = await self._processes.spawn("marked", config, place.netns, heard.put_nowait)
+        try:
+            begun = await _next(heard, process, _LOOKUP_S)
+            if "error" in begun:
+                kind = UsageError if begun["exit_code"] == UsageError.exit_code else TestbedError
+                raise kind(begun["error"], "give an IP address")
+            found: dict[str, Any] = {**begun, "report": None, "told": {}, "deaf": {}, "lost": 0}
+            if begun["bound"]:
+                found |= await self._marked(begun["bound"], request, heard, process)
+        finally:
+            await process.end()
+        offsets.append(_realtime_offset_ns())
+        return {**found, "protocol": request["protocol"], "realtime_offset_ns": offsets}
+
+    async def _marked(
+        self,
+        bound: Mapping[str, Any],
+        request: Mapping[str, Any],
+        heard: asyncio.Queue[dict[str, Any]],
+        process: LabProcess,
+    ) -> dict[str, Any]:
+        family = family_of(bound["dst"])
+        snapshot = self._cluster.store.snapshot()
+        protocol = request["protocol"]
+        there = endpoints_of(snapshot, bound["dst"], bound["dport"], protocol)
+        wanted = Request(protocol, bound["src"], bound["sport"], there)
+        nodes = dict(self._cluster.nodes)
+        rules = await _of_each(nodes, lambda node: _rules(node, family))
+        tools = {name: tool_of(text) for name, text in rules.items()}
+        handles = await _of_each(nodes, lambda node: _handles(node, tools[node.name], family))
+        async with (
+            self._watching(nodes, tools, family) as watch,
+            self._marking(nodes, tools, wanted),
+        ):
+            assert process.channel is not None
+            process.channel.send({"go": True})
+            report = await _next(heard, process, request["timeout_s"] + _ANSWER_S)
+            is_ipvs = self._cluster.proxy_label.startswith("ipvs")
+            connections = await _of_each(nodes, _connections) if is_ipvs else {}
+            told = await watch.flush()
+        return {
+            "report": report.get("report"),
+            "deaf": watch.deaf,
+            "lost": told["lost"],
+            "told": {
+                name: {
+                    "rules": rules[name],
+                    "tool": tools[name],
+                    "handles": handles[name],
+                    "hits": told["hits"].get(name, []),
+                    "connections": connections.get(name, ""),
+                }
+                for name in nodes
+            },
+        }
+
+    @asynccontextmanager
+    async def _watching(
+        self, nodes: Mapping[str, LabNode], tools: Mapping[str, Tool], family: int
+    ) -> AsyncIterator[_Watch]:
+        told = {
+            name: {
+                "netns": path_of(node.namespace),
+                "tool": "legacy" if tools[name] == IPTABLES_LEGACY else "nft",
+            }
+            for name, node in nodes.items()
+            if tools[name]
+        }
+        watch = _Watch()
+        config = {"nodes": told, "family": int(_FAMILIES[family])}
+        watch.process = await self._processes.spawn("rulewatch", config, on_message=watch.hear)
+        assert watch.process.ready is not None
+        watch.deaf = watch.process.ready.result().get("deaf", {})
+        try:
+            yield watch
+        finally:
+            await watch.process.end(_ANSWER_S)
+
+    @asynccontextmanager
+    async def _marking(
+        self, nodes: Mapping[str, LabNode], tools: Mapping[str, Tool], wanted: Request
+    ) -> AsyncIterator[None]:
+        """Rules that have the kernel tell; whatever happens, they go again."""
+        marked = {name: node for name, node in nodes.items() if tools[name]}
+        try:
+            await _of_each(marked, lambda node: node.shell.run_all(marks(tools[node.name], wanted)))
+            yield
+        finally:
+            with suppress(CommandFailed):  # where they could not be set
+                await asyncio.shield(
+                    _of_each(
+                        marked,
+                        lambda node: node.shell.run_all(unmarks(tools[node.name], wanted)),
+                    )
+                )
+
+    def _world(self, place: Place) -> dict[str, Any]:
+        """Who has which address."""
+        cluster = self._cluster
+        machines = cluster.machines()
+        name = place.name.removeprefix("default/")
+        return {
+            "proxy": cluster.proxy_label,
+            "from": {"kind": place.kind, "name": name, "node": place.node},
+            "machines": {
+                name: {"kind": kind, "addresses": [str(ip) for ip in cluster.addresses(name)]}
+                for name, kind in machines.items()
+            },
+            **views.inspect(cluster.store.snapshot()),
+        }
+
+
+class _Watch:
+    """What rule_watch says."""
+
+    def __init__(self) -> None:
+        self.process: LabProcess
+        self.deaf: dict[str, str] = {}
+        """Nodes whose kernel does not tell, and why."""
+        self._told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    def hear(self, message: dict[str, Any]) -> None:
+        self._told.put_nowait(message)
+
+    async def flush(self) -> dict[str, Any]:
+        """hits per node so far, lost."""
+        assert self.process.channel is not None
+        self.process.channel.send({"flush": 1})
+        return await _next(self._told, self.process, _ANSWER_S)
+
+
+async def _next(
+    heard: asyncio.Queue[dict[str, Any]], process: LabProcess, timeout_s: float
+) -> dict[str, Any]:
+    """The next message of a process. Raises OutOfTimeOrRoom, TestbedError where it has ended without one."""
+    getting = asyncio.create_task(heard.get())
+    ending = asyncio.create_task(process.ended.wait())
+    done, pending = await asyncio.wait(
+        {getting, ending}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+    )
+    for task in pending:
+        task.cancel()
+    if getting in done:
+        return getting.result()
+    if ending in done:
+        raise TestbedError(f"a process of the trace ended with code {process.code}")
+    raise OutOfTimeOrRoom(f"the trace said nothing for {timeout_s:g} s")
+
+
+async def _of_each(nodes: Mapping[str, LabNode], ask: Any) -> dict[str, Any]:
+    """What each node answers, all asked at once."""
+    answers = await asyncio.gather(*(ask(node) for node in nodes.values()))
+    return dict(zip(nodes, answers, strict=True))
+
+
+async def _rules(node: LabNode, family: int) -> str:
+    proxy = node.proxies.get(family)
+    return await proxy.observed() if proxy is not None else ""
+
+
+async def _handles(node: LabNode, tool: Tool, family: int) -> str:
+    """Every rule of nf_tables with its number; iptables-nft's save does not say it."""
+    if tool not in (NFT, IPTABLES_NFT):
+        return ""
+    ip = "ip6" if family == 6 else "ip"
+    return await node.shell.output(Command(("nft", "-a", "-y", "-s", "list", "ruleset", ip)))
+
+
+async def _connections(node: LabNode) -> str:
+    """IPVS's own table of connections."""
+    return await node.shell.output(_CONNECTIONS)
+
+
+def _realtime_offset_ns() -> int:
+    """CLOCK_REALTIME minus CLOCK_MONOTONIC."""
+    return time.clock_gettime_ns(time.CLOCK_REALTIME) - now_ns()

@@ -1,0 +1,140 @@
+"""What the rules foretell for a connection: every way that it may take, with its probability.
+
+From node to node: each node's tracer says what its rules do, the address plan says where the packet goes then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from testbed.proxy.packet import NodeTracer, Outcome, Packet, host_port, is_loopback
+
+DELIVERED = "delivered"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Who has which address, of one IP family: names of pods, nodes and hosts, and each pod's node."""
+
+    pods: Mapping[str, str]
+    """ip -> name"""
+    pod_nodes: Mapping[str, str]
+    """pod's name -> node"""
+    nodes: Mapping[str, tuple[str, ...]]
+    """name -> its addresses"""
+    hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def owner(self, ip: str) -> str:
+        """The machine or pod that has an address; "" where nobody has."""
+        if ip in self.pods:
+            return self.pods[ip]
+        machines = {**self.nodes, **self.hosts}
+        return next((name for name, ips in machines.items() if ip in ips), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How it may end. `verdict`: delivered (to `who`, which sees `source`), or what becomes of it otherwise:
+    rejected, dropped, closed, unreachable, unknown (a rule is not understood).
+    """
+
+    probability: float
+    verdict: str
+    who: str = ""
+    source: str = ""
+    destination: str = ""
+    """`ip:port` in the end."""
+    steps: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """(node, the rules it meets there), in order."""
+    remembered: tuple[str, ...] = ()
+    """Affinity lists that it is put into, `node list`."""
+    reason: str = ""
+
+
+def ways(
+    packet: Packet, start: str, world: World, tracers: Mapping[str, NodeTracer]
+) -> tuple[Way, ...]:
+    """Every way of a new connection that leaves from `start`, a pod, node or host."""
+    return tuple(_Paths(world, tracers).of(packet, start))
+
+
+def kept_ways(
+    packet: Packet, start: str, world: World, tracers: Mapping[str, NodeTracer]
+) -> tuple[Way, ...]:
+    """The ways of a client that session affinity knows from before, whichever endpoint it had."""
+    lists = {one for way in ways(packet, start, world, tracers) for one in way.remembered}
+    found: list[Way] = []
+    for entry in sorted(lists):
+        node, _, name = entry.partition(" ")
+        found += _Paths(world, tracers, {node: (name,)}).of(packet, start)
+    return tuple(dict.fromkeys(found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Paths:
+    """`recent`: which affinity lists of a node know the client."""
+
+    world: World
+    tracers: Mapping[str, NodeTracer]
+    recent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def of(self, packet: Packet, start: str) -> Iterable[Way]:
+        world = self.world
+        if start in world.nodes:
+            outcomes = self.tracers[start].from_node(packet, self.recent.get(start, ()))
+            return self._onwards(start, outcomes)
+        target = world.owner(packet.dst)
+        node = world.pod_nodes.get(start, "") or target
+        if node in world.nodes:
+            return self._arriving(node, packet)
+        if target in world.hosts:
+            end = host_port(packet.dst, packet.dport)
+            return (Way(1.0, DELIVERED, target, packet.src, end),)
+        return (Way(1.0, "unreachable", reason=f"{start} has no route to {packet.dst}"),)
+
+    def _arriving(self, node: str, packet: Packet) -> Iterable[Way]:
+        outcomes = self.tracers[node].from_wire(packet, self.recent.get(node, ()))
+        return self._onwards(node, outcomes)
+
+    def _onwards(self, node: str, outcomes: Iterable[Outcome]) -> Iterable[Way]:
+        for outcome in outcomes:
+            way = Way(
+                outcome.probability,
+                outcome.verdict,
+                destination=outcome.destination,
+                steps=((node, outcome.rules),),
+                remembered=tuple(f"{node} {one}" for one in outcome.packet.remembered),
+                reason=outcome.reason,
+            )
+            if outcome.verdict == "accepted":
+                yield from self._let_through(way, node, outcome.packet)
+            else:
+                yield way
+
+    def _let_through(self, way: Way, node: str, packet: Packet) -> Iterable[Way]:
+        """Where a packet goes that a node's rules let through."""
+        world = self.world
+        seen = replace(packet, mark=0, translated=False, masqueraded=False)
+        if packet.masqueraded:
+            seen = replace(seen, src=_own(world.nodes[node], packet.src))
+        owner = world.owner(seen.dst)
+        here = owner == node or world.pod_nodes.get(owner) == node or is_loopback(seen.dst)
+        next_node = world.pod_nodes.get(owner, owner)
+        if here or owner in world.hosts:
+            yield replace(way, verdict=DELIVERED, who=owner or node, source=seen.src)
+        elif next_node in world.nodes:
+            for after in self._arriving(next_node, seen):
+                yield replace(
+                    after,
+                    probability=way.probability * after.probability,
+                    steps=(*way.steps, *after.steps),
+                    remembered=(*way.remembered, *after.remembered),
+                )
+        else:
+            yield replace(way, verdict="unreachable", reason=f"nobody has {seen.dst}")
+
+
+def _own(addresses: tuple[str, ...], like: str) -> str:
+    """The node's address of the packet's family."""
+    return next((ip for ip in addresses if (":" in ip) == (":" in like)), like)
