@@ -6,7 +6,7 @@ twenty thousand services are neither copied nor compared because of one.
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
 from itertools import chain, count, zip_longest
 from operator import itemgetter
 from typing import Any, Generic, TypeVar, cast, overload
@@ -71,6 +71,10 @@ class SharedMap(Mapping[K, V]):
     def __repr__(self) -> str:
         return f"SharedMap({dict(self)!r})"
 
+    def in_order(self, keys: Iterable[K]) -> list[V]:
+        """The values of some of its keys, in the map's order. Raises KeyError for a key that it has not."""
+        return [self._at(place)[1] for place in sorted(map(self._places.__getitem__, keys))]
+
     def mutate(self) -> Mutation[K, V]:
         """Begin another version."""
         return Mutation(self)
@@ -78,7 +82,7 @@ class SharedMap(Mapping[K, V]):
     def changed_since(self, before: SharedMap[K, V]) -> dict[K, tuple[V | None, V | None]]:
         """The keys whose values are other objects than in a map before: (then, now); None: not there.
 
-        It may be any map. Costs little where one was derived from the other.
+        The map before may be any. Where one was derived from the other, it costs little.
         """
         then: dict[K, V] = {}
         now: dict[K, V] = {}

@@ -9,5 +9,10 @@ from testbed.model.objects import Deployment, EndpointSlice, Node, Pod, Service
 CONTROLLERS = (
     Controller("deployments", (Deployment, Pod), deployments.reconcile),
     Controller("scheduler", (Pod, Node), scheduler.reconcile),
-    Controller("endpoint-slices", (Service, Pod, Node, EndpointSlice), endpoint_slices.reconcile),
+    Controller(
+        "endpoint-slices",
+        (Service, Pod, Node, EndpointSlice),
+        endpoint_slices.reconcile,
+        endpoint_slices.remembering,
+    ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from testbed.model.objects import Object
 from testbed.store import Snapshot, Write
@@ -24,3 +24,9 @@ class Controller:
     watches: tuple[type[Object], ...]
     """What it reads and what it writes: it is not asked again before it has seen its own writes."""
     reconcile: Reconcile
+    remembering: Callable[[], Reconcile] | None = None
+    """Makes a `reconcile` that says the same and remembers what it was asked last, to save work."""
+
+    def begun(self) -> Controller:
+        """The same for one who asks again and again."""
+        return replace(self, reconcile=self.remembering()) if self.remembering else self

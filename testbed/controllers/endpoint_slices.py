@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
-from testbed.controllers.decision import Decision
+from testbed.controllers.decision import Decision, Reconcile
 from testbed.controllers.name_hash import name_hash
 from testbed.controllers.pod_endpoints import endpoint, endpoint_ports
+from testbed.controllers.selection import MANAGED_BY, MANAGED_BY_LABEL, Selection
 from testbed.ip import FAMILY_NAMES, family_of
 from testbed.model.objects import (
     HEADLESS_LABEL,
@@ -25,8 +26,6 @@ from testbed.model.objects import (
 )
 from testbed.store import Create, Delete, Key, Snapshot, Update, Write
 
-MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
-MANAGED_BY = "endpointslice-controller.k8s.io"
 MAX_ENDPOINTS = 100
 """kube-controller-manager's --max-endpoints-per-slice."""
 
@@ -40,26 +39,31 @@ def reconcile(snapshot: Snapshot, now_s: float) -> Decision:
 
     `now_s` is not used: the result depends on the state alone.
     """
-    services = [service for service in snapshot.list(Service) if _is_selecting(service)]
-    candidates = _Candidates.of(snapshot.list(Pod), services)
-    nodes = {("", node.meta.name): node for node in snapshot.list(Node)}
-    existing: dict[Key, list[EndpointSlice]] = {}
-    for item in snapshot.list(EndpointSlice):
-        if item.meta.labels.get(MANAGED_BY_LABEL) == MANAGED_BY:
-            existing.setdefault(item.service, []).append(item)
-    writes: list[Write] = []
-    for service in services:
-        have = existing.pop((service.meta.namespace, service.meta.name), [])
-        writes += _difference(
-            have, _of_all_families(service, have, candidates.pods(service), nodes)
-        )
-    for slices in existing.values():  # their service is gone, or selects no more
-        writes += [_deleted(item) for item in slices]
-    return writes, None
+    return remembering()(snapshot, now_s)
 
 
-def _is_selecting(service: Service) -> bool:
-    return bool(service.selector) and service.type != "ExternalName"
+def remembering() -> Reconcile:
+    """A `reconcile` that remembers the state it was asked about last: one that follows costs what changed."""
+    known, unsettled = Selection.nothing(), set[Key]()
+
+    def following(snapshot: Snapshot, now_s: float) -> Decision:
+        nonlocal known, unsettled
+        known, touched = known.following(snapshot)
+        writes = {key: _writes(known, key) for key in sorted(touched | unsettled)}
+        # Whether a write succeeds is not known here: until there is none to make, it is asked for again.
+        unsettled = {key for key, found in writes.items() if found}
+        return [write for found in writes.values() for write in found], None
+
+    return following
+
+
+def _writes(known: Selection, key: Key) -> list[Write]:
+    """What brings the slices of a service in order."""
+    service, have = known.service(key), known.slices(key)
+    if service is None:  # it is gone, or selects no more
+        return [_deleted(item) for item in have]
+    nodes = known.snapshot.of(Node)
+    return _difference(have, _of_all_families(service, have, known.pods(service), nodes))
 
 
 def address_types(service: Service) -> tuple[str, ...]:
@@ -92,39 +96,6 @@ class _Kind:
     service: Service
     address_type: str
     others: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidates:
-    """Pods by (namespace, label, value), of the labels that some service selects first."""
-
-    by_label: Mapping[tuple[str, str, str], Sequence[Pod]]
-
-    @classmethod
-    def of(cls, pods: Iterable[Pod], services: Iterable[Service]) -> _Candidates:
-        by_label: dict[tuple[str, str, str], list[Pod]] = {
-            _first_label(service): [] for service in services
-        }
-        for pod in pods:
-            for label, value in pod.meta.labels.items():
-                found = by_label.get((pod.meta.namespace, label, value))
-                if found is not None:
-                    found.append(pod)
-        return cls(by_label)
-
-    def pods(self, service: Service) -> list[Pod]:
-        """The pods that the whole selector matches."""
-        selector = service.selector.items()
-        return [
-            pod
-            for pod in self.by_label[_first_label(service)]
-            if all(pod.meta.labels.get(label) == value for label, value in selector)
-        ]
-
-
-def _first_label(service: Service) -> tuple[str, str, str]:
-    label, value = min(service.selector.items())
-    return service.meta.namespace, label, value
 
 
 def _wanted(

@@ -92,7 +92,8 @@ class Cluster:
         self._addresses: dict[str, tuple[IPAddress, ...]] = {}
         self._changed = asyncio.Event()
         self.store.watch(lambda changes: self._changed.set())
-        self._controllers = ControllerLoop(self.store, CONTROLLERS, now_s, self._parts.delays)
+        self._asked = tuple([one.begun() for one in CONTROLLERS])
+        self._controllers = ControllerLoop(self.store, self._asked, now_s, self._parts.delays)
         self._controllers.start()
 
     @property
@@ -186,7 +187,7 @@ class Cluster:
             while True:
                 self._changed.clear()
                 began_s = now_s()
-                lacking = missing(self.store.snapshot(), CONTROLLERS, began_s)
+                lacking = missing(self.store.snapshot(), self._asked, began_s)
                 if not lacking:
                     return
                 if lacking != told:

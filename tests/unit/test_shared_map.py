@@ -83,6 +83,13 @@ def test_a_missing_key_is_an_error_or_the_default() -> None:
         del made.mutate()[2]
 
 
+def test_some_values_come_in_the_order_of_the_map() -> None:
+    made = after(of_many(), [(3, None), (3, "last")])
+    assert made.in_order({900, 3, 17, 130}) == ["17", "130", "900", "last"]
+    with pytest.raises(KeyError):
+        made.in_order([MANY])
+
+
 def test_a_mutation_that_changes_nothing_ends_as_the_map_it_began_with() -> None:
     made = of_many()
     following = made.mutate()
