@@ -36,7 +36,8 @@ COMMANDS: dict[str, str] = {
     "run": "run experiments",
     "graph": "a picture of a topology or a lab: machines, pods, services with weights",
     "kernel": "guest kernels: which there are, and build the full one",
-    "report": "rebuild the figures and the HTML page of a run",
+    "report": "rebuild the figures and the HTML page of a run, or of several on one page",
+    "compare": "two runs, with the differences that are real; a gate for CI",
 }
 
 NOT_BUILT: dict[str, str] = {
@@ -44,7 +45,6 @@ NOT_BUILT: dict[str, str] = {
     "kubectl": "use `testbed inspect` and `testbed up --set`",
     "kubeconfig": "use `testbed inspect -o json`",
     "watch": "use `testbed inspect`",
-    "compare": "read the two runs' summary.json",
     "artifact": "pack the run's directory",
 }
 """Commands of the contract that this version lacks, each with what to use instead."""
