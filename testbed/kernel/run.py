@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from testbed.command import Command
 from testbed.errors import CommandFailed, MissingFeature
 from testbed.kernel import ipvs, netns, nft_socket
+from testbed.kernel.rule_tables import nothing_in_nftables, nothing_in_xtables
 
 PACKAGES = {
     "iptables-nft-restore": "iptables",
@@ -33,6 +34,12 @@ IN_PROCESS: Mapping[tuple[str, ...], Callable[[str], str | None]] = {
     ("ipvsadm", "--restore"): ipvs.restore,
     ("xargs", "-L1", "ipvsadm", "--list", "-n"): ipvs.listing,
     nft_socket.ARGV: nft_socket.load,
+    ("nft", "-s", "-y", "list", "ruleset", "ip"): lambda _: nothing_in_nftables(4),
+    ("nft", "-s", "-y", "list", "ruleset", "ip6"): lambda _: nothing_in_nftables(6),
+    ("iptables-nft-save",): lambda _: nothing_in_nftables(4),
+    ("ip6tables-nft-save",): lambda _: nothing_in_nftables(6),
+    ("iptables-legacy-save",): lambda _: nothing_in_xtables(4),
+    ("ip6tables-legacy-save",): lambda _: nothing_in_xtables(6),
 }
 """What is done without its program: standard input -> standard output, or None where the program has to do
 this one. Raises CommandFailed."""
