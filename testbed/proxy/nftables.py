@@ -19,9 +19,9 @@ from testbed.proxy.nftables_frame import frame_of
 from testbed.proxy.nftables_listing import parse
 from testbed.proxy.nftables_ports import FAMILIES, PortObjects, Surroundings, port_objects
 from testbed.proxy.nftables_state import (
+    Blocks,
     Changes,
     State,
-    Tables,
     everything,
     following,
     fresh,
@@ -84,7 +84,7 @@ class NftablesBackend:
             state = of_other_node(before, frame, table.node)
         else:
             state = fresh(frame, table.node, table.ports, spell)
-        return Ruleset(Tables(state), state)
+        return Ruleset({frame.table: Blocks(state)}, state)
 
     def commands(self, have: Ruleset | None, want: Ruleset) -> list[Command]:
         """See `Backend.commands`; `nftables_script` has the details."""

@@ -6,9 +6,9 @@ kubernetes/pkg/proxy/nftables/proxier.go.
 
 from __future__ import annotations
 
-from base64 import b32encode
 from functools import lru_cache
-from hashlib import sha256
+
+from testbed.proxy.digest import eight_characters
 
 SERVICE = "service-"
 """Picks among the endpoints of traffic policy Cluster."""
@@ -22,7 +22,6 @@ ENDPOINT = "endpoint-"
 AFFINITY = "affinity-"
 
 _LONGEST = 240
-_HASH_BYTES = 5
 _REMEMBERED = 1 << 17
 
 
@@ -50,6 +49,5 @@ def port_of(block: str) -> str:
 
 
 def _hashed(text: str) -> str:
-    # 8 characters of base32 spell 5 bytes, so the rest of the digest needs no encoding.
-    name = f"{b32encode(sha256(text.encode()).digest()[:_HASH_BYTES]).decode()}-{text}"
+    name = f"{eight_characters(text)}-{text}"
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."

@@ -136,16 +136,19 @@ def _additions(table: str, changes: Changes, *, anew: bool) -> Iterator[list[str
     redeclared = {port_of(one[0]) for one in changes.blocks if _is_redeclared(one)}
     for port in sorted(redeclared):
         yield _redeclaration(table, [one for one in changes.blocks if port_of(one[0]) == port])
-    rules = [
-        (name, _rewritten(table, name, old, new))
-        for name, old, new in changes.blocks
-        if name.startswith("chain ") and new is not None and port_of(name) not in redeclared
-    ]
-    yield from [group for name, group in rules if group and port_of(name)]
+    fixed: list[list[str]] = []
+    for name, old, new in changes.blocks:
+        if name.startswith("chain ") and new is not None:
+            port = port_of(name)
+            rules = _rewritten(table, name, old, new)
+            if not port:
+                fixed.append(rules)
+            elif rules and port not in redeclared:
+                yield rules
     yield from _emptied(table, changes)
     yield from _element_edits(table, changes.elements)
     # A fixed chain sends packets on: only when there is where to.
-    yield from [group for name, group in rules if group and not port_of(name)]
+    yield from filter(None, fixed)
 
 
 def _rewritten(table: str, name: str, old: Lines, new: Lines) -> list[str]:

@@ -113,28 +113,27 @@ class State:
         return None if changes is None else changes.count()
 
 
-class Tables(Mapping[str, Chains]):
-    """A state as table -> block -> lines, written out when somebody asks."""
+class Blocks(Mapping[str, tuple[str, ...]]):
+    """A state as block -> lines, written out when somebody asks for them."""
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._chains: Chains | None = None
+        self._all: dict[str, tuple[str, ...]] | None = None
 
-    def __getitem__(self, name: str) -> Chains:
-        if name != self._state.frame.table:
-            raise KeyError(name)
-        if self._chains is None:
-            self._chains = _written_out(self._state)
-        return self._chains
-
-    def __contains__(self, name: object) -> bool:
-        return name == self._state.frame.table  # without writing it out
+    def __getitem__(self, name: str) -> tuple[str, ...]:
+        return self._written_out()[name]
 
     def __iter__(self) -> Iterator[str]:
-        yield self._state.frame.table
+        return iter(self._written_out())
 
     def __len__(self) -> int:
-        return 1
+        fixed = len(frame_sets(self._state.frame)) + len(frame_chains(self._state.frame))
+        return fixed + sum([len(port.blocks) for port in self._state.ports])
+
+    def _written_out(self) -> dict[str, tuple[str, ...]]:
+        if self._all is None:
+            self._all = _written_out(self._state)
+        return self._all
 
 
 def everything(state: State) -> Changes:
@@ -154,7 +153,7 @@ def everything(state: State) -> Changes:
     return Changes(tuple([(name, None, lines) for name, lines in blocks]), changed)
 
 
-def _written_out(state: State) -> Chains:
+def _written_out(state: State) -> dict[str, tuple[str, ...]]:
     blocks: dict[str, tuple[str, ...]] = {}
     for port in state.ports:
         blocks.update(port.blocks)

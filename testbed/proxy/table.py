@@ -143,9 +143,9 @@ def _slices_by_service(start: ForwardingTable, snapshot: Snapshot) -> tuple[Slic
             added.setdefault(new.service, []).append(new)
     index = start.slices.mutate()
     for service, items in added.items():
-        kept = [item for item in start.slices.get(service, ()) if _key(item) not in changed]
+        items += [item for item in start.slices.get(service, ()) if _key(item) not in changed]
         # Which of two equal endpoints is kept must not depend on history.
-        found = tuple(sorted([*kept, *items], key=_slice_name))
+        found = tuple(sorted(items, key=_slice_name) if len(items) > 1 else items)
         if found:
             index[service] = found
         else:
@@ -240,6 +240,8 @@ def _known(entries: Iterable[ServicePortEntry]) -> int:
 
 def _reused(before: Entries, entries: Entries) -> Entries:
     """`entries`, with an equal one of `before` in place of each."""
+    if not before:
+        return entries
     known = {(entry.port_name, entry.protocol): entry for entry in before}
     return tuple(
         old if (old := known.get((entry.port_name, entry.protocol))) == entry and old else entry
