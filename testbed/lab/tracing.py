@@ -25,7 +25,7 @@ from testbed.lab.places import Place, Places
 from testbed.lab.targets import endpoints_of
 from testbed.runtime.netns import path_of
 from testbed.runtime.processes import LabProcess, Processes
-from testbed.trace.marking import Request, marks, unmarks
+from testbed.trace.marking import Request, count, marks, unmarks
 from testbed.trace.tools import IPTABLES_LEGACY, IPTABLES_NFT, NFT, Tool, tool_of
 
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -123,6 +123,7 @@ class Traces:
                     "rules": rules[name],
                     "tool": tools[name],
                     "handles": handles[name],
+                    "marks": count(tools[name], wanted),
                     "hits": told["hits"].get(name, []),
                     "connections": connections.get(name, ""),
                 }

@@ -60,10 +60,21 @@ class UserspaceTracer:
         mine = [one for one in listener.endpoints if f"{listener.name} {one}" in kept]
         targets = mine or listener.endpoints
         share = outcome.probability / len(targets)
-        return [_sent(outcome, listener, target, share) for target in targets]
+        return [
+            _sent(outcome, listener, target, share, dialled)
+            for target in targets
+            for dialled in self._dialled(listener, target)
+        ]
+
+    def _dialled(self, listener: Listener, endpoint: str) -> tuple[Outcome, ...]:
+        """What the node's rules do to the process's own connection to an endpoint."""
+        src, _ = split_host_port(listener.address)
+        return self._rules.from_node(Packet(listener.protocol, src, *split_host_port(endpoint)))
 
 
-def _sent(outcome: Outcome, listener: Listener, endpoint: str, probability: float) -> Outcome:
+def _sent(
+    outcome: Outcome, listener: Listener, endpoint: str, share: float, dialled: Outcome
+) -> Outcome:
     ip, port = split_host_port(endpoint)
     remembered = outcome.packet.remembered
     if listener.affinity_s:
@@ -71,7 +82,8 @@ def _sent(outcome: Outcome, listener: Listener, endpoint: str, probability: floa
     packet = replace(outcome.packet, dst=ip, dport=port, masqueraded=True, remembered=remembered)
     return replace(
         outcome,
-        probability=probability,
+        probability=share * dialled.probability,
+        verdict=dialled.verdict,
         packet=packet,
-        rules=(*outcome.rules, f"-A {listener.name} --to {endpoint}"),
+        rules=(*outcome.rules, f"-A {listener.name} --to {endpoint}", *dialled.rules),
     )

@@ -151,7 +151,9 @@ def _rules(evidence: Evidence, found: Sequence[Leg], marker: bytes) -> dict[str,
 
 
 def _met_on(told: Told, ours: Any) -> list[Met]:
-    return met(told.hits, ours, speller(told.tool, told.rules, told.handles)) if told.hits else []
+    if not told.hits:
+        return []
+    return met(told.hits, ours, speller(told.tool, told.rules, told.handles, told.marks))
 
 
 def _observed(evidence: Evidence, found: Sequence[Leg]) -> dict[str, Any]:

@@ -20,6 +20,8 @@ class Told:
     tool: Any
     handles: str
     hits: tuple[Hit, ...]
+    marks: int
+    """How many rules of the trace's own head each chain of iptables-legacy's table raw."""
     connections: str
     """IPVS's table of connections, as `ipvsadm -lnc` prints it."""
 
@@ -76,7 +78,7 @@ def evidence_of(answer: Mapping[str, Any]) -> Evidence:
 
 def _told(one: Mapping[str, Any]) -> Told:
     hits = tuple(Hit.from_json(hit) for hit in one["hits"])
-    return Told(one["rules"], one["tool"], one["handles"], hits, one["connections"])
+    return Told(one["rules"], one["tool"], one["handles"], hits, one["marks"], one["connections"])
 
 
 def _world(answer: Mapping[str, Any], family: int) -> World:

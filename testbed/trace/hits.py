@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from testbed.packets.decode import Packet
 from testbed.proxy.iptables_restore import parse_tables, planned_spelling
 from testbed.proxy.nftables_listing import planned_spelling as planned_nft
-from testbed.trace.marking import COMMENT, TABLE
+from testbed.trace.marking import TABLE
 from testbed.trace.rule_events import Hit
 from testbed.trace.tools import IPTABLES_NFT, NFT, Tool, iptables_part
 
@@ -37,6 +37,8 @@ class Met:
         return float(found[1]) if found[1] else 1.0 / int(found[2])
 
 
+OURS = ""
+"""Stands for a rule that is there for the trace only."""
 Spell = Callable[[Hit], str | None]
 """A hit's rule as text; None: the rules have changed since they were read."""
 
@@ -50,8 +52,10 @@ def met(hits: Sequence[Hit], ours: Callable[[Packet], bool], spell: Spell) -> li
             packet = hit.packet or packet
             if hit.table == TABLE or hit.kind == "return" or not _is_telling(hit):
                 continue
-            rule = spell(hit) or f"(a rule that is new: {hit.table} {hit.chain} {hit.handle})"
-            if COMMENT not in rule:
+            rule = spell(hit)
+            if rule is None:
+                rule = f"(a rule that is new: {hit.table} {hit.chain} {hit.handle or hit.number})"
+            if rule != OURS:
                 found.append(Met(hit.table, hit.chain, rule, hit.verdict, packet))
     return found
 
@@ -111,8 +115,11 @@ def _key(packet: Packet | None) -> object:
     return packet.protocol, packet.src, packet.sport, packet.dst, packet.dport
 
 
-def speller(tool: Tool, rules: str, handles: str) -> Spell:
-    """Reads hits by the texts that the tool printed: its own, and nft's with every rule's handle."""
+def speller(tool: Tool, rules: str, handles: str, marks: int = 0) -> Spell:
+    """Reads hits by the texts that the tool printed: its own, and nft's with every rule's handle.
+
+    `marks` is how many rules of the trace's own head the chains of iptables-legacy's table raw.
+    """
     if tool == NFT:
         numbered = _numbered(handles)
         return lambda hit: _of_handle(numbered, hit, planned_nft)
@@ -121,7 +128,9 @@ def speller(tool: Tool, rules: str, handles: str) -> Spell:
         for table, chains in parse_tables(iptables_part(rules)).items()
     }
     if tool != IPTABLES_NFT:
-        return lambda hit: _of_number(tables, hit, hit.number)
+        return lambda hit: _of_number(
+            tables, hit, hit.number - (marks if hit.table == "raw" else 0)
+        )
     places = {
         key: {handle: place for place, (handle, _) in enumerate(found, 1)}
         for key, found in _listed(handles).items()
@@ -134,8 +143,10 @@ def speller(tool: Tool, rules: str, handles: str) -> Spell:
 def _of_number(tables: Mapping[str, Mapping[str, list[str]]], hit: Hit, number: int) -> str | None:
     if hit.kind == "policy":
         return f"policy {hit.verdict} of {hit.chain}"
+    if number <= 0:
+        return OURS if hit.table == "raw" else None
     chain = tables.get(hit.table, {}).get(hit.chain, [])
-    return chain[number - 1] if 0 < number <= len(chain) else None
+    return chain[number - 1] if number <= len(chain) else None
 
 
 def _of_handle(

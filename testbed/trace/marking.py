@@ -17,6 +17,7 @@ from testbed.trace.tools import IPTABLES_LEGACY, Tool
 
 TABLE = "testbed-trace"
 COMMENT = "testbed trace"
+_HOOKS = ("PREROUTING", "OUTPUT")
 _FEW = 64
 """More endpoints than that are known by their ports alone in iptables-legacy: it looks at rule after rule."""
 
@@ -47,6 +48,11 @@ def unmarks(tool: Tool, request: Request) -> list[Command]:
     if tool == IPTABLES_LEGACY:
         return [_legacy(request, [f"-D {line}" for line in _legacy_rules(request)])]
     return [Command(("nft", "-f", "-"), f"delete table {_table(request)}\n")]
+
+
+def count(tool: Tool, request: Request) -> int:
+    """How many rules each marked chain of iptables-legacy begins with; 0: they are in a table of their own."""
+    return len(_legacy_rules(request)) // len(_HOOKS) if tool == IPTABLES_LEGACY else 0
 
 
 def _table(request: Request) -> str:
@@ -93,6 +99,6 @@ def _legacy_rules(request: Request) -> list[str]:
         ]
     return [
         f'{chain} {match} -m comment --comment "{COMMENT}" -j TRACE'
-        for chain in ("PREROUTING", "OUTPUT")
+        for chain in _HOOKS
         for match in what
     ]
