@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import is_
 from time import CLOCK_REALTIME, clock_gettime_ns
 
 from testbed.clock import now_ns
@@ -61,7 +62,8 @@ class ProxyHttp:
         self._open: dict[_Listening, _Listener] = {}
         self._fixed: list[_Listener] = []
         self._refused: set[_Listening] = set()
-        self._services: object = None
+        self._services: Sequence[object] | None = None
+        """Those that the open ports are of, by loop."""
         self._probes: dict[str, Counter[int]] = {"/healthz": Counter(), "/livez": Counter()}
 
     def start(self) -> None:
@@ -107,8 +109,9 @@ class ProxyHttp:
 
     def _programmed(self, table: ForwardingTable) -> None:
         """Open the ports of services that want one, close those of others."""
-        services = table.snapshot.of(Service)
-        if services is self._services and len(self._subject.loops) == 1:
+        tables = [loop.table for loop in self._subject.loops]
+        services = [table.snapshot.of(Service) if table else None for table in tables]
+        if self._services is not None and all(map(is_, services, self._services)):
             return  # snapshots share what did not change
         self._services = services
         wanted = {
