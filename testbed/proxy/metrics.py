@@ -127,7 +127,11 @@ def rules_written(commands: Sequence[Command]) -> tuple[tuple[str, int], ...]:
     written: dict[str, int] = {}
     for command in commands:
         if "-restore" in command.argv[0]:
-            for part in f"\n{command.stdin}".split("\n*")[1:]:
-                table, _, rules = part.partition("\n")
-                written[table] = written.get(table, 0) + f"\n{rules}".count("\n-A ")
+            text, start = command.stdin, command.stdin.find("*")
+            while start >= 0:  # a large sync's text is megabytes: it is not copied
+                end = text.find("\n*", start)
+                table = text[start + 1 : text.index("\n", start)]
+                rules = text.count("\n-A ", start, len(text) if end < 0 else end)
+                written[table] = written.get(table, 0) + rules
+                start = end if end < 0 else end + 1
     return tuple(sorted(written.items()))
