@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="factor=v1,v2", help="values of a factor"
     )
-    parser.add_argument("--repeat", type=int, metavar="R", help="how many blocks")
+    parser.add_argument(
+        "--repeat", type=int, metavar="R", help="how many blocks; with --until at most so many"
+    )
     parser.add_argument("--seed", type=int, metavar="S", help="of schedules and order (drawn)")
     parser.add_argument(
         "--profile",
@@ -42,8 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plan", action="store_true", help="say what would be run and how long it takes"
     )
-    parser.add_argument("--until", metavar="ci=5%%", help=argparse.SUPPRESS)
-    parser.add_argument("--jobs", type=int, default=1, metavar="J", help="trials at a time (1)")
+    parser.add_argument(
+        "--until",
+        metavar="ci=5%%",
+        help="end when each primary metric's 95%% interval is that narrow on either side, or ci=50ms; "
+        "looks first after 10 blocks",
+    )
+    parser.add_argument(
+        "--jobs", type=int, metavar="J", help="trials at a time (1), where no times are measured"
+    )
     parser.add_argument("--executor", metavar="E", help=argparse.SUPPRESS)
     parser.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted")
     parser.add_argument(
@@ -59,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     if args.plan:
         from testbed.cli.run_plan import emit_plan, plan_row
 
-        kernels = [carrier and _name(carrier) for carrier in map(_carrier_if_any, jobs)]
+        kernels = [_name(one) if one else None for one in map(_carrier_if_any, jobs)]
         pairs = zip(jobs, kernels, strict=True)
         emit_plan(args, [plan_row(job, kernel, args.directory) for job, kernel in pairs])
         return 0
@@ -67,30 +76,27 @@ def run(args: argparse.Namespace) -> int:
     rows: list[dict[str, Any]] = []
     try:
         for job, carrier in zip(jobs, carriers, strict=True):
-            rows.append(_run_one(job, args.directory, carrier))
+            rows.append(_run_one(job, args.directory, carrier, args.jobs or 1))
     finally:  # what was found before an error or Ctrl-C is told all the same
         if rows:
             _emit_rows(args, rows)
-    incomplete = [row for row in rows if row["trials"] < row["planned"]]
-    return EXIT_INVALID if incomplete else 0
+    return EXIT_INVALID if any(row["status"] != "complete" for row in rows) else 0
 
 
 def _refuse(args: argparse.Namespace) -> None:
-    if args.until:
-        raise NotBuiltYet("--until is not built yet", "use --repeat, or --profile paper")
     if args.executor not in {None, "local"}:
         raise NotBuiltYet(f"--executor {args.executor} is not built yet", "leave it out: local")
-    if args.jobs < 1:
-        raise UsageError(f"--jobs {args.jobs} runs nothing", "give 1")
+    if args.jobs is not None and args.jobs < 1:
+        raise UsageError(f"--jobs {args.jobs} runs nothing", "give at least 1")
     if not args.experiments and not args.resume:
         from testbed.experiment.module import names
 
         raise UsageError("name an experiment", f"known: {', '.join(names())}")
-    given = (args.set, args.topology, args.repeat, args.profile)
+    given = (args.set, args.topology, args.repeat, args.profile, args.until)
     if args.resume and (any(given) or args.seed is not None):
         raise UsageError(
             "--resume goes on with the run as it was begun",
-            "leave --set, --topology, --repeat, --seed and --profile out",
+            "leave --set, --topology, --repeat, --seed, --profile and --until out",
         )
 
 
@@ -100,6 +106,7 @@ def _jobs(args: argparse.Namespace) -> list[Job]:
     from testbed.experiment.module import load
     from testbed.experiment.session import Job, resumed_job
     from testbed.experiment.setting import topologies
+    from testbed.experiment.until import MOST_BLOCKS, goal_of
 
     if args.resume:
         jobs = [resumed_job(args.directory, args.resume, args.experiments)]
@@ -107,30 +114,55 @@ def _jobs(args: argparse.Namespace) -> list[Job]:
         seed = args.seed if args.seed is not None else random.SystemRandom().randrange(_SEEDS)
         found = [load(name) for name in args.experiments]
         known = {name for item in found for name in item.factors}
+        until = goal_of(args.until) if args.until else None
+        repeats = MOST_BLOCKS if until and args.repeat is None else args.repeat
         jobs = [
             Job(
                 item,
                 designed(
                     item,
                     _settings_of(item.factors, known, args.set),
-                    args.repeat,
+                    repeats,
                     seed,
                     args.profile or DEFAULT,
                 ),
                 args.topology,
+                until=until,
             )
             for item in found
         ]
     for job in jobs:
-        if args.jobs > 1 and job.experiment.timing:
+        if (args.jobs or 1) > 1 and job.experiment.timing:
             raise UsageError(
                 f"{job.experiment.name} measures times: its trials run one by one",
                 "leave --jobs out",
             )
+        _require_until(job)
         topologies(job.experiment, job.design, job.topology)
-    if args.jobs > 1:
-        raise NotBuiltYet("--jobs above 1 is not built yet", "leave it out")
     return jobs
+
+
+def _require_until(job: Job) -> None:
+    """Raises UsageError for a goal that nothing could reach."""
+    from testbed.experiment.design import arms
+    from testbed.experiment.until import first_look, require_met_by
+
+    if job.until is None:
+        return
+    name, design = job.experiment.name, job.design
+    if job.experiment.primary is None:
+        raise UsageError(
+            f"{name} does not say which metrics are primary: --until has nothing to look at",
+            "give it primary(run) (docs/experiments.md), or use --repeat",
+        )
+    if design.repeats < first_look(design.profile):
+        raise UsageError(
+            f"--repeat {design.repeats} ends before the first look of --until",
+            f"at least {first_look(design.profile)}",
+        )
+    if job.experiment.pilot is not None:
+        pilots = [pilot for factors in arms(design) for pilot in job.experiment.pilot(factors)]
+        require_met_by(job.until, pilots, name)
 
 
 def _settings_of(own: Collection[str], known: Collection[str], settings: list[str]) -> list[str]:
@@ -179,7 +211,7 @@ def _name(carrier: Carrier) -> str:
     return carrier.guest.name if carrier.guest else HOST
 
 
-def _run_one(job: Job, root: Path, carrier: Carrier) -> dict[str, Any]:
+def _run_one(job: Job, root: Path, carrier: Carrier, at_a_time: int) -> dict[str, Any]:
     """One run with its report; the row of `-o json`."""
     from testbed.analysis.run import load_run
     from testbed.experiment.plan import estimate_s
@@ -188,12 +220,15 @@ def _run_one(job: Job, root: Path, carrier: Carrier) -> dict[str, Any]:
     from testbed.report.build import build, json_safe
 
     name, design = job.experiment.name, job.design
-    about = clock_text(estimate_s(job.experiment, design, _name(carrier)))
+    about = clock_text(estimate_s(job.experiment, design, _name(carrier)) / at_a_time)
+    most = "at most " if job.until else ""
     note(
-        f"{name}: {job.planned} trials, {design.repeats} of each arm, seed {design.seed}, "
-        f"profile {design.profile}, about {about}"
+        f"{name}: {most}{job.planned} trials, {design.repeats} of each arm, seed {design.seed}, "
+        f"profile {design.profile}, {most}about {about}"
     )
-    ended = execute(job, root, _outside(job, carrier), note)
+    ended = execute(job, root, _outside(job, carrier, at_a_time), note)
+    if ended.stopped:
+        note(f"{name}: {ended.stopped}")
     findings: list[Finding] = []
     if ended.valid:
         try:
@@ -211,27 +246,36 @@ def _run_one(job: Job, root: Path, carrier: Carrier) -> dict[str, Any]:
         "planned": job.planned,
         "trials": ended.valid,
         "invalid": ended.invalid,
+        "status": ended.status,
+        "stopped": ended.stopped,
         "findings": [json_safe(finding.to_json()) for finding in findings],
     }
 
 
-def _outside(job: Job, carrier: Carrier) -> Outside:
-    """Real labs on one kernel, and the judgement of `analysis.validity`."""
+def _outside(job: Job, carrier: Carrier, at_a_time: int) -> Outside:
+    """Real labs on one kernel, and the judgement of `analysis.validity`. Of several trials at a time none has
+    a CPU to itself.
+    """
+    from testbed.analysis.precision import PrimaryPrecision
     from testbed.analysis.validity import judged, limits_of
     from testbed.experiment.cpus import generator_cpu
     from testbed.experiment.environment import guest_kernel, host_kernel
     from testbed.experiment.runner import Outside
+    from testbed.experiment.side_by_side import in_turn, side_by_side
     from testbed.lab.client import Lab
 
     limits = limits_of(job.experiment.timing, job.design.profile)
-    guest = carrier.guest
+    guest, alone = carrier.guest, at_a_time == 1
+    primary = job.experiment.primary
     return Outside(
         up=lambda topology, name: Lab.up(
-            topology, name=name, ephemeral=True, pin=True, carrier=carrier
+            topology, name=name, ephemeral=True, pin=alone, carrier=carrier
         ),
         judge=lambda record: judged(record, limits),
         kernel=guest_kernel(guest.name, guest.release) if guest else host_kernel(),
-        generator_cpu=None if guest else generator_cpu(),
+        generator_cpu=generator_cpu() if alone and not guest else None,
+        executor=in_turn if alone else side_by_side(at_a_time),
+        precision=PrimaryPrecision(job.until, primary) if job.until and primary else None,
     )
 
 

@@ -25,20 +25,23 @@ def varied_text(design: Design, trial: Trial) -> str:
 
 
 class Progress:
-    """Tells how far a run is, through `say`."""
+    """Tells how far a run is, through `say`; `valid` trials are stored when it begins."""
 
-    def __init__(self, name: str, design: Design, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, name: str, design: Design, say: Callable[[str], None], valid: int = 0
+    ) -> None:
         self._name = name
         self._design = design
         self._total = design.repeats * len(arms(design))
         self._say = say
-        self._ran = 0
+        self._valid = valid
         self._began = time.monotonic()
 
     def trial(self, trial: Trial, seconds: float, invalid: tuple[str, ...], valid: int) -> None:
-        """One more trial is stored; `valid` are, without those of dropped blocks."""
-        self._ran += 1
-        pace = (time.monotonic() - self._began) / self._ran
+        """One more trial is stored; `valid` are, without those of dropped blocks, of all processes that work
+        on the run.
+        """
+        pace = (time.monotonic() - self._began) / max(1, valid - self._valid)
         left = clock_text(pace * max(0, self._total - valid))
         verdict = f"INVALID: {'; '.join(invalid)}" if invalid else "ok"
         arm = f"{trial.id} {varied_text(self._design, trial)}".rstrip()

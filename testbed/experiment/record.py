@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -185,14 +186,35 @@ class RunDirectory:
         rows = self._stored()
         if not rows:
             return
-        ids = [row["trial"] for row in rows]
         with room_in(self.path):
-            table = pd.DataFrame(trial_rows(rows))
-            write_atomically(self.path / "trials.csv", lambda path: table.to_csv(path, index=False))
-            write_atomically(self.path / "ledger.csv", lambda path: self._join_csv(path, ids))
-            write_atomically(self.path / "events.jsonl", lambda path: self._join_text(path, ids))
-            write_atomically(self.path / "samples.parquet", lambda path: self._join(path, ids))
-            self._gather_rules(ids)
+            self._gather(rows, self.path)
+            self._gather_rules([row["trial"] for row in rows])
+
+    def _gather(self, rows: Sequence[dict[str, Any]], into: Path) -> None:
+        """All tables but the rules."""
+        ids = [row["trial"] for row in rows]
+        table = pd.DataFrame(trial_rows(rows))
+        write_atomically(into / "trials.csv", lambda path: table.to_csv(path, index=False))
+        write_atomically(into / "ledger.csv", lambda path: self._join_csv(path, ids))
+        write_atomically(into / "events.jsonl", lambda path: self._join_text(path, ids))
+        write_atomically(into / "samples.parquet", lambda path: self._join(path, ids))
+
+    @contextmanager
+    def block(self, number: int) -> Iterator[Path | None]:
+        """A folder that holds the valid trials of one block, as a run, as long as it is needed; None where
+        the block has none.
+        """
+        stored = [row for row in self._stored() if row["block"] == number]
+        bad = {row["attempt"] for row in stored if row["invalid"]}
+        rows = [row for row in stored if row["attempt"] not in bad]
+        if not rows:
+            yield None
+            return
+        with room_in(self.path), TemporaryDirectory(dir=self.path, prefix=".block-") as name:
+            folder = Path(name)
+            self._gather(rows, folder)
+            (folder / "run.json").write_text(json.dumps(self.meta()))
+            yield folder
 
     def remove_parts(self) -> None:
         """Forget the single trials of a merged run that needs no more of them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any
@@ -19,7 +19,9 @@ from testbed.experiment.interrupt import Interrupts
 from testbed.experiment.module import Experiment
 from testbed.experiment.progress import Progress
 from testbed.experiment.record import RunDirectory, TrialRecord
+from testbed.experiment.side_by_side import Executor, in_turn
 from testbed.experiment.trial_lab import Lab, TrialLab
+from testbed.experiment.until import Look, Precision, first_look
 
 MAX_ATTEMPTS = 3
 """How often a block may be run; then it stays invalid and the run goes on without it."""
@@ -37,6 +39,10 @@ class Outside:
     kernel: Mapping[str, str] = field(default_factory=host_kernel)
     generator_cpu: int | None = field(default_factory=generator_cpu)
     """Which CPU of that kernel the generators have to themselves; None: it has only one."""
+    executor: Executor = in_turn
+    """Runs the blocks."""
+    precision: Precision | None = None
+    """What `--until` looks at; None: every block is run."""
 
 
 class Runner:
@@ -56,16 +62,45 @@ class Runner:
         self._topology = topology
         self._outside = outside
 
-    def run(self, interrupts: Interrupts, say: Callable[[str], None]) -> None:
-        """Run every trial that is not stored yet.
+    def run(self, interrupts: Interrupts, say: Callable[[str], None]) -> Look | None:
+        """Run every trial that is not stored yet, until all are or the goal is reached; returns the last
+        look at the goal, if there is one.
 
         Raises KeyboardInterrupt when asked to end, OutOfTimeOrRoom when the results have no room,
         CheckFailed when a block failed `MAX_ATTEMPTS` times; what is finished is stored.
         """
         finished = self._directory.finished()
-        progress = Progress(self._experiment.name, self._design, say)
-        for number in range(self._design.repeats):
+        valid = sum(row["valid"] for row in self._directory.rows())
+        progress = Progress(self._experiment.name, self._design, say, valid)
+        look: Look | None = None
+
+        def wanted() -> Iterator[int]:
+            for number in range(self._design.repeats):
+                if look and look.reached:
+                    return
+                yield number
+
+        def run_block(number: int) -> None:
             self._run_block(number, finished, interrupts, progress)
+
+        for number in self._outside.executor(wanted(), run_block):
+            with interrupts.recognised():
+                look = self._look(number, say) or look
+        return look
+
+    def _look(self, number: int, say: Callable[[str], None]) -> Look | None:
+        """After a block: how well the primary metrics are known; None before the first look is due."""
+        precision = self._outside.precision
+        if precision is None:
+            return None
+        with self._directory.block(number) as folder:
+            if folder is not None:
+                precision.add(folder)
+        look = precision.look()
+        if look.blocks < first_look(self._design.profile):
+            return None
+        say(f"{self._experiment.name} [{look.blocks} blocks] {look.said}")
+        return look
 
     def _run_block(
         self,

@@ -19,6 +19,7 @@ from testbed.experiment.module import Experiment
 from testbed.experiment.record import RunDirectory, find_run, new_run
 from testbed.experiment.runner import Outside, Runner
 from testbed.experiment.setting import topologies, topology_of
+from testbed.experiment.until import Goal, Look, goal_of
 from testbed.model.timing import Timing
 from testbed.model.topology import Topology
 
@@ -35,10 +36,12 @@ class Job:
     topology: str | None = None
     """What `--topology` said."""
     resumed: Path | None = None
+    until: Goal | None = None
+    """What `--until` said; the design's repeats are then the most there may be."""
 
     @property
     def planned(self) -> int:
-        """How many valid trials a complete run has."""
+        """How many valid trials a run has at most: a complete one without `--until` has as many."""
         return self.design.repeats * len(arms(self.design))
 
 
@@ -50,6 +53,8 @@ class Ended:
     valid: int
     invalid: int
     status: str
+    stopped: str = ""
+    """Why a run with `--until` has no more trials."""
 
 
 def resumed_job(root: Path, run: str, names: Sequence[str]) -> Job:
@@ -62,13 +67,14 @@ def resumed_job(root: Path, run: str, names: Sequence[str]) -> Job:
     try:
         name, file = meta["experiment"], meta["module"]
         design, topology = Design.from_json(meta), meta["arguments"]["topology"]
+        until = goal_of(meta["until"]) if meta.get("until") else None
     except KeyError as error:
         raise UsageError(f"{path / 'run.json'} lacks {error}: it cannot be resumed") from error
     if names and list(names) != [name] and list(names) != [file]:
         raise UsageError(f"{path} is a run of {name}, not of {' '.join(names)}")
     if meta.get("status") == COMPLETE:
         raise UsageError(f"{path} is complete", "there is nothing to resume")
-    return Job(module.load(file), design, topology, path)
+    return Job(module.load(file), design, topology, path, until)
 
 
 def execute(job: Job, root: Path, outside: Outside, say: Callable[[str], None]) -> Ended:
@@ -90,17 +96,41 @@ def execute(job: Job, root: Path, outside: Outside, say: Callable[[str], None]) 
         lambda factors: topology_of(job.experiment, factors, job.topology),
         outside,
     )
+    progress = _Progress(job, directory)
     try:
-        with interrupts.handled(), _concluded(job, directory, meta, interrupts):
-            runner.run(interrupts, say)
+        with interrupts.handled(), _concluded(progress, meta, interrupts):
+            progress.look = runner.run(interrupts, say)
     except (KeyboardInterrupt, TestbedError):
-        kept = _ended(directory, job).valid
+        kept = progress.ended().valid
         say(f"{kept} of {job.planned} trials are kept; to go on: testbed run --resume {path}")
         raise
-    ended = _ended(directory, job)
+    ended = progress.ended()
     if ended.status == COMPLETE:
         directory.remove_parts()
     return ended
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a run is; `look` is the last one at the goal of `--until`."""
+
+    job: Job
+    directory: RunDirectory
+    look: Look | None = None
+
+    def ended(self) -> Ended:
+        """How it went, if it ends here."""
+        rows = self.directory.rows()
+        valid = sum(row["valid"] for row in rows)
+        reached = self.look is not None and self.look.reached
+        status = COMPLETE if reached or valid == self.job.planned else INCOMPLETE
+        stopped = ""
+        if self.job.until is not None and self.look is not None:
+            why = "reached" if reached else f"not reached in {self.job.design.repeats} blocks"
+            stopped = (
+                f"{self.job.until.text} {why}: {self.look.said} after {self.look.blocks} blocks"
+            )
+        return Ended(self.directory.path, valid, len(rows) - valid, status, stopped)
 
 
 def _require_kernel(path: Path, meta: Mapping[str, Any], kernel: Mapping[str, str]) -> None:
@@ -114,13 +144,13 @@ def _require_kernel(path: Path, meta: Mapping[str, Any], kernel: Mapping[str, st
 
 @contextmanager
 def _concluded(
-    job: Job, directory: RunDirectory, meta: Mapping[str, Any], interrupts: Interrupts
+    progress: _Progress, meta: Mapping[str, Any], interrupts: Interrupts
 ) -> Iterator[None]:
     """However the trials end, what is stored becomes a run that can be read and resumed."""
-    status, error = STOPPED, ""
+    status, error, directory = STOPPED, "", progress.directory
     try:
         yield
-        status = _ended(directory, job).status
+        status = progress.ended().status
     except KeyboardInterrupt:
         status = INTERRUPTED
         raise
@@ -131,15 +161,14 @@ def _concluded(
         with interrupts.shielded():
             directory.merge()
             directory.write_meta(
-                {**meta, "status": status, "error": error, "mode": directory.mode()}
+                {
+                    **meta,
+                    "status": status,
+                    "error": error,
+                    "mode": directory.mode(),
+                    "stopped": progress.ended().stopped,
+                }
             )
-
-
-def _ended(directory: RunDirectory, job: Job) -> Ended:
-    rows = directory.rows()
-    valid = sum(row["valid"] for row in rows)
-    status = COMPLETE if valid == job.planned else INCOMPLETE
-    return Ended(directory.path, valid, len(rows) - valid, status)
 
 
 def _meta(job: Job, path: Path, kernel: Mapping[str, str]) -> dict[str, Any]:
@@ -156,6 +185,7 @@ def _meta(job: Job, path: Path, kernel: Mapping[str, str]) -> dict[str, Any]:
         **job.design.to_json(),
         "command": command_line(job),
         "arguments": {"topology": job.topology},
+        "until": job.until.text if job.until else "",
         "timing": unusual_timing(built),
         "topology": built[0].model_dump(mode="json", by_alias=True, exclude_defaults=True),
         "arms": [
@@ -188,5 +218,7 @@ def command_line(job: Job) -> str:
         words += ["--topology", job.topology]
     for name, values in job.design.factors.items():
         words += ["--set", f"{name}={','.join(map(str, values))}"]
+    if job.until:
+        words += ["--until", job.until.text]
     words += ["--repeat", str(job.design.repeats), "--seed", str(job.design.seed)]
     return shlex.join(words)
