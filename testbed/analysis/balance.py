@@ -145,11 +145,6 @@ def findings(run: Run, hypothesis: str, margin: float = MARGIN) -> list[Finding]
     ]
 
 
-Family = dict[tuple[str, str, str], Equivalence]
-"""(arm, scope, backend) -> its comparison with the expected share."""
-
-
-def _compare(table: pd.DataFrame, group: tuple[Arm, ...], margin: float) -> Family:
 def _asked(run: Run) -> list[tuple[str, str, pd.DataFrame, tuple[Arm, ...]]]:
     """(name, question, shares, the arms that can answer it)."""
     by_connection, by_request = shares(run), shares(run, "request")
@@ -183,6 +178,11 @@ def primaries(run: Run) -> list[Primary]:
     ]
 
 
+Family = dict[tuple[str, str, str], Equivalence]
+"""(arm, scope, backend) -> its comparison with the expected share."""
+
+
+def _compare(table: pd.DataFrame, group: tuple[Arm, ...], margin: float) -> Family:
     """Each backend's share in each arm and scope against its expected share, one number a trial."""
     found = {}
     for arm in group:
