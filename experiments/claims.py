@@ -45,7 +45,7 @@ REQUIRES = frozenset({Feature.CONNTRACK})
 TIMING = True
 PROFILES = {
     "smoke": Profile(
-        repeats=3,
+        repeats=5,
         factors={"proxy": ("iptables-nft", "nftables", "userspace"), "duration_s": (1.5,)},
     )
 }

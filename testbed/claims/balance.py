@@ -18,8 +18,6 @@ from testbed.traffic.spec import LoadSpec
 
 HELD = 6
 """Connections of a node that are open at once: two for each of three backends."""
-ROUNDS = 20
-"""Of each node's picks, so many are compared with the other nodes' of the same number."""
 _PROBABILITY = re.compile(r"--probability (\d\.\d+)")
 
 
@@ -48,11 +46,13 @@ def observe(stage: Stage) -> Mapping[str, Observation]:
     )
     names = [pod.name for pod in stage.backends("web")]
     sequences = {load.spec.source: _picks(load) for load in loads}
+    first = [place["hold"][0] for place in held.values()]
     return {
-        **picking.observations(sequences, names, ROUNDS),
-        "as-told": {
-            **picking.told(sequences, names),
-            "held": [place["hold"][0] for place in held.values()],
+        **picking.observations(sequences, names),
+        "as-told": {**picking.told(sequences, names), "held": first},
+        "same-backend-first": {
+            "coincided": picking.coincided(first),
+            "next_differs_chance": picking.next_differs(sequences),
         },
         "rule-probabilities": _probabilities(stage),
     }
@@ -140,8 +140,7 @@ CLAIMS = (
     ),
     Claim(
         "as-told",
-        "The mode picks as its documentation tells: iptables and nftables at random, userspace round "
-        "robin, IPVS as its scheduler is named.",
+        "Each mode picks as it is told: at random, round robin, or as the IPVS scheduler's name says.",
         "documentation",
         "the picks of each node follow that rule, as far as it can be told from them",
         SCENE,
@@ -151,7 +150,7 @@ CLAIMS = (
         "same-backend-first",
         "Two clients on two nodes may hit one backend first.",
         "answer",
-        f"in some trial two nodes' picks of the same number, of the first {ROUNDS}, are one backend",
+        f"in some trial two nodes' picks of the same number, of the first {HELD}, are one backend",
         SCENE,
         picking.judge_same_first,
     ),

@@ -12,15 +12,16 @@ from testbed.claims.claim import Claim, Observation, still
 from testbed.claims.entries import Entry, entry_of, knowing, tables
 from testbed.claims.judging import always, saw
 from testbed.claims.rules_read import tracer
-from testbed.claims.stage import OUTSIDE, Stage
+from testbed.claims.stage import OUTSIDE, POD_PORT, Stage
 from testbed.proxy.packet import Packet
 
+FROM_OUTSIDE = "192.0.2.250"
+"""An address that is nobody's in the cluster, of the packet that is traced."""
 ATTEMPTS = 8
 """Dials of each node's port: enough that not all of them find a backend on that very node."""
 
-_HOP = re.compile(
-    r"KUBE-[A-Z]+(-[A-Z0-9]{16})?$|(?<= -j )\S+|@service-\w+|service-\w+[-/\w]*|dnat|masquerade"
-)
+_TARGET = re.compile(r" -j (\S+)")
+_IN_NFT = re.compile(r"(@service-\w+|\bservice-[A-Z0-9]{8}-\S+|\bdnat\b|\bmasquerade\b)")
 """Of a rule: the chain that it leads to, the map it looks into, or what it does to the packet."""
 
 Rows = Sequence[Mapping[str, Any]]
@@ -46,7 +47,9 @@ def observe(stage: Stage) -> Mapping[str, Observation]:
     return {
         "node-port-everywhere": _everywhere(entered),
         "node-port-directly": _directly(stage, entered),
-        "node-port-by-cluster-address": _by_cluster_address(stage, entered, known),
+        "node-port-by-cluster-address": by_cluster_address(
+            entered, known, stage.address("web"), _traced(stage, "web")
+        ),
         "load-balancer-pending": _pending(stage, answers[OUTSIDE][len(at_ports) :]),
         "reply-same-way": _same_way(entered, called, known),
         "address-changes-at-client-node": _changed(stage, called, known),
@@ -88,47 +91,47 @@ def _directly(stage: Stage, rows: Rows) -> Observation:
     return saw(len(answered), len(direct), exception, remark=f"{remark}.", **figures)
 
 
-def _by_cluster_address(stage: Stage, rows: Rows, known: Tables) -> Observation:
-    """Whether a packet to a node port is ever addressed to the service: by the rules, and by what the
-    kernel translated.
+def by_cluster_address(
+    rows: Rows, known: Tables, service: str, traced: tuple[str, bool] | None
+) -> Observation:
+    """Whether a packet to a node port is ever addressed to the service: by what the kernel translated, and by
+    the rules (`traced`: what they do to it, and whether the address is in there; None: nobody can read them).
     """
-    service = stage.address("web")
-    way, traced = _traced(stage, "web")
     found = [
         entry
         for row in rows
-        if row["who"] and (entry := entry_of(known[row["node"]], row["own"])) is not None
+        if row["who"]
+        and (entry := entry_of(known[row["node"]], row["own"], _dialled(row))) is not None
     ]
-    via = [entry for entry in found if _ip(entry.dst) == service or _ip(entry.reply_src) == service]
-    tried = len(found) + traced
-    agreed = len(via) + (traced if service in way else 0)
-    example = _first(f"{one.dst} became {one.reply_src}" for one in found)
-    exception = f"on its node {example}, without {service} in between; the rules hit: {way}"
-    return saw(
-        tried, agreed, exception if found else "no connection was found in a kernel", way=way
-    )
+    via = [entry for entry in found if service in {_ip(entry.dst), _ip(entry.reply_src)}]
+    way, by_rules = traced or ("", False)
+    tried = len(found) + (traced is not None)
+    example = _first(f"{one.dst} became {one.reply_src}" for one in found if one not in via)
+    exception = f"{example}, without {service} in between; its rules: {way or 'unknown'}"
+    if not found:
+        exception = "no kernel knew of a connection"
+    return saw(tried, len(via) + by_rules, exception)
 
 
-def _traced(stage: Stage, service: str) -> tuple[str, int]:
-    """The rules that a packet from outside to a node port meets, by the first node's rules as they are, and
-    1; where they are somebody else's, nothing and 0.
-    """
+def _traced(stage: Stage, service: str) -> tuple[str, bool] | None:
+    """What the first node's rules, as they are, do to a packet from outside to a node port."""
     if stage.mode == "external":
-        return "", 0
+        return None
     node, ip = next(iter(stage.nodes.items()))
     reader = tracer(stage.mode, stage.lab.rules(node), [ip])
-    packet = Packet("tcp", "192.0.2.250", ip, _node_port(stage, service))
+    packet = Packet("tcp", FROM_OUTSIDE, ip, _node_port(stage, service))
     outcomes = [one for one in reader.from_wire(packet) if one.verdict == "accepted"]
     if not outcomes:
-        return "nothing accepts it", 1
+        return "nothing accepts it", False
     best = max(outcomes, key=lambda one: one.probability)
-    return " → ".join((*_hops(best.rules), best.destination)), 1
+    way = (*_hops(best.rules), best.destination)
+    return " → ".join(way), stage.address(service) in " ".join(way)
 
 
 def _hops(rules: Sequence[str]) -> list[str]:
     """The chains, maps and translations among rules, in their order."""
-    found = [match[0] for rule in rules if (match := _HOP.search(rule))]
-    return list(dict.fromkeys(found))
+    matches = ((_TARGET if " -j " in rule else _IN_NFT).search(rule) for rule in rules)
+    return list(dict.fromkeys(match[1] for match in matches if match))
 
 
 def _pending(stage: Stage, rows: Rows) -> Observation:
@@ -145,10 +148,10 @@ def _same_way(entered: Rows, called: Mapping[str, Rows], known: Tables) -> Obser
     rows += [(node, row) for node, several in called.items() for row in several if row["who"]]
     wrong = []
     for node, row in rows:
-        entry = entry_of(known[node], row["own"])
+        entry = entry_of(known[node], row["own"], _dialled(row))
         if entry is None or not entry.replied:
             wrong.append(f"{node} saw no answer to {row['own']} from {row['peer']}")
-        elif row["peer"] != f"{row['host']}:{row['port']}":
+        elif row["peer"] != _dialled(row):
             wrong.append(f"{row['own']} dialled {row['host']} and was answered by {row['peer']}")
     return saw(len(rows), len(rows) - len(wrong), *wrong[:1])
 
@@ -163,9 +166,9 @@ def _changed(stage: Stage, called: Mapping[str, Rows], known: Tables) -> Observa
             if backend is None or backend.node == node:
                 continue
             tried += 1
-            here = entry_of(known[node], row["own"])
-            there = entry_of(known[backend.node], row["seen"])
-            at_socket = row["peer"] == f"{row['host']}:{row['port']}"
+            here = entry_of(known[node], row["own"], _dialled(row))
+            there = entry_of(known[backend.node], row["seen"], f"{backend.ip}:{POD_PORT}")
+            at_socket = row["peer"] == _dialled(row)
             at_client = here is not None and here.translated
             at_backend = there is not None and there.translated
             said = (
@@ -191,9 +194,9 @@ def _chooser(stage: Stage, called: Mapping[str, Rows], known: Tables) -> Observa
                 continue
             tried += 1
             others = {name: known[name] for name in known if name != node}
-            entry = entry_of(known[node], row["own"])
+            entry = entry_of(known[node], row["own"], _dialled(row))
             elsewhere = [
-                name for name, table in others.items() if _knows(table, row["own"], address)
+                name for name, table in others.items() if entry_of(table, row["own"], address)
             ]
             if entry is not None and entry.translated and not elsewhere:
                 agreed += 1
@@ -201,11 +204,6 @@ def _chooser(stage: Stage, called: Mapping[str, Rows], known: Tables) -> Observa
                 where = ", ".join(elsewhere) or "no node"
                 exception = exception or f"a connection of {node} was translated by {where}"
     return saw(tried, agreed, exception, remark=_who_knows(known, address))
-
-
-def _knows(table: Sequence[Entry], src: str, dst: str) -> bool:
-    entry = entry_of(table, src)
-    return entry is not None and entry.dst == dst
 
 
 def _who_knows(known: Tables, address: str) -> str:
@@ -223,6 +221,10 @@ def _shown(entry: Entry | None) -> str:
     if not entry.translated:
         return f"{entry.dst}, unchanged"
     return f"{entry.dst} becomes {entry.reply_src}"
+
+
+def _dialled(row: Mapping[str, Any]) -> str:
+    return f"{row['host']}:{row['port']}"
 
 
 def _ip(end: str) -> str:

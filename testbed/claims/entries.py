@@ -71,9 +71,9 @@ def tables(stage: Stage) -> dict[str, tuple[Entry, ...]]:
     return found
 
 
-def entry_of(table: Iterable[Entry], src: str) -> Entry | None:
-    """The connection that came from `src` (`ip:port`)."""
-    return next((entry for entry in table if entry.src == src), None)
+def entry_of(table: Iterable[Entry], src: str, dst: str) -> Entry | None:
+    """The connection from `src` to `dst` (`ip:port` as dialled); ports come round again, pairs do not."""
+    return next((entry for entry in table if (entry.src, entry.dst) == (src, dst)), None)
 
 
 def knowing(tables_by_node: Mapping[str, Iterable[Entry]], dst: str) -> dict[str, int]:

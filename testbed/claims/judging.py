@@ -8,7 +8,7 @@ from typing import Any
 
 from testbed.analysis.equivalence import ALPHA, Decision, Equivalence, decided, equivalence
 from testbed.analysis.intervals import FEWEST_FOR_INTERVAL, over_trials
-from testbed.claims.claim import Judgement, Observation
+from testbed.claims.claim import Judge, Judgement, Observation
 
 
 def saw(tried: int, agreed: int, exception: str = "", **figures: Any) -> Observation:
@@ -42,6 +42,21 @@ def always(observations: Sequence[Observation], mode: str) -> Judgement:
     if trials >= FEWEST_FOR_INTERVAL:
         said += f"; at most {bound:.0%} of trials would show an exception (95 % confidence)"
     return Judgement("holds", _sentence(said, observations), figures)
+
+
+def mostly(share: float) -> Judge:
+    """Holds where in every trial at least this share of the attempts agreed: a few may meet a busy machine."""
+
+    def judge(observations: Sequence[Observation], mode: str) -> Judgement:
+        judged = always(observations, mode)
+        shares = [one["agreed"] / one["tried"] for one in observations if one["tried"]]
+        if judged.verdict != "does not hold" or min(shares) < share:
+            return judged
+        figures = {**judged.figures, "agreed_share": min(shares)}
+        said = f"So in at least {min(shares):.0%} of the attempts of each of {count(len(shares), 'trial')}"
+        return Judgement("holds", _sentence(said, observations), figures)
+
+    return judge
 
 
 def exception_bound(trials: int) -> float:

@@ -15,6 +15,7 @@ from testbed.claims import told as telling
 from testbed.claims.claim import Judgement, Observation
 from testbed.claims.judging import count, on_average, power, weighed
 from testbed.traffic.evenness import (
+    FEWEST_FOR_ENTROPY,
     coefficient_of_variation,
     next_pick_entropy_bits,
     transition_counts,
@@ -32,7 +33,7 @@ FOR_A_POINT = 19_000
 
 
 def observations(
-    sequences: Mapping[str, Sequence[str]], names: Sequence[str], rounds: int
+    sequences: Mapping[str, Sequence[str]], names: Sequence[str]
 ) -> dict[str, Observation]:
     """What all claims about picks keep of a trial; `sequences` by the pod that called."""
     kept = told(sequences, names)
@@ -40,10 +41,6 @@ def observations(
         "a-third-each": {"picks": kept["picks"], "shares": _shares(sequences, names)},
         "random-pick": kept,
         "round-robin": kept,
-        "same-backend-first": {
-            "coincided": coincided(list(sequences.values()), rounds),
-            "next_differs_chance": next_differs(sequences),
-        },
         "evens-out": {
             "picks": kept["picks"],
             "cv": coefficient_of_variation(_counts(sequences, names)),
@@ -77,11 +74,9 @@ def _shares(sequences: Mapping[str, Sequence[str]], names: Sequence[str]) -> lis
     return [float(share) for share in counts / max(1, counts.sum())]
 
 
-def coincided(sequences: Sequence[Sequence[str]], rounds: int) -> bool:
-    """Whether in one of the first rounds two nodes picked the same backend."""
-    return any(
-        len(set(picks)) < len(picks) for picks in list(zip(*sequences, strict=False))[:rounds]
-    )
+def coincided(sequences: Sequence[Sequence[str]]) -> bool:
+    """Whether two of the sequences have the same backend at the same place."""
+    return any(len(set(picks)) < len(picks) for picks in zip(*sequences, strict=False))
 
 
 def next_differs(sequences: Mapping[str, Sequence[str]]) -> float:
@@ -169,12 +164,15 @@ def judge_random(observed: Sequence[Observation], mode: str) -> Judgement:
     ratios = [entropy_ratio(one) for one in observed]
     test, figures = on_average(ratios, 1.0, ENTROPY_MARGIN)
     figures["connections"] = int(sum(one["picks"] for one in observed))
+    if not test.n:
+        few = f"{figures['connections']:,} connections are too few to tell the next pick's entropy"
+        return Judgement("undecided", f"{few}: {FEWEST_FOR_ENTROPY} a node are needed.", figures)
     said = (
         f"The next pick has {test.estimate:.0%} of a fair draw's entropy; "
         f"{figures['connections']:,} connections in {count(len(observed), 'trial')}"
     )
     too_few = test.n < FEWEST_FOR_INTERVAL
-    if too_few and test.n and test.estimate < 1.0 - ENTROPY_MARGIN:
+    if too_few and test.estimate < 1.0 - ENTROPY_MARGIN:
         p = _combined([chi_square_p(one) for one in observed])
         if p <= ALPHA:
             said += f"; so far from independent fair draws by chance: p = {p:.1g}"

@@ -1,7 +1,8 @@
 """Runs in a pod, on a node or on a host: dials, looks names up, keeps watch, and prints what it saw.
 
 A script of its own with nothing but the standard library: it starts in 20 ms, where the package takes 200.
-Its one argument is a JSON object with the keys of `JOBS`; it prints one with the same keys.
+Its one argument is a JSON object with the keys of `JOBS`, and `watch`. It prints a line when everything that it
+watches has begun, and at its end an object with the same keys.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 PERIOD_S = 0.01
 """Between two attempts of a stream that is watched."""
+SILENCE_S = 5.0
 MOST_FLOWS = 60
 """How many flows are begun in search of one to the backend that is to be watched."""
 
@@ -26,7 +28,7 @@ MOST_FLOWS = 60
 def connected(target: dict[str, Any]) -> socket.socket:
     """A socket that has dialled. Raises OSError."""
     sock = socket.socket(socket.AF_INET, KINDS[target.get("protocol", "tcp")])
-    sock.settimeout(target.get("timeout_s", 2.0))
+    sock.settimeout(target.get("timeout_s", SILENCE_S))
     try:
         sock.connect((target["host"], target["port"]))
     except OSError:
@@ -45,17 +47,33 @@ def ask(sock: socket.socket, line: bytes) -> str:
 
 
 def dial(target: dict[str, Any]) -> dict[str, Any]:
-    """One new connection: who answers, whom it saw, what the socket calls its two ends."""
-    began_s = time.monotonic()
+    """One new connection: who answers, whom it saw, what the socket calls its two ends.
+
+    Silence is judged by the clock, and a machine may be busy: who meets it dials once more.
+    """
     try:
-        with connected(target) as sock:
-            who = ask(sock, b"hostname\n")
-            seen = ask(sock, b"clientip\n")
-            own, peer = (joined(one) for one in (sock.getsockname(), sock.getpeername()))
+        return dialled(target)
+    except TimeoutError:
+        pass
     except OSError as error:
         return {**target, "who": "", "error": kind_of(error)}
-    took_us = (time.monotonic() - began_s) * 1e6
-    return {**target, "who": who, "seen": seen, "own": own, "peer": peer, "took_us": round(took_us)}
+    try:
+        return dialled(target)
+    except OSError as error:
+        return {**target, "who": "", "error": kind_of(error)}
+
+
+def dialled(target: dict[str, Any]) -> dict[str, Any]:
+    """Raises OSError."""
+    began_s = time.monotonic()
+    with connected(target) as sock:
+        who = ask(sock, b"hostname\n")
+        seen = ask(sock, b"clientip\n")
+        own, peer = (joined(one) for one in (sock.getsockname(), sock.getpeername()))
+    took_us = round((time.monotonic() - began_s) * 1e6)
+    return {**target, "who": who, "error": "", "seen": seen, "own": own, "peer": peer} | {
+        "took_us": took_us
+    }
 
 
 def joined(address: tuple[Any, ...]) -> str:
@@ -96,35 +114,40 @@ def hold(target: dict[str, Any]) -> list[str]:
     return found
 
 
-def watch(stream: dict[str, Any]) -> list[list[Any]]:
-    """Rows [start in ns of CLOCK_MONOTONIC, who answered, what went wrong], until the time is over.
-
-    `kept`: requests on one flow that leads to `backend` (any, where it is not named) until the flow breaks;
-    else every request dials anew.
+class Watch:
+    """A stream of requests. `kept`: on one flow that leads to `backend` (any, where none is named), until it
+    breaks; else every request dials anew.
     """
-    rows: list[list[Any]] = []
-    sock = flow_to(stream) if stream["kept"] else None
-    if stream["kept"] and sock is None:
-        return rows
-    ends_s = time.monotonic() + stream["duration_s"]
-    while time.monotonic() < ends_s:
-        began_ns = time.monotonic_ns()
-        broken = False
-        try:
-            if sock is not None:
-                rows.append([began_ns, ask(sock, b"hostname\n"), ""])
-            else:
-                with connected(stream) as fresh:
-                    rows.append([began_ns, ask(fresh, b"hostname\n"), ""])
-        except OSError as error:
-            rows.append([began_ns, "", kind_of(error)])
-            broken = sock is not None and stream.get("protocol", "tcp") == "tcp"
-        if broken:
-            break
-        time.sleep(max(0.0, PERIOD_S - (time.monotonic_ns() - began_ns) / 1e9))
-    if sock is not None:
-        sock.close()
-    return rows
+
+    def __init__(self, stream: dict[str, Any]) -> None:
+        self.stream = stream
+        self.sock = flow_to(stream) if stream["kept"] else None
+
+    def rows(self, ends_s: float) -> list[list[Any]]:
+        """Rows [start in ns of CLOCK_MONOTONIC, who answered, what went wrong], until the time is over."""
+        found: list[list[Any]] = []
+        if self.stream["kept"] and self.sock is None:
+            return found
+        while time.monotonic() < ends_s:
+            began_ns = time.monotonic_ns()
+            try:
+                found.append([began_ns, self.answer(), ""])
+            except OSError as error:
+                found.append([began_ns, "", kind_of(error)])
+                if self.sock is not None and self.stream.get("protocol", "tcp") == "tcp":
+                    break
+            period_s = self.stream.get("period_s", PERIOD_S)
+            time.sleep(max(0.0, period_s - (time.monotonic_ns() - began_ns) / 1e9))
+        if self.sock is not None:
+            self.sock.close()
+        return found
+
+    def answer(self) -> str:
+        """Who answers the next request. Raises OSError."""
+        if self.sock is not None:
+            return ask(self.sock, b"hostname\n")
+        with connected(self.stream) as fresh:
+            return ask(fresh, b"hostname\n")
 
 
 def flow_to(stream: dict[str, Any]) -> socket.socket | None:
@@ -174,21 +197,25 @@ JOBS: dict[str, Callable[[Any], Any]] = {
     "dial": dial,
     "look_up": look_up,
     "hold": hold,
-    "watch": watch,
     "signal": signalled,
 }
-"""What can be asked for: a list of each, done side by side."""
+"""What can be asked for besides `watch`: a list of each, done side by side."""
 
 
 def main(wanted: dict[str, list[Any]]) -> dict[str, list[Any]]:
     """The answers to everything that is wanted, in its order."""
-    watched = len(wanted.get("watch", ()))
-    with ThreadPoolExecutor(16 + watched) as pool:
+    streams = wanted.pop("watch", [])
+    with ThreadPoolExecutor(16 + len(streams)) as pool:
+        watches = list(pool.map(Watch, streams))
+        print("started", flush=True)
+        now_s = time.monotonic()
+        rows = [pool.submit(one.rows, now_s + one.stream["duration_s"]) for one in watches]
         pending = {
             name: [pool.submit(JOBS[name], one) for one in several]
             for name, several in wanted.items()
         }
-        return {name: [one.result() for one in several] for name, several in pending.items()}
+        answers = {name: [one.result() for one in several] for name, several in pending.items()}
+        return answers | {"watch": [one.result() for one in rows]}
 
 
 if __name__ == "__main__":

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from testbed.errors import NotFound, TestbedError
+from testbed.experiment.beside import Beside
 from testbed.experiment.module import Factors
 from testbed.experiment.subjects import PodRef, pods_of
 from testbed.experiment.trial_lab import TrialLab
@@ -24,6 +23,10 @@ CALLER = "client-{node}-0"
 OUTSIDE = "outside"
 """The machine outside the cluster."""
 POD_PORT = 8080
+PATIENCE_S = 120.0
+"""A probe of some seconds may take so long where the machine is slow."""
+STARTED = "started\n"
+"""What a probe prints when all it is to watch has begun."""
 
 Answers = dict[str, Any]
 
@@ -75,7 +78,7 @@ class Stage:
     def begin(self, where: str, **jobs: Sequence[Any]) -> Asked:
         """Start a probe; what it is asked for is in `testbed.claims.probe`."""
         argv = [sys.executable, "-S", "-E", str(PROBE), json.dumps(jobs)]
-        return Asked(where, self.lab.begin(where, argv))
+        return Asked(where, self.lab.begin(where, argv, PATIENCE_S))
 
     def ask(self, where: str, **jobs: Sequence[Any]) -> Answers:
         """A probe's answers."""
@@ -92,15 +95,20 @@ class Asked:
     """A probe that runs."""
 
     where: str
-    _done: Future[subprocess.CompletedProcess[str]]
+    _running: Beside
+
+    def await_start(self) -> None:
+        """Return when everything that it watches is under way. Raises TestbedError where it failed."""
+        if self._running.line() != STARTED:
+            self.answers()
 
     def answers(self) -> Answers:
         """What it printed. Raises TestbedError where it failed."""
-        done = self._done.result()
+        done = self._running.result()
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
             raise TestbedError(f"the probe in {self.where} ended with {done.returncode}: {last}")
-        answers: Answers = json.loads(done.stdout)
+        answers: Answers = json.loads(done.stdout.splitlines()[-1])
         return answers
 
 

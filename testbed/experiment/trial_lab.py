@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from testbed.errors import OutOfTimeOrRoom
 from testbed.events import Event
+from testbed.experiment.beside import Beside, Executes
 from testbed.experiment.subjects import Subject, subject_of
 from testbed.ip import FAMILY_NAMES, family_of
 from testbed.model.topology import Topology
@@ -70,8 +71,7 @@ class Lab(Protocol):
     def exec(
         self, where: str, argv: Sequence[str], timeout_s: float = ...
     ) -> subprocess.CompletedProcess[str]: ...
-    def another(self) -> Lab: ...
-    def close(self) -> None: ...
+    def another(self) -> Executes: ...
     def topology(self) -> dict[str, Any]: ...
     def change(self, topology: Topology) -> None: ...
     def label(self, where: str, labels: Mapping[str, str]) -> None: ...
@@ -242,23 +242,9 @@ class TrialLab:
         """Run a command on a node, pod or outside host."""
         return self._lab.exec(where, argv, timeout_s=timeout_s)
 
-    def begin(
-        self, where: str, argv: Sequence[str], timeout_s: float = 60.0
-    ) -> Future[subprocess.CompletedProcess[str]]:
-        """As `exec`, but beside what the trial does next; the future has the result, or the error."""
-        done: Future[subprocess.CompletedProcess[str]] = Future()
-        lab = self._lab.another()
-
-        def execute() -> None:
-            try:
-                done.set_result(lab.exec(where, argv, timeout_s=timeout_s))
-            except BaseException as error:  # whoever asks for the result gets it
-                done.set_exception(error)
-            finally:
-                lab.close()
-
-        threading.Thread(target=execute, daemon=True).start()
-        return done
+    def begin(self, where: str, argv: Sequence[str], timeout_s: float = 60.0) -> Beside:
+        """As `exec`, but beside what the trial does next."""
+        return Beside(self._lab.another(), where, argv, timeout_s)
 
     def apply(self, change: Callable[[Topology], Topology]) -> None:
         """Change the running lab's topology; returns when every pod answers and every node's rules are in

@@ -45,4 +45,4 @@ def test_a_lab_is_changed_while_it_runs(name: str) -> None:
         assert uids["web-0"] == pods["web-0"]["uid"]
         with pytest.raises(UsageError, match="n1 is a node"):
             lab.label("n1", member="no")
-        assert beside.result(30).stdout == "web-0\n"
+        assert beside.result().stdout == "web-0\n"

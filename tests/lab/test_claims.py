@@ -1,0 +1,68 @@
+"""What is said about Kubernetes networking, observed in real labs: what must come out in any trial."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from testbed.claims.findings import findings
+from tests.lab.conducted import conducted
+
+pytestmark = pytest.mark.lab
+
+HOLD = {
+    "flat-network",
+    "source-unchanged",
+    "pods-by-cluster-address",
+    "node-without-backend",
+    "automatic-address",
+    "name-leads-to-address",
+    "node-port-everywhere",
+    "load-balancer-pending",
+    "reply-same-way",
+    "address-changes-at-client-node",
+    "each-node-chooses",
+    "ready-at-last-sync",
+    "relabel-out",
+    "relabel-in",
+    "scale-out-moves-load",
+    "service-address-stays",
+    "proxy-not-in-path",
+}
+DO_NOT_HOLD = {
+    "any-name-leads-to-address",
+    "node-port-directly",
+    "node-port-by-cluster-address",
+    "rule-probabilities",
+    "round-robin",
+    "crash-new-tcp",
+    "crash-new-udp",
+    "crash-kept-udp",
+    "address-kept-when-rescheduled",
+}
+NEED_MORE_TRIALS = {"a-third-each", "random-pick", "as-told", "evens-out", "busy-pod-gets-less"}
+
+
+def test_every_claim_in_one_trial(tmp_path: Path) -> None:
+    """crash-kept-tcp and same-backend-first are left open: how soon a request fails, and what chance does."""
+    run = conducted("claims", tmp_path, "proxy=nftables", "duration_s=1")
+    found = {finding.name: finding for finding in findings(run)}
+    said = {name: finding.answer for name, finding in found.items()}
+    by_verdict = {
+        verdict: {name for name, finding in found.items() if finding.verdict == verdict}
+        for verdict in ("holds", "does not hold", "undecided")
+    }
+    assert by_verdict["holds"] >= HOLD, said
+    assert by_verdict["does not hold"] >= DO_NOT_HOLD, said
+    assert by_verdict["undecided"] >= NEED_MORE_TRIALS, said
+    open_ended = {"crash-kept-tcp", "same-backend-first"}
+    assert set(found) == HOLD | DO_NOT_HOLD | NEED_MORE_TRIALS | open_ended
+
+
+def test_only_some_claims_where_the_proxy_is_a_process(tmp_path: Path) -> None:
+    run = conducted("claims", tmp_path, "proxy=userspace", "claims=proxy-path")
+    (finding,) = findings(run)
+    assert (finding.name, finding.arm) == ("proxy-not-in-path", "userspace")
+    assert finding.verdict == "does not hold", finding.answer
+    assert "0 of " in finding.answer
