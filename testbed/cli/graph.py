@@ -72,6 +72,6 @@ def _scene(what: str, settings: list[str]) -> Scene:
     if settings:
         raise UsageError("--set is for a topology's file", f"`testbed up` changes lab {what}")
     from testbed.lab.client import Lab
-    from testbed.picture.live import scene_of_lab
+    from testbed.live.scene import scene_of_lab
 
     return scene_of_lab(Lab.attach(what))

@@ -35,6 +35,7 @@ COMMANDS: dict[str, str] = {
     "load": "one-shot traffic: latency, outcomes and balance",
     "run": "run experiments",
     "graph": "a picture of a topology or a lab: machines, pods, services with weights",
+    "watch": "a lab live: pods, services, who is picked how often, events; on a terminal or a page",
     "kernel": "guest kernels: which there are, and build the full one",
     "report": "rebuild the figures and the HTML page of a run, or of several on one page",
     "compare": "two runs, with the differences that are real; a gate for CI",
@@ -44,7 +45,6 @@ NOT_BUILT: dict[str, str] = {
     "apply": "list the files under `manifests:` and run `testbed up` again",
     "kubectl": "use `testbed inspect` and `testbed up --set`",
     "kubeconfig": "use `testbed inspect -o json`",
-    "watch": "use `testbed inspect`",
     "artifact": "pack the run's directory",
 }
 """Commands of the contract that this version lacks, each with what to use instead."""

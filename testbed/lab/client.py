@@ -248,6 +248,19 @@ class Lab:
             if left <= 0:
                 raise OutOfTimeOrRoom(f"nothing like it happened within {timeout_s:g} s")
 
+    def watch(self, since: int | None = None, last: int = 100) -> dict[str, Any]:
+        """What changes while somebody looks: picks (rows of node, protocol's number, service address,
+        endpoint, new connections), lost, events (from number `since`, or the `last` ones), next,
+        resource_version, now_ns. Connections are counted from the first call until this connection closes.
+        """
+        result: dict[str, Any] = self._connection.call("watch", {"since": since, "last": last})
+        return result
+
+    def picks(self) -> list[list[Any]]:
+        """Rows of `watch` that have been counted so far; counts nothing itself."""
+        rows: list[list[Any]] = self._connection.call("picks")
+        return rows
+
     def exec(
         self, where: str, argv: Sequence[str], timeout_s: float | None = None
     ) -> subprocess.CompletedProcess[str]:

@@ -23,6 +23,11 @@ class Journal:
         self._count = 0
         self._news = asyncio.Event()
 
+    @property
+    def count(self) -> int:
+        """How many events there were: the number of the next one."""
+        return self._count
+
     def record(self, event: Event) -> None:
         """Add an event; whoever waits for news is woken."""
         self._events.append(event)

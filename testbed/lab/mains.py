@@ -12,13 +12,14 @@ from testbed.dns import server as dns_server
 from testbed.lab import capture_process, rule_watch
 from testbed.proxy.userspace_process import main as userspace
 from testbed.runtime import zygote
-from testbed.traffic import echo, generator, marked, recorder
+from testbed.traffic import echo, generator, marked, meter, recorder
 
 MAINS: dict[str, zygote.Main] = {
     "echo": echo.main,
     "dns": dns_server.main,
     "generator": generator.main,
     "recorder": recorder.main,
+    "meter": meter.main,
     "capture": capture_process.main,
     "marked": marked.main,
     "rulewatch": rule_watch.main,

@@ -25,6 +25,7 @@ from testbed.lab.execution import Execution
 from testbed.lab.fault_reach import node_reach, reach, target_of
 from testbed.lab.journal import Journal
 from testbed.lab.loads import Loads
+from testbed.lab.meter import Meter
 from testbed.lab.names import find
 from testbed.lab.places import Places
 from testbed.lab.programs import Programs
@@ -63,6 +64,7 @@ class _Parts:
     execution: Execution
     loads: Loads
     recordings: Recordings
+    meter: Meter
     captures: Captures
     traces: Traces
 
@@ -97,6 +99,8 @@ class Service:
             "now_ns": self.now_ns,
             "events": self.events,
             "next_events": self.next_events,
+            "watch": self.watch,
+            "picks": self.picks,
             "start_recording": self.start_recording,
             "stop_recording": self.stop_recording,
             "exec": self.execute,
@@ -211,6 +215,29 @@ class Service:
         events, following = await self._journal.after(call.params["since"], timeout_s)
         return {"events": [event.to_json() for event in events], "next": following}
 
+    async def watch(self, call: Call) -> dict[str, Any]:
+        """params: since (a number of `next_events`, or None: the last `last` ones). What changes while
+        somebody looks: connections are counted from the first call on, until its client hangs up.
+        """
+        meter = self._parts().meter
+        await meter.watch(call.client)
+        since = call.params["since"]
+        if since is None:
+            since = max(0, self._journal.count - call.params["last"])
+        events, following = await self._journal.after(since, 0.0)
+        return {
+            "now_ns": now_ns(),
+            "resource_version": self._running().store.resource_version,
+            "picks": meter.picks(),
+            "lost": meter.lost,
+            "events": [event.to_json() for event in events],
+            "next": following,
+        }
+
+    async def picks(self, call: Call) -> list[list[Any]]:
+        """See `Meter.picks`: what was counted so far."""
+        return self._parts().meter.picks()
+
     async def execute(self, call: Call) -> int:
         """See `Execution.execute`."""
         return await self._parts().execution.execute(call)
@@ -263,6 +290,7 @@ class Service:
             Execution(places, self._processes),
             Loads(places, self._processes, self._folder, self._journal.record, store.snapshot),
             Recordings(cluster, programs, self._processes, self._folder),
+            Meter(cluster, self._processes),
             taking,
             Traces(cluster, places, self._processes, taking, self._folder),
         )

@@ -58,6 +58,8 @@ def _service(service: Service, slices: tuple[EndpointSlice, ...]) -> dict[str, A
         "type": service.type,
         "clusterIP": service.cluster_ip,
         "clusterIPs": list(service.cluster_ips),
+        "externalIPs": list(service.external_ips),
+        "loadBalancerIPs": [one.ip for one in service.load_balancer_ingress if one.ip],
         "loadBalancer": [one.ip or one.hostname for one in service.load_balancer_ingress],
         "ports": [
             {
@@ -79,6 +81,8 @@ def _endpoints(item: EndpointSlice) -> Iterator[dict[str, Any]]:
             yield {
                 "ip": endpoint.addresses[0],
                 "port": port.port,
+                "portName": port.name,
+                "protocol": port.protocol,
                 "pod": endpoint.target.name if endpoint.target else None,
                 "node": endpoint.node_name,
                 "ready": endpoint.ready,

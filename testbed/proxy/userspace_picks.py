@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from collections.abc import Mapping
 from typing import NamedTuple
 
 PROTOCOLS = {"tcp": 6, "udp": 17}
@@ -58,3 +59,15 @@ def _wide(ip: bytes) -> bytes:
 
 def _text(wide: bytes) -> str:
     return str(ipaddress.ip_address(wide[12:] if wide.startswith(_MAPPED) else wide))
+
+
+def spelled_counts(found: Mapping[tuple[int, str], int]) -> str:
+    """(protocol's number, endpoint) -> connections, a line each."""
+    lines = (f"{protocol} {endpoint} {count}\n" for (protocol, endpoint), count in found.items())
+    return "".join(sorted(lines))
+
+
+def counts(text: str) -> dict[tuple[int, str], int]:
+    """What `spelled_counts` spelled."""
+    rows = (line.split() for line in text.splitlines())
+    return {(int(protocol), endpoint): int(count) for protocol, endpoint, count in rows}

@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.ip import host_port
 from testbed.traffic import ctnetlink
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ COLUMNS = {
 _RECORD = struct.Struct("<QHB 16s16sB2s2s 16s16sB2s2s 3x")
 _IPV6 = 0x80
 """Of a record's event: its addresses are 16 bytes long, not 4 and zeros."""
+_NODE_AND_EVENT, _PROTOCOL, _TO, _TO_PORT = slice(8, 11), slice(43, 44), slice(27, 43), slice(46, 48)
+_ENDPOINT, _ENDPOINT_PORT = slice(48, 64), slice(81, 83)
+"""Of a record: the destination that the client dialled, and the source of the reply."""
 _DIRECTION = [
     ("src_ip", "V16"),
     ("dst_ip", "V16"),
@@ -61,6 +65,26 @@ def record(t_ns: int, node: int, kind: int, entry: ctnetlink.Fields) -> bytes:
     """One record. `t_ns`: CLOCK_MONOTONIC when the event came; `kind`: the message's type."""
     event = EVENTS[kind] | (_IPV6 if len(entry[0]) == 16 else 0)
     return _RECORD.pack(t_ns, node, event, *entry)
+
+
+def pick_of(entry: bytes) -> bytes | None:
+    """What all connections have in common that one node sent from one service address to one endpoint, to
+    count a record by; None where the node redirected nothing.
+    """
+    to, to_port = entry[_TO], entry[_TO_PORT]
+    endpoint, endpoint_port = entry[_ENDPOINT], entry[_ENDPOINT_PORT]
+    if to == endpoint and to_port == endpoint_port:
+        return None
+    return entry[_NODE_AND_EVENT] + entry[_PROTOCOL] + to_port + endpoint_port + to + endpoint
+
+
+def spelled_pick(pick: bytes) -> tuple[int, int, str, str]:
+    """(place of the node, IP's number of the protocol, service address, endpoint), as in `10.96.0.1:80`."""
+    place, event = struct.unpack_from("<HB", pick)
+    size = 16 if event & _IPV6 else 4
+    to_port, endpoint_port = struct.unpack_from("!HH", pick, 4)
+    to, endpoint = (str(ip_address(pick[at : at + size])) for at in (8, 24))
+    return place, pick[3], host_port(to, to_port), host_port(endpoint, endpoint_port)
 
 
 def read_entries(path: Path | str) -> pd.DataFrame:

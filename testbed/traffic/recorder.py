@@ -48,7 +48,7 @@ def main(config: dict[str, Any], channel: socket.socket) -> None:
     groups = [ctnetlink.GROUP_NEW]
     groups += [ctnetlink.GROUP_DESTROY] if config.get("destroy") else []
     nodes = config["nodes"]
-    listeners = [_Listener(place, node, groups) for place, node in enumerate(nodes.values())]
+    listeners = [Listener(place, node, groups) for place, node in enumerate(nodes.values())]
     with _Output(config["output"], tuple(nodes)) as output, selectors.DefaultSelector() as selector:
         for listener in listeners:
             selector.register(listener.events, selectors.EVENT_READ, listener)
@@ -70,7 +70,7 @@ class _Recorder:
     """Obeys the supervisor."""
 
     def __init__(
-        self, listeners: Mapping[str, _Listener], output: _Output, control: Channel
+        self, listeners: Mapping[str, Listener], output: _Output, control: Channel
     ) -> None:
         self.ended = False
         self._listeners = listeners
@@ -99,8 +99,8 @@ class _Recorder:
         return sum(listener.overflows for listener in self._listeners.values())
 
 
-class _Listener:
-    """One node's conntrack events, and its counters."""
+class Listener:
+    """One node's conntrack events, and its counters. `node`: see `main`; `place` stands for it in records."""
 
     def __init__(self, place: int, node: str | int, groups: list[int]) -> None:
         self.overflows = 0

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from testbed.traffic import ctnetlink
-from testbed.traffic.conntrack import COLUMNS, header, read_entries, record
+from testbed.traffic.conntrack import COLUMNS, header, pick_of, read_entries, record, spelled_pick
 
 SIZES = (4, 16)
 """Of an IPv4 and an IPv6 address."""
@@ -191,3 +191,40 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(ValueError, match="not a recording"):
         read_entries(file)
+
+
+@pytest.mark.parametrize(
+    ("fields", "pick"),
+    [
+        (DNAT, (3, 6, "10.96.0.1:80", "10.244.1.7:8080")),
+        (
+            (
+                bytes(15) + b"\5",
+                bytes(15) + b"\1",
+                17,
+                b"\x80\0",
+                b"\0\x35",
+                bytes(15) + b"\7",
+                bytes(15) + b"\5",
+                17,
+                b"\x14\xe9",
+                b"\x80\0",
+            ),
+            (3, 17, "[::1]:53", "[::7]:5353"),
+        ),
+        ((*DNAT[:5], DNAT[1], DNAT[0], 6, DNAT[4], DNAT[3]), None),
+    ],
+    ids=["a service's address", "of IPv6", "nobody was picked"],
+)
+def test_whom_a_node_picked(
+    fields: ctnetlink.Fields, pick: tuple[int, int, str, str] | None
+) -> None:
+    found = pick_of(record(1, 3, ctnetlink.NEW, fields))
+    assert (spelled_pick(found) if found else None) == pick
+
+
+def test_connections_to_one_endpoint_are_one_pick() -> None:
+    other_client: ctnetlink.Fields = (b"\n\xf4\0\6", DNAT[1], 6, b"\1\1", *DNAT[4:])
+    first = pick_of(record(1, 3, ctnetlink.NEW, DNAT))
+    assert pick_of(record(2, 3, ctnetlink.NEW, other_client)) == first
+    assert pick_of(record(1, 4, ctnetlink.NEW, DNAT)) != first

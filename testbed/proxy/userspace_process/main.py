@@ -19,6 +19,7 @@ from testbed.proxy.userspace_balancer import Make, Picker
 from testbed.proxy.userspace_process.balancers import find_balancer
 from testbed.proxy.userspace_process.load import LoadPolls
 from testbed.proxy.userspace_process.loop import Loop
+from testbed.proxy.userspace_process.pick_counts import PickCounts
 from testbed.proxy.userspace_process.pick_log import PickLog
 from testbed.proxy.userspace_process.serving import Process, Serving, nowhere
 from testbed.proxy.userspace_process.tcp import TcpListener
@@ -33,8 +34,8 @@ def main(config: dict[str, Any], channel: socket.socket) -> None:
 
     `config`: {"balancer": name, "documented": bool, "udp_idle_s": 0.25, "load_path": "/load",
     "load_period_s": 0.1}. Says {"ready": true}; then each line of `channel` {"id": n, "do": "set" | "close"
-    | "table" (see `userspace_table`) | "record" (to the file of that name; "": no more), "text": …} is
-    answered by {"id": n, "text": …} or {"id": n, "error": what went wrong}.
+    | "table" (see `userspace_table`) | "record" (to the file of that name; "": no more) | "count", "text": …}
+    is answered by {"id": n, "text": …} or {"id": n, "error": what went wrong}.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -63,6 +64,7 @@ class _Proxy:
         self.wants_load = bool(getattr(make, "wants_load", False))
         self.polls: LoadPolls | None = None
         self._log: PickLog | None = None
+        self._counts: PickCounts | None = None
         self._process = process
         self._make = make
         self._table: dict[str, Listener] = {}
@@ -108,8 +110,30 @@ class _Proxy:
         if self._log is not None:
             self._log.close()
         self._log = PickLog(path) if path else None
-        self._process.picked = self._log.record if self._log else nowhere
+        self._heed()
         return ""
+
+    def count(self, text: str) -> str:
+        """How often each endpoint was picked since the first time that this was asked (`userspace_counts`);
+        `off`: count no more.
+        """
+        if text == "off":
+            self._counts = None
+        elif self._counts is None:
+            self._counts = PickCounts()
+        self._heed()
+        return self._counts.text() if self._counts else ""
+
+    def _heed(self) -> None:
+        heard = [one.record for one in (self._log, self._counts) if one is not None]
+
+        def all_of_them(
+            protocol: str, client: tuple[str, int], endpoint: str, own: tuple[str, int]
+        ) -> None:
+            for hear in heard:
+                hear(protocol, client, endpoint, own)
+
+        self._process.picked = all_of_them if heard else nowhere
 
     def _poll(self) -> None:
         if self.polls is not None:
@@ -133,6 +157,7 @@ class _Orders:
             "close": proxy.close,
             "table": proxy.table,
             "record": proxy.record,
+            "count": proxy.count,
         }
         self._wakeup, signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(signalled)

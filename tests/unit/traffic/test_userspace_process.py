@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from testbed.proxy import userspace_table
-from testbed.proxy.userspace_picks import picks
+from testbed.proxy.userspace_picks import counts, picks
 from testbed.proxy.userspace_process import main as userspace
 from testbed.proxy.userspace_table import Listener
 from tests.unit.traffic.conftest import Process, Spawn
@@ -239,6 +239,20 @@ def test_datagrams_of_a_client_go_one_way_until_it_falls_silent(
             client.recv(100)
         seen.add(answer())
     assert len(seen) == 2
+
+
+def test_picks_are_counted_from_the_first_question_to_the_last(
+    proxy: Proxy, backends: Backends
+) -> None:
+    proxy.set(*backends.texts)
+    proxy.answer()
+    assert counts(proxy.ask("count")) == {}
+    for _ in range(6):
+        proxy.answer()
+    assert counts(proxy.ask("count")) == {(6, text): 2 for text in backends.texts}
+    proxy.ask("count", "off")
+    proxy.answer()
+    assert counts(proxy.ask("count")) == {}
 
 
 def test_every_pick_is_noted_while_somebody_records(
