@@ -6,7 +6,6 @@ client of the control socket, and a pipe or a terminal.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import json
 import os
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from testbed.lab import registry, wire
+from testbed.lab.relay import Relay
 from testbed.lab.supervisor import begin
 from testbed.lab.wire import encode
 from testbed.sandbox import guest_init
@@ -119,41 +119,30 @@ class Visitor:
     """A client of the control socket, in the name of one on the host."""
 
     def __init__(self, host: socket.socket, streams: Streams) -> None:
-        self._host = host
         self._streams = streams
-        self._lab = wire.connect(_HOME)
-        self._pumps: dict[int, list[Pump]] = {}
-        """Streams of the calls that have not been answered, by the call's id."""
+        self._relay = Relay(host, wire.connect(_HOME), _on_its_way)
 
     def serve(self) -> None:
         """Until either end closes."""
-        answers = threading.Thread(target=self._answers, daemon=True)
-        answers.start()
-        with contextlib.suppress(OSError), self._host.makefile("rb") as lines:
+        self._relay.serve(self._requests)
+
+    def _requests(self) -> None:
+        with self._relay.asking.makefile("rb") as lines:
             for line in lines:
                 self._request(line)
-        for sock in (self._lab, self._host):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-        answers.join()
-        for pumps in self._pumps.values():
-            for pump in pumps:
-                pump.cut()
-        self._lab.close()
-        self._host.close()
 
     def _request(self, line: bytes) -> None:
         request = json.loads(line)
         tokens = request.pop("streams", None)
         if tokens is None:
-            self._lab.sendall(line)
+            self._relay.answering.sendall(line)
             return
-        pumps = self._pumps[int(request["id"])] = []
+        pumps = self._relay.pumps_of(request)
         is_terminal = request["params"].get("tty", False)
         fds = self._terminal(tokens, pumps) if is_terminal else self._plain(tokens, pumps)
         data = encode(request)
-        sent = socket.send_fds(self._lab, [data], fds)
-        self._lab.sendall(data[sent:])
+        sent = socket.send_fds(self._relay.answering, [data], fds)
+        self._relay.answering.sendall(data[sent:])
         for fd in set(fds):
             os.close(fd)
 
@@ -178,23 +167,12 @@ class Visitor:
         pumps += [Output(os.dup(master), sock.dup()), Keys(master, sock)]
         return [slave] * len(tokens)
 
-    def _answers(self) -> None:
-        with contextlib.suppress(OSError), self._lab.makefile("rb") as lines:
-            for line in lines:
-                if self._pumps:
-                    self._settle(json.loads(line))
-                self._host.sendall(line)
-        with contextlib.suppress(OSError):
-            self._host.shutdown(socket.SHUT_RDWR)
 
-    def _settle(self, message: dict[str, Any]) -> None:
-        """Before a call's answer is passed on, all that its command printed has to be on its way."""
-        if "progress" in message:
-            return
-        for pump in self._pumps.pop(int(message["id"]), ()):
-            pump.stop()
-            if isinstance(pump, Output):
-                pump.join()
+def _on_its_way(pump: Pump) -> None:
+    """All that the command printed is on its way to the host."""
+    pump.stop()
+    if isinstance(pump, Output):
+        pump.join()
 
 
 if __name__ == "__main__":

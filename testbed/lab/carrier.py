@@ -6,7 +6,6 @@ connection of its own into the guest, named by a token that the request carries 
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import os
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.kernel.guests import GuestKernel
+from testbed.lab.relay import Relay
 from testbed.lab.wire import encode
 from testbed.sandbox.guest import Guest, boot
 from testbed.sandbox.pumps import Arrivals, Input, Pump, Terminal
@@ -61,46 +61,32 @@ class Door:
     def __init__(
         self, client: socket.socket, connect: Connect, tokens: itertools.count[int]
     ) -> None:
-        self._client = client
         self._connect = connect
         self._tokens = tokens
-        self._guest = connect({"control": True})
-        self._pumps: dict[int, list[Pump]] = {}
-        """Streams of the calls that have not been answered, by the call's id."""
+        self._relay = Relay(client, connect({"control": True}), _printed)
 
     def serve(self) -> None:
         """Until either end closes."""
-        answers = threading.Thread(target=self._answers, daemon=True)
-        answers.start()
-        with contextlib.suppress(OSError):
-            self._requests()
-        for sock in (self._guest, self._client):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-        answers.join()
-        for pumps in self._pumps.values():
-            for pump in pumps:
-                pump.cut()
-        self._guest.close()
-        self._client.close()
+        self._relay.serve(self._requests)
 
     def _requests(self) -> None:
         received = b""
         fds: list[int] = []
         while True:
-            data, new, _, _ = socket.recv_fds(self._client, _CHUNK, _MAX_FDS)
+            data, new, _, _ = socket.recv_fds(self._relay.asking, _CHUNK, _MAX_FDS)
             fds += new
             if not data:
                 return
             *lines, received = (received + data).split(b"\n")
             for line in lines:
-                self._guest.sendall(self._with_streams(line, fds) if fds else line + b"\n")
+                passed = self._with_streams(line, fds) if fds else line + b"\n"
+                self._relay.answering.sendall(passed)
                 fds = []
 
     def _with_streams(self, line: bytes, fds: list[int]) -> bytes:
         """The request, with the streams that stand for its descriptors, which are ours from here on."""
         request = json.loads(line)
-        pumps = self._pumps[int(request["id"])] = []
+        pumps = self._relay.pumps_of(request)
         tty_asked = request["params"].get("tty", False)
         streams = self._terminal(fds, pumps) if tty_asked else self._plain(fds, pumps)
         return encode({**request, "streams": streams})
@@ -137,20 +123,9 @@ class Door:
             os.close(fd)
         return [token] * len(fds)
 
-    def _answers(self) -> None:
-        with contextlib.suppress(OSError), self._guest.makefile("rb") as lines:
-            for line in lines:
-                if self._pumps:
-                    self._settle(json.loads(line))
-                self._client.sendall(line)
-        with contextlib.suppress(OSError):
-            self._client.shutdown(socket.SHUT_RDWR)
 
-    def _settle(self, message: dict[str, Any]) -> None:
-        """Before a call's answer is passed on, all that its command printed has to be out."""
-        if "progress" in message:
-            return
-        for pump in self._pumps.pop(int(message["id"]), ()):
-            if not isinstance(pump, Arrivals):
-                pump.stop()
-            pump.join()
+def _printed(pump: Pump) -> None:
+    """All that the command printed is out; what it was to read it reads no more."""
+    if not isinstance(pump, Arrivals):
+        pump.stop()
+    pump.join()
