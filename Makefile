@@ -12,7 +12,8 @@ setup: ## system packages, .venv, editable install
 demo: setup ## a cluster, a request, two experiments, a report (under five minutes)
 	@scripts/demo
 
-test: setup ## all tests
+test: ## all tests
+	@scripts/setup test
 	@.venv/bin/pytest -n auto
 
 check: lint types layers test ## everything that must be green before a push
