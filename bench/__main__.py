@@ -23,6 +23,7 @@ ITEMS = {
     "rules": ("bench.rules", "syncs"),
     "growth": ("bench.rules", "growth"),
     "planning": ("bench.planning", "plans"),
+    "report": ("bench.report", "reports"),
 }
 _REPEATS = 5
 _QUIET = 0.5

@@ -13,15 +13,17 @@ from scipy import stats
 
 from testbed.analysis.arms import Arm, arms
 from testbed.analysis.equivalence import Equivalence, decided, equivalence
+from testbed.analysis.once import once_per_run
 from testbed.analysis.picks import ALL_CLIENTS, Unit, backends_of, picks, sequences
 from testbed.analysis.run import Finding, Run
-from testbed.traffic import evenness
 from testbed.experiment.primary import Primary
+from testbed.traffic import evenness
 
 MARGIN = 0.01
 """One percentage point of share."""
 
 
+@once_per_run
 def shares(run: Run, unit: Unit = "connection") -> pd.DataFrame:
     """A row per trial, scope (`all clients` or a client node) and backend.
 
@@ -39,6 +41,7 @@ def shares(run: Run, unit: Unit = "connection") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=pd.Index(columns))
 
 
+@once_per_run
 def evenness_by_scope(run: Run, unit: Unit = "connection") -> pd.DataFrame:
     """A row per trial and scope: trial, scope, n, backends, cv, jain, max_over_mean, entropy_bits,
     chi2_p. Entropy and chi-square are of connections only: requests repeat their connection's pick.
@@ -64,6 +67,7 @@ def evenness_by_scope(run: Run, unit: Unit = "connection") -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@once_per_run
 def metrics(run: Run) -> pd.DataFrame:
     """A row per trial, to stand beside its factors in trials.csv; over all clients.
 
@@ -93,6 +97,7 @@ class Transitions:
     counts: evenness.Counts
 
 
+@once_per_run
 def transitions(run: Run) -> tuple[Transitions, ...]:
     """One matrix for each arm: row the pick, column the next pick of the same node's kernel."""
     table = picks(run, "connection")

@@ -23,7 +23,9 @@ def metrics(run: Run) -> pd.DataFrame:
     """
     chosen = picks(run, "connection")
     shares = chosen["backend"].str.startswith(SLOW).groupby(chosen["trial"]).mean()
-    samples = run.samples
+    samples = run.requests.columns(
+        "trial", "stream", "outcome", "backend", "scheduled_ns", "end_ns"
+    )
     done = samples[(samples["stream"] == "main") & (samples["outcome"] == "ok")]
     took = (done["end_ns"].astype(float) - done["scheduled_ns"].astype(float)) / 1e6
     is_slow = done["backend"].str.startswith(SLOW)
@@ -69,8 +71,6 @@ def findings(run: Run, hypothesis: str, margin: float) -> list[Finding]:
     ]
 
 
-def _of(table: pd.DataFrame, arm: Arm) -> pd.DataFrame:
-    return table[table["trial"].isin(arm.trials)]
 def primaries(run: Run) -> list[Primary]:
     """The slow backend's share; a percentage is of an equal one."""
     table = metrics(run)
@@ -85,6 +85,8 @@ def primaries(run: Run) -> list[Primary]:
     ]
 
 
+def _of(table: pd.DataFrame, arm: Arm) -> pd.DataFrame:
+    return table[table["trial"].isin(arm.trials)]
 
 
 def _figures(table: pd.DataFrame, arm: Arm, margin: float) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def _cv(table: pd.DataFrame, names: tuple[str, ...]) -> float:
 
 
 def _requests_per_connection(run: Run) -> Mapping[Any, NDArray[np.int64]]:
-    samples = run.samples
+    samples = run.requests.columns("trial", "stream", "picked_backend", "client", "connection")
     known = samples[(samples["stream"] == "main") & samples["picked_backend"].notna()]
     counts = known.groupby(["trial", "client", "connection"]).size()
     found: dict[Any, NDArray[np.int64]] = {}
