@@ -24,12 +24,15 @@ from testbed.proxy.pace import Pace, Periods
 from testbed.proxy.programme import (
     Plan,
     Programme,
+    Step,
     Sync,
     Taken,
     next_programme,
     starting_point,
+    step,
+    step_if_known,
 )
-from testbed.proxy.ruleset import Backend, Ruleset, changed_chains
+from testbed.proxy.ruleset import Backend, Ruleset
 from testbed.proxy.status import ProxierStatus
 from testbed.proxy.table import ForwardingTable, ProxyConfig
 from testbed.store import Change, Snapshot
@@ -321,21 +324,25 @@ class ProxyLoop:
     # Planning
 
     async def _plan(self, snapshot: Snapshot) -> Sync:
-        before = self._programmed
-        following = await self._compute(lambda: self._next_programme(snapshot, self.node, before))
+        before, backend = self._programmed, self._backend
+        known = before.rules if before and self._trusted else None
+
+        def decide() -> tuple[Programme, Step | None]:
+            following = self._next_programme(snapshot, self.node, before)
+            return following, step_if_known(known, following.rules, backend)
+
+        following, found = await self._compute(decide)
         want = following.rules
-        have = before.rules if before and self._trusted else None
-        if have is None or self._backend.rewrites(have, want):
-            text = await self._access.read(self._backend.observe())
-            have = await self._compute(
-                lambda: starting_point(self._backend.parse(text), want, self._backend)
+        if found is None:
+            text = await self._access.read(backend.observe())
+            found = await self._compute(
+                lambda: step(starting_point(backend.parse(text), want, backend), want, backend)
             )
-        commands = await self._compute(lambda: self._backend.commands(have, want))
         return Sync(
-            next=replace(following, rules=self._draining.begun(have, want)),
-            commands=tuple(commands),
-            full=not self._trusted or have is None,
-            changed_chains=changed_chains(have, want),
+            next=replace(following, rules=self._draining.begun(found.have, want)),
+            commands=found.commands,
+            full=not self._trusted or found.have is None,
+            changed_chains=found.changed_chains,
         )
 
     async def _compute(self, decide: Callable[[], T]) -> T:

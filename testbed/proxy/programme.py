@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from testbed.command import Command
-from testbed.proxy.ruleset import Backend, Observed, Ruleset
+from testbed.proxy.ruleset import Backend, Observed, Ruleset, changed_chains
 from testbed.proxy.table import ForwardingTable, ProxyConfig, forwarding_table
 from testbed.store import Snapshot
 
@@ -31,6 +31,15 @@ class Sync:
     commands: tuple[Command, ...]
     full: bool
     """It does not build on what an earlier sync left."""
+    changed_chains: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """From what a node has to what it is to have; `have` None: from nothing."""
+
+    have: Ruleset | None
+    commands: tuple[Command, ...]
     changed_chains: int
 
 
@@ -74,3 +83,17 @@ def starting_point(seen: Observed, want: Ruleset, backend: Backend) -> Ruleset |
     if seen.foreign:
         return seen.own
     return None if seen.empty or backend.rewrites(seen.own, want) else seen.own
+
+
+def step(have: Ruleset | None, want: Ruleset, backend: Backend) -> Step:
+    """What to do where the kernel is known to hold `have`."""
+    return Step(have, tuple(backend.commands(have, want)), changed_chains(have, want))
+
+
+def step_if_known(have: Ruleset | None, want: Ruleset, backend: Backend) -> Step | None:
+    """What to do after a sync that left `have`. None: what the kernel holds has to be looked at, because
+    nobody knows, or so much differs that replacing everything may be cheaper.
+    """
+    if have is None or backend.rewrites(have, want):
+        return None
+    return step(have, want, backend)
