@@ -37,8 +37,8 @@ class Met:
         return float(found[1]) if found[1] else 1.0 / int(found[2])
 
 
-OURS = ""
-"""Stands for a rule that is there for the trace only."""
+NO_RULE = ""
+"""What is told and is no rule of the node's: one that is there for the trace only, the end of a chain."""
 Spell = Callable[[Hit], str | None]
 """A hit's rule as text; None: the rules have changed since they were read."""
 
@@ -50,12 +50,12 @@ def met(hits: Sequence[Hit], ours: Callable[[Packet], bool], spell: Spell) -> li
         packet: Packet | None = None
         for hit in group:
             packet = hit.packet or packet
-            if hit.table == TABLE or hit.kind == "return" or not _is_telling(hit):
+            if hit.table == TABLE or not _is_telling(hit):
                 continue
             rule = spell(hit)
             if rule is None:
                 rule = f"(a rule that is new: {hit.table} {hit.chain} {hit.handle or hit.number})"
-            if rule != OURS:
+            if rule != NO_RULE:
                 found.append(Met(hit.table, hit.chain, rule, hit.verdict, packet))
     return found
 
@@ -144,9 +144,11 @@ def _of_number(tables: Mapping[str, Mapping[str, list[str]]], hit: Hit, number: 
     if hit.kind == "policy":
         return f"policy {hit.verdict} of {hit.chain}"
     if number <= 0:
-        return OURS if hit.table == "raw" else None
+        return NO_RULE if hit.table == "raw" else None
     chain = tables.get(hit.table, {}).get(hit.chain, [])
-    return chain[number - 1] if number <= len(chain) else None
+    if number > len(chain):
+        return NO_RULE if hit.kind == "return" else None
+    return chain[number - 1]
 
 
 def _of_handle(
