@@ -39,6 +39,7 @@ COMMANDS: dict[str, str] = {
     "kernel": "guest kernels: which there are, and build the full one",
     "report": "rebuild the figures and the HTML page of a run, or of several on one page",
     "compare": "two runs, with the differences that are real; a gate for CI",
+    "completion": "what a shell reads to complete commands, labs, pods and experiments",
 }
 
 NOT_BUILT: dict[str, str] = {
@@ -90,6 +91,10 @@ def overview() -> str:
 
 
 def _dispatch(argv: Sequence[str]) -> int:
+    if "_ARGCOMPLETE" in os.environ:
+        from testbed.cli.completers import complete
+
+        complete(COMMANDS, Parser)
     first = argv[0] if argv else ""
     if first in {"-h", "--help", "help"}:
         print(overview())
