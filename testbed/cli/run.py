@@ -58,6 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-d", "--directory", type=Path, default=RESULTS, metavar="DIR", help="of results (results)"
     )
+    parser.add_argument(
+        "--junit", type=Path, metavar="FILE", help="also a test case per finding, as JUnit XML"
+    )
     add_output_option(parser)
 
 
@@ -80,7 +83,16 @@ def run(args: argparse.Namespace) -> int:
     finally:  # what was found before an error or Ctrl-C is told all the same
         if rows:
             _emit_rows(args, rows)
+            if args.junit:
+                _write_junit(args.junit, rows)
     return EXIT_INVALID if any(row["status"] != "complete" for row in rows) else 0
+
+
+def _write_junit(path: Path, rows: list[dict[str, Any]]) -> None:
+    from testbed.report.junit import of_runs, xml
+    from testbed.report.written import written
+
+    written(path, lambda path: path.write_text(xml(of_runs(rows)), encoding="utf-8"))
 
 
 def _refuse(args: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -26,7 +27,8 @@ def labs_of(pid: int) -> list[str]:
 
 
 def test_balance_accounts_for_every_connection(tmp_path: Path) -> None:
-    words = (*RUN, *BALANCE, "-o", "json", "-d", str(tmp_path))
+    junit = tmp_path / "junit.xml"
+    words = (*RUN, *BALANCE, "-o", "json", "-d", str(tmp_path), "--junit", str(junit))
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)
@@ -36,6 +38,9 @@ def test_balance_accounts_for_every_connection(tmp_path: Path) -> None:
         "does not hold",
         "undecided",
     }
+    cases = [case.get("name") for case in ElementTree.parse(junit).iter("testcase")]
+    assert cases[0] == "every planned trial counts"
+    assert len(cases) == 1 + len(row["findings"])
     run = load_run(row["directory"])
     valid = run.only(run.trials.loc[run.trials["valid"], "trial"])
     assert valid.samples["picked_backend"].notna().all()
