@@ -175,10 +175,12 @@ def judge_crash(observed: Sequence[Observation], mode: str) -> Judgement:
         return Judgement("undecided", said, figures)
     longest = max(one["until_ms"] for one in known)
     figures["longest_ms"] = longest
-    said = (
-        f"{figures['lost']} requests were lost in {count(len(known), 'trial')}, the last one "
-        f"{longest:.0f} ms after the crash"
-    )
+    said = f"Not one of {figures['requests']} requests was lost in {count(len(known), 'trial')}"
+    if figures["lost"]:
+        said = (
+            f"{count(figures['lost'], 'request')} lost in {count(len(known), 'trial')}, the last one "
+            f"{longest:.0f} ms after the crash"
+        )
     if "withdrawn_ms" in figures:
         said += f"; the rules lacked the pod after {figures['withdrawn_ms']:.0f} ms on average"
     if longest > SLACK_MS:

@@ -1,4 +1,4 @@
-"""A plot of what is said and what is found: claims by modes."""
+"""Plots of what is said and what is found: claims by modes, and how long a crash is felt."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from testbed.analysis.multiplicity import corrected
 from testbed.analysis.run import Finding, Run
+from testbed.claims.findings import observations
 from testbed.report import style
 
 if TYPE_CHECKING:
@@ -22,8 +23,10 @@ MARKS = {
 
 
 def figures(run: Run, findings: Sequence[Finding]) -> dict[str, Figure]:
-    """The one plot of a claims run, by the name of its file."""
-    return {"verdicts": verdicts(run, corrected(findings))}
+    """Every plot of a claims run, by the name of its file."""
+    drawn = {"verdicts": verdicts(run, corrected(findings))}
+    windows = crash_windows(run)
+    return drawn if windows is None else {**drawn, "crash-windows": windows}
 
 
 def verdicts(run: Run, findings: Sequence[Finding]) -> Figure:
@@ -42,15 +45,16 @@ def verdicts(run: Run, findings: Sequence[Finding]) -> Figure:
         _legend(axes)
         axes.set_xticks(range(len(modes)), modes, rotation=20 if len(modes) > 4 else 0, ha="center")
         axes.xaxis.tick_top()
-        axes.set_yticks(range(len(names)), [_short(says[name]) for name in names])
+        axes.set_yticks(range(len(names)), [style.wrapped(says[name], 72) for name in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xlim(-0.5, len(modes) - 0.5)
         return style.finish(
             figure,
             run,
             "What is said, and what is found",
-            "A line is a claim as it is made, a column a proxy mode. What must always be so is refuted by "
-            "one attempt that says otherwise; what is so on average is tested against its margin.",
+            "A line is a claim as it is made, a column a proxy mode: a disc where it holds, a cross where it "
+            "does not, a question mark where these trials cannot tell. What must always be so is refuted "
+            "by one attempt that says otherwise; what is so on average is tested against its margin.",
             trials=style.trials_per_arm(run),
         )
 
@@ -61,5 +65,50 @@ def _legend(axes: Axes) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.3, -0.01), ncols=3)
 
 
-def _short(text: str, width: int = 72) -> str:
-    return text if len(text) <= width else f"{text[: width - 1].rstrip()}…"
+def crash_windows(run: Run) -> Figure | None:
+    """A line per kind of traffic and mode: how long after a crash requests were lost, trial by trial; None
+    where no trial crashed a pod.
+    """
+    modes = [str(mode) for mode in run.meta["factors"]["proxy"]]
+    lines = [
+        (label, mode, seen)
+        for claim, label in CRASHES.items()
+        for mode in modes
+        if (seen := [one for one in observations(run, claim, mode) if one["flows"]])
+    ]
+    if not lines:
+        return None
+    with style.styled():
+        figure, grid = style.new_figure(1, 1, row_in=0.8 + 0.3 * len(lines))
+        axes = grid[0][0]
+        for y, (_, _, seen) in enumerate(lines):
+            lost = [float(one["until_ms"]) for one in seen]
+            axes.plot(lost, [y] * len(lost), "o", color=style.BLUE, markersize=6)
+            known = [one["withdrawn_ms"] for one in seen if one["withdrawn_ms"] is not None]
+            axes.plot(known, [y] * len(known), "|", color=style.ORANGE, markersize=13, mew=2)
+        axes.plot([], [], "o", color=style.BLUE, label="last request that was lost")
+        axes.plot([], [], "|", color=style.ORANGE, markersize=13, mew=2,
+                  label="every node's rules lack the pod")  # fmt: skip
+        axes.set_yticks(range(len(lines)), [f"{label}, {mode}" for label, mode, _ in lines])
+        axes.set_ylim(len(lines) - 0.5, -0.5)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("after the crash (ms)")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.12), ncols=2)
+        return style.finish(
+            figure,
+            run,
+            "From when on does a crashed pod get no more traffic?",
+            "A mark is a trial. New connections are lost until the client's node has programmed the "
+            "withdrawal; a kept TCP connection breaks at once; a kept UDP flow goes on to the dead pod "
+            "until its conntrack entry is deleted. 0: nothing was lost.",
+            trials=style.trials_per_arm(run),
+        )
+
+
+CRASHES = {
+    "crash-new-tcp": "new TCP connections",
+    "crash-kept-tcp": "kept TCP connections",
+    "crash-new-udp": "new UDP sockets",
+    "crash-kept-udp": "kept UDP sockets",
+}
+"""Claim -> the traffic that it is about."""
