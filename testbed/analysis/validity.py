@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from testbed.experiment.design import SMOKE
+from testbed.experiment.fidelity import control_lag_p99_ms
 from testbed.experiment.record import TrialRecord
 
 COUNTERS = ("insert_failed", "drop", "early_drop")
@@ -34,6 +35,10 @@ class Limits:
     """Requests still in flight at the end."""
     steal_share: float = 0.05
     """CPU time that the hypervisor took; the column `steal_share` of trials.csv."""
+    softnet_dropped: float = 0
+    """Packets for which a CPU's backlog had no room: every stream's, the control's too."""
+    conntrack_fill_share: float = 0.9
+    """Of a node's connection table: a full one forgets connections."""
 
 
 def limits_of(timing: bool, profile: str) -> Limits:
@@ -41,7 +46,7 @@ def limits_of(timing: bool, profile: str) -> Limits:
     which is not for citation, must get by on a busy machine.
     """
     if not timing:
-        return Limits(control_lag_p99_ms=math.inf)
+        return Limits(control_lag_p99_ms=math.inf, softnet_dropped=math.inf)
     return Limits(control_lag_p99_ms=SMOKE_LAG_MS) if profile == SMOKE else Limits()
 
 
@@ -79,8 +84,12 @@ def reasons(
     found = [*_ledger_reasons(ledger), *_counter_reasons(counters)]
     if fault_ns is not None:
         found += _coverage_reasons(samples, fault_ns)
-    if (steal := float(counters.get("steal_share") or 0)) > bounds.steal_share:
+    if (steal := _counter(counters, "steal_share")) > bounds.steal_share:
         found.append(f"the hypervisor took {steal:.1%} of the CPU")
+    if (dropped := _counter(counters, "softnet_dropped")) > bounds.softnet_dropped:
+        found.append(f"the kernel dropped {dropped:g} packets that a CPU's backlog had no room for")
+    if (fill := _counter(counters, "conntrack_fill_share")) > bounds.conntrack_fill_share:
+        found.append(f"a node's connection table was {fill:.0%} full")
     local = int((samples["outcome"] == "client_error").sum()) if len(samples) else 0
     if local:
         found.append(f"{local} requests failed in the client itself (EADDRNOTAVAIL)")
@@ -107,8 +116,13 @@ def _counter_reasons(counters: Mapping[str, Any]) -> list[str]:
         f"conntrack {name} rose by {value:g}"
         for name in COUNTERS
         for key in (name, f"conntrack_{name}")
-        if (value := float(counters.get(key) or 0)) > 0
+        if (value := _counter(counters, key)) > 0
     ]
+
+
+def _counter(counters: Mapping[str, Any], name: str) -> float:
+    """0 where this kernel does not keep it."""
+    return float(counters.get(name) or 0)
 
 
 def _coverage_reasons(samples: pd.DataFrame, fault_ns: float) -> list[str]:
@@ -122,14 +136,3 @@ def _coverage_reasons(samples: pd.DataFrame, fault_ns: float) -> list[str]:
         for row in late_ms.rename("late").reset_index().to_dict("records")
         if row["stream"] in ("outage", "kept") and row["late"] > 0
     ]
-
-
-def control_lag_p99_ms(samples: pd.DataFrame) -> float | None:
-    """99th percentile of start after schedule on the control stream; None where there is none."""
-    if "stream" not in samples.columns:
-        return None
-    control = samples[(samples["stream"] == "control") & samples["scheduled_ns"].notna()]
-    if control.empty:
-        return None
-    lag = control["start_ns"].astype(float) - control["scheduled_ns"].astype(float)
-    return float(lag.quantile(0.99)) / 1e6

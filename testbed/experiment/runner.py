@@ -10,13 +10,14 @@ from typing import Any
 
 from testbed.errors import CheckFailed, MissingFeature, NotBuiltYet, TestbedError, UsageError
 from testbed.events import Event
-from testbed.experiment import fidelity
+from testbed.experiment import fidelity, node_signals
 from testbed.experiment.collect import collect, nothing
 from testbed.experiment.cpus import generator_cpu
 from testbed.experiment.design import Design, Trial, block
 from testbed.experiment.environment import host_kernel
 from testbed.experiment.interrupt import Interrupts
 from testbed.experiment.module import Experiment
+from testbed.experiment.node_signals import NodeSignals
 from testbed.experiment.progress import Progress
 from testbed.experiment.record import RunDirectory, TrialRecord
 from testbed.experiment.side_by_side import Executor, in_turn
@@ -132,10 +133,8 @@ class Runner:
 
     def _run_trial(self, trial: Trial, interrupts: Interrupts) -> TrialRecord:
         self._directory.require_room()
-        before = fidelity.read()
         with interrupts.recognised():
             record = self._conduct(trial, interrupts)
-        record = replace(record, host=fidelity.between(before, fidelity.read()))
         if not record.failed:
             record = replace(record, invalid=self._outside.judge(record))
         with interrupts.shielded():
@@ -161,15 +160,19 @@ class Runner:
         nodes = [node["name"] for node in view["nodes"]] if self._experiment.keep_rules else []
         before = {node: lab.rules(node) for node in nodes}
         lab.start_recording()
+        in_nodes, on_host = _node_signals(lab, view), fidelity.read()
         started_ns = lab.now_ns()
         trial_lab = TrialLab(lab, self._outside.generator_cpu)
         self._experiment.trial(trial_lab, trial.factors, trial.seed)
         loads = trial_lab.finished_loads()
+        host = fidelity.between(on_host, fidelity.read())
+        host |= node_signals.between(in_nodes, _node_signals(lab, view))
         recording = lab.stop_recording()
         ended_ns = lab.now_ns()
         record = collect(trial, view, loads, recording, lab.events())
         return replace(
             record,
+            host=host | {"control_lag_p99_ms": fidelity.control_lag_p99_ms(record.samples)},
             rules={node: (before[node], lab.rules(node)) for node in nodes},
             started_ns=started_ns,
             ended_ns=ended_ns,
@@ -179,6 +182,13 @@ class Runner:
                 Event(ended_ns, "lab", "", "trial-end", trial.id),
             ),
         )
+
+
+def _node_signals(lab: Lab, view: Mapping[str, Any]) -> dict[str, NodeSignals]:
+    return {
+        node["name"]: node_signals.parse(lab.exec(node["name"], node_signals.COMMAND).stdout)
+        for node in view["nodes"]
+    }
 
 
 def lab_name(trial: Trial) -> str:

@@ -184,6 +184,7 @@ def _meta(job: Job, path: Path, kernel: Mapping[str, str]) -> dict[str, Any]:
         "refuted_if": job.experiment.refuted_if,
         **job.design.to_json(),
         "command": command_line(job),
+        "measures_times": job.experiment.timing,
         "arguments": {"topology": job.topology},
         "until": job.until.text if job.until else "",
         "timing": unusual_timing(built),
