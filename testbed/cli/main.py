@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn, Protocol, cast
 
 from testbed import __version__
+from testbed.cli.examples import epilog
 from testbed.errors import NotBuiltYet, TestbedError
 from testbed.spelling import did_you_mean
 
@@ -90,6 +91,23 @@ def overview() -> str:
     )
 
 
+def _module(command: str) -> CommandModule:
+    return cast(CommandModule, importlib.import_module(f"testbed.cli.{command}"))
+
+
+def parser_of(command: str) -> Parser:
+    """What reads the arguments of a command."""
+    parser = Parser(
+        prog=f"testbed {command}",
+        description=COMMANDS[command],
+        epilog=epilog(command),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _module(command).add_arguments(parser)
+    return parser
+
+
 def _dispatch(argv: Sequence[str]) -> int:
     if "_ARGCOMPLETE" in os.environ:
         from testbed.cli.completers import complete
@@ -113,9 +131,8 @@ def _dispatch(argv: Sequence[str]) -> int:
         said = f"testbed: unknown {what} {first}" + (f", {hint}" if hint else "")
         print(f"{said}; see `testbed --help`", file=sys.stderr)
         return EXIT_USAGE
-    module = cast(CommandModule, importlib.import_module(f"testbed.cli.{first}"))
-    parser = Parser(prog=f"testbed {first}", description=COMMANDS[first], allow_abbrev=False)
-    module.add_arguments(parser)
+    module = _module(first)
+    parser = parser_of(first)
     # What takes several words at its end takes options between them, too.
     intermixed = any(action.nargs == "*" for action in parser._actions)
     parse = parser.parse_intermixed_args if intermixed else parser.parse_args

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--until",
-        metavar="ci=5%%",
+        metavar="ci=WIDTH",
         help="end when each primary metric's 95%% interval is that narrow on either side, or ci=50ms; "
         "looks first after 10 blocks",
     )

@@ -1,0 +1,120 @@
+"""What to type, per command: shown by `--help` and on the command's page in docs/commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "doctor": (
+        ("testbed doctor", "what works here, what is missing, and what to install"),
+        ("testbed doctor --leftovers", "what a killed lab might have left: nothing, hopefully"),
+    ),
+    "check": (
+        (
+            "testbed check topologies/quickstart.yaml",
+            "every mistake, with its line and what to write",
+        ),
+        ("testbed check mine.yaml --set proxy.mode=ipvs", "with a value changed"),
+    ),
+    "schema": (
+        ("testbed schema > topology.schema.json", "for an editor"),
+        ("testbed schema -o table", "every key with its default, to read"),
+    ),
+    "render": (("testbed render topologies/quickstart.yaml", "as Kubernetes manifests"),),
+    "up": (
+        ("testbed up topologies/quickstart.yaml", "returns when every pod answers a packet"),
+        (
+            "testbed up topologies/quickstart.yaml --set workloads.web.replicas=5",
+            "on a lab that runs: only the difference",
+        ),
+        (
+            "testbed up topologies/quickstart.yaml --name b --set proxy.mode=nftables",
+            "the same cluster beside it, with another proxy mode",
+        ),
+    ),
+    "down": (
+        ("testbed down quickstart", "one lab"),
+        ("testbed down --all", "every lab of this user"),
+    ),
+    "ls": (("testbed ls", ""), ("testbed ls -o json", "for a script")),
+    "inspect": (
+        ("testbed inspect", "the only lab that runs"),
+        ("testbed inspect quickstart -o json", "for a script"),
+    ),
+    "exec": (
+        ("testbed exec quickstart client-0 -- curl -s http://web/hostname", "from a pod"),
+        ("testbed exec quickstart n1 -- ip route", "on a node"),
+        ("testbed exec quickstart client -- bash", "a shell on the machine outside"),
+    ),
+    "rules": (
+        ("testbed rules quickstart n1", "as iptables-save, nft or ipvsadm prints them"),
+        ("testbed rules quickstart n1 | grep default/web", "those of one service"),
+    ),
+    "resolve": (
+        ("testbed resolve quickstart client-0 web", "through the search path, query by query"),
+        ("testbed resolve quickstart client-0 web.default.svc.cluster.local.", "as it is"),
+    ),
+    "trace": (
+        ("testbed trace quickstart client-0 web", "name, rules, addresses, every hop, and back"),
+        ("testbed trace quickstart client 192.168.0.11:30080", "from outside to a node port"),
+    ),
+    "capture": (
+        ("testbed capture quickstart web-0 tcp port 8080", "a pod's packets, line by line"),
+        (
+            "testbed capture quickstart all -w all.pcapng --duration 10s",
+            "everybody's, for Wireshark",
+        ),
+    ),
+    "fault": (
+        ("testbed fault quickstart crash web-1", "its process dies and is restarted"),
+        ("testbed fault quickstart hang web-1", "handshakes complete, nothing answers"),
+        ("testbed fault quickstart heal web-1", "and it goes on"),
+        ("testbed fault quickstart delay-watch n2 --delay 3s", "a node that hears of changes late"),
+    ),
+    "load": (
+        (
+            "testbed load quickstart --from client-0 --to http://web/hostname --rate 500 --duration 3s",
+            "a new connection for each request, at random instants",
+        ),
+        (
+            "testbed load quickstart --from client --to tcp://192.168.0.11:30080 --rate 50 --reuse 10",
+            "from outside to a node port, ten requests on each connection",
+        ),
+    ),
+    "run": (
+        ("testbed run balance failover --profile smoke", "two experiments, quickly"),
+        ("testbed run modes --plan", "how many trials, how long, and what they can show"),
+        ("testbed run balance --set replicas=2,5 --until ci=5%", "until the intervals are narrow"),
+        ("testbed run --resume 20260101T000000Z-1", "go on where it was interrupted"),
+    ),
+    "graph": (
+        ("testbed graph topologies/quickstart.yaml -w quickstart.svg", "before it is started"),
+        ("testbed graph quickstart --view services -f mermaid", "a lab's services, as text"),
+    ),
+    "watch": (
+        ("testbed watch quickstart", "on the terminal; q ends it"),
+        ("testbed watch quickstart --web", "as a page on a loopback port"),
+    ),
+    "kernel": (
+        ("testbed kernel ls", "which there are, and what each can do"),
+        ("testbed kernel build", "one that has every mode, from the distribution's source"),
+    ),
+    "report": (("testbed report results/sample/failover/20261121T050302Z-1", "its page again"),),
+    "compare": (
+        ("testbed compare RUN-A RUN-B", "what really differs"),
+        ("testbed compare RUN-A RUN-B --fail-worse recover_ms=200", "a gate: 1 when it is worse"),
+    ),
+    "completion": (
+        ("source <(testbed completion bash)", "now; in ~/.bashrc for good"),
+        ("testbed completion zsh > ~/.zfunc/_testbed", "a folder that fpath names"),
+        ("testbed completion fish > ~/.config/fish/completions/testbed.fish", "for good"),
+    ),
+}
+"""Command -> (line, what it does), the plainest first."""
+
+
+def epilog(command: str) -> str:
+    """The end of `testbed COMMAND --help`; "" for a command without examples."""
+    rows = EXAMPLES.get(command, ())
+    lines = [f"  {line}" + (f"\n      {text}" if text else "") for line, text in rows]
+    return "examples:\n" + "\n".join(lines) if lines else ""
