@@ -121,6 +121,25 @@ class Run:
         """The run's seed; what analysis simulates starts from it, so that it repeats exactly."""
         return int(self.meta.get("seed", 0))
 
+    @property
+    def findings(self) -> pd.DataFrame:
+        """A row per answer: question, verdict, answer, and what `Finding` has beside them."""
+        return pd.DataFrame(list(self.meta.get("findings", ())))
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """A row per metric and arm, factors as columns. Raises UsageError before a report was made."""
+        path = self.directory / "summary.json"
+        try:
+            rows = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UsageError(
+                f"{self.directory} has no summary yet", f"make it: testbed report {self.directory}"
+            ) from None
+        except (OSError, ValueError) as problem:
+            raise _unreadable(path, problem) from problem
+        return pd.DataFrame([{**row.pop("factors"), **row} for row in rows])
+
     def only(self, trials: pd.Series[Any] | list[Any]) -> Run:
         """The same run reduced to some trials."""
         keep = set(trials)
@@ -140,7 +159,7 @@ def load_run(path: Path | str) -> Run:
     directory = Path(path)
     if not directory.is_dir():
         raise NotFound(f"no run at {directory}", "runs are in results/EXPERIMENT/RUN")
-    meta = _read_meta(directory / "run.json")
+    meta = read_meta(directory / "run.json")
     return Run(
         directory=directory,
         meta=meta,
@@ -151,7 +170,8 @@ def load_run(path: Path | str) -> Run:
     )
 
 
-def _read_meta(path: Path) -> dict[str, Any]:
+def read_meta(path: Path) -> dict[str, Any]:
+    """What a run.json says. Raises UsageError where there is none that this version reads."""
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
