@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from testbed.proxy.programme import Programme, next_programme
 from testbed.proxy.ruleset import Backend
@@ -30,8 +33,29 @@ class Planner:
     def plan(self, snapshot: Snapshot, node: str, before: Programme | None) -> Programme:
         """See `next_programme`."""
         with self._lock:
-            planned = next_programme(
-                snapshot, self._config, node, self._backend, before, other=self._newest
-            )
-            self._newest = planned
-        return planned
+            if before is None:
+                with uncollected():
+                    self._newest = self._next(snapshot, node, before)
+            else:
+                self._newest = self._next(snapshot, node, before)
+            return self._newest
+
+    def _next(self, snapshot: Snapshot, node: str, before: Programme | None) -> Programme:
+        return next_programme(
+            snapshot, self._config, node, self._backend, before, other=self._newest
+        )
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """For a node's first plan, which makes as many values as its cluster is large: the collector walks neither
+    these nor whatever was there before, now or later. They end all the same when nobody refers to them.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_on:
+            gc.enable()

@@ -180,8 +180,10 @@ def fresh(frame: Frame, node: str, entries: tuple[ServicePortEntry, ...], spell:
     found = tuple([spell(entry) for entry in entries])
     elements: dict[str, Claims] = {name: {} for name in SHARED}
     for port in found:
-        for where, key, claim in port.elements_on(node):
+        for where, key, claim in port.elements:
             _claim(elements[where], key, claim)
+        for _, key, claim in port.hairpins_on(node):
+            _claim(elements[ports.HAIRPINS], key, claim)
     return State(frame, node, entries, found, elements, Hairpins(found))
 
 

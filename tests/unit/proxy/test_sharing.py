@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from itertools import pairwise
 
 import pytest
 
-from testbed.lab.planner import Planner
+from testbed.lab.planner import Planner, uncollected
 from testbed.model.objects import EndpointSlice
 from testbed.proxy.programme import Programme, next_programme
 from testbed.proxy.ruleset import Backend
@@ -85,6 +86,18 @@ def test_a_planner_gives_each_node_what_it_would_have_planned_alone(subject: Sub
             planned = planner.plan(snapshot, node, programmes[node])
             assert planned == alone(subject.backend(4), state, node)
             programmes[node] = planned
+
+
+def test_what_a_node_s_first_plan_makes_is_left_alone_by_the_collector() -> None:
+    before = gc.get_freeze_count()
+    try:
+        with uncollected():
+            assert not gc.isenabled()
+            made = [[number] for number in range(1000)]
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > before + len(made)
+    finally:
+        gc.unfreeze()
 
 
 def alone(backend: Backend, state: str, node: str) -> Programme:
