@@ -11,11 +11,13 @@ import pandas as pd
 from testbed.analysis.run import Finding, Run
 from testbed.claims import findings, register
 from testbed.claims.conduct import conduct
+from testbed.claims.primary import pilots, primaries
 from testbed.claims.stage import Stage
 from testbed.errors import UsageError
 from testbed.experiment.arrange import require_positive, with_clients_on_every_node
 from testbed.experiment.modes import MODES, with_mode
 from testbed.experiment.module import Factors, Profile, Value
+from testbed.experiment.primary import Pilot, Primary
 from testbed.experiment.trial_lab import TrialLab
 from testbed.kernel.features import Feature
 from testbed.model.topology import Topology
@@ -85,6 +87,17 @@ def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
 def measure(run: Run) -> pd.DataFrame:
     """For trials.csv: how many claims each trial says nothing against."""
     return findings.metrics(run)
+
+
+def primary(run: Run) -> list[Primary]:
+    """What the verdicts on averages are about."""
+    return primaries(run)
+
+
+def pilot(factors: Factors) -> tuple[Pilot, ...]:
+    """A mode that picks at random and notices nothing."""
+    names = [claim.name for claim in register.chosen(str(factors["claims"]))]
+    return pilots(names, float(factors["duration_s"]))
 
 
 def analyse(run: Run) -> list[Finding]:

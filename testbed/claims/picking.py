@@ -175,7 +175,8 @@ def judge_random(observed: Sequence[Observation], mode: str) -> Judgement:
     if too_few and test.estimate < 1.0 - ENTROPY_MARGIN:
         p = _combined([chi_square_p(one) for one in observed])
         if p <= ALPHA:
-            said += f"; so far from independent fair draws by chance: p = {p:.1g}"
+            shown = f"p = {p:.2g}" if p >= 1e-4 else "p < 0.0001"
+            said += f"; fair draws would look so by chance with {shown}"
             return Judgement("does not hold", f"{said}.", {**figures, "chi2_p": p}, p)
     return weighed([test], said, figures, needs="longer trials")
 
