@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
-from testbed.cli.arguments import add_set_option
+from testbed.cli.arguments import add_set_option, add_topology_argument
 from testbed.cli.output import add_output_option, emit, note
 from testbed.errors import Problem, TopologyError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="a topology")
+    add_topology_argument(parser)
     add_set_option(parser)
     add_output_option(parser)
 

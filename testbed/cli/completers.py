@@ -106,8 +106,10 @@ def experiments(prefix: str, **_: Any) -> list[str]:
 
 
 def topologies(prefix: str, **_: Any) -> list[str]:
-    """Topologies' files."""
-    return _files(prefix, "yaml", "yml")
+    """Topologies' files, and the names of those that come with the package."""
+    from testbed.model import shipped
+
+    return [*shipped.names(), *_files(prefix, "yaml", "yml")]
 
 
 def labs_and_topologies(prefix: str, **_: Any) -> list[str]:

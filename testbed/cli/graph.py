@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from testbed.cli.arguments import add_set_option
 from testbed.cli.output import note
 from testbed.errors import OutOfTimeOrRoom, UsageError
+from testbed.model import shipped
 
 if TYPE_CHECKING:
     from testbed.picture.scene import Scene
@@ -63,12 +64,15 @@ def _form_of(path: Path | None) -> str:
 
 
 def _scene(what: str, settings: list[str]) -> Scene:
-    """Of the file that is there, or else of the lab of that name."""
-    if "/" in what or Path(what).suffix in {".yaml", ".yml"} or Path(what).is_file():
+    """Of the file that is there, of the lab of that name, or of the topology that comes with the package."""
+    from testbed.lab import registry
+
+    file = what if what in registry.names() else shipped.found(what)
+    if "/" in file or Path(file).suffix in {".yaml", ".yml"} or Path(file).is_file():
         from testbed.model.loader import load
         from testbed.picture.scene import scene_of
 
-        return scene_of(load(what, settings))
+        return scene_of(load(file, settings))
     if settings:
         raise UsageError("--set is for a topology's file", f"`testbed up` changes lab {what}")
     from testbed.lab.client import Lab

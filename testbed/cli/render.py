@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from testbed.cli.arguments import add_set_option
+from testbed.cli.arguments import add_set_option, add_topology_argument
 from testbed.cli.output import add_output_option, emit, to_yaml
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="a topology")
+    add_topology_argument(parser)
     add_set_option(parser)
     add_output_option(parser, default="yaml")
 

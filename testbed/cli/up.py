@@ -6,14 +6,14 @@ import argparse
 import sys
 from typing import Any
 
-from testbed.cli.arguments import add_set_option, duration
+from testbed.cli.arguments import add_set_option, add_topology_argument, duration
 from testbed.cli.output import note
 from testbed.errors import UsageError
 from testbed.units import pretty_s
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="a topology")
+    add_topology_argument(parser)
     parser.add_argument("--name", metavar="N", help="the lab's name (the topology's)")
     add_set_option(parser)
     parser.add_argument(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import testbed
 from testbed.errors import NotFound, UsageError
 from testbed.experiment.design import Design, arms
 from testbed.experiment.module import Experiment, Factors
+from testbed.model import shipped
 from testbed.model.loader import load
 from testbed.model.support import require_supported
 from testbed.model.topology import Topology
@@ -19,19 +19,11 @@ def find_topology(text: str, experiment: Experiment) -> Path:
     Looked up here, beside the experiment, in ./topologies, then among those of the package. Raises
     NotFound.
     """
-    package = Path(testbed.__file__).parent
-    shipped = package / "_topologies"
-    folders = (
-        Path(),
-        experiment.path.parent,
-        Path("topologies"),
-        shipped if shipped.is_dir() else package.parent / "topologies",
-    )
-    for folder in folders:
+    for folder in (Path(), experiment.path.parent, Path("topologies"), shipped.folder()):
         for path in (folder / text, folder / f"{text}.yaml"):
             if path.is_file():
                 return path
-    raise NotFound(f"no topology {text}", "give a path, or a name of one in ./topologies")
+    raise NotFound(f"no topology {text}", shipped.hint(text))
 
 
 def topology_of(experiment: Experiment, factors: Factors, override: str | None = None) -> Topology:

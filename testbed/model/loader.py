@@ -7,6 +7,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from testbed.errors import Problem, TopologyError
+from testbed.model import shipped
 from testbed.model.consistency import inconsistencies
 from testbed.model.document import Document, NotYAMLError, Positions, documents
 from testbed.model.fields import Mistake, kind_of
@@ -28,7 +29,8 @@ def load(path: str | FilePath, set_: Sequence[str] = ()) -> Topology:
     try:
         text = _read(FilePath(path))
     except _UnreadableError as error:
-        raise TopologyError((Problem(file, 1, 1, "", str(error)),)) from None
+        hint = "" if FilePath(path).exists() else shipped.hint(FilePath(path).stem)
+        raise TopologyError((Problem(file, 1, 1, "", str(error), hint),)) from None
     return load_text(text, file, FilePath(path).parent, set_)
 
 

@@ -42,6 +42,7 @@ def offered(line: str, folder: Path) -> set[str]:
         ("testbed run bala", {"balance"}),
         ("testbed run balance --prof", {"--profile"}),
         ("testbed up m", {"mine.yaml"}),
+        ("testbed up quick", {"quickstart"}),
         ("testbed load --close ", {"fin", "rst"}),
         ("testbed fault anything cr", {"crash"}),
         ("testbed report 2026", {"20260101T000000Z-1"}),
