@@ -36,12 +36,14 @@ _FONT = "DejaVu Sans"
 _THINNEST, _THICKEST = 1.0, 4.0
 
 
-def dot(picture: Picture, *, links: bool = False) -> str:
-    """The graph as text. With `links` every card that has a table leads to `#table-KEY`."""
-    return str(graph(picture, links=links).source)
+def dot(picture: Picture, *, in_page: bool = False) -> str:
+    """The graph as text. For a page, which has a heading and tables of its own, the title is left out, and
+    every card that has a table leads to `#table-KEY`.
+    """
+    return str(graph(picture, in_page=in_page).source)
 
 
-def graph(picture: Picture, *, links: bool = False) -> Digraph:
+def graph(picture: Picture, *, in_page: bool = False) -> Digraph:
     """As `dot`, as the library's own."""
     from graphviz import Digraph
 
@@ -54,7 +56,7 @@ def graph(picture: Picture, *, links: bool = False) -> Digraph:
             "bgcolor": PAPER,
             "pad": "0.2",
             "fontname": _FONT,
-            "label": f"<{_title(picture)}>",
+            "label": "" if in_page else f"<{_title(picture)}>",
             "labelloc": "t",
             "labeljust": "l",
         },
@@ -69,7 +71,7 @@ def graph(picture: Picture, *, links: bool = False) -> Digraph:
     )
     tables = {table.key for table in picture.tables}
     for card in picture.cards:
-        extra = {"URL": f"#table-{card.key}"} if links and card.key in tables else {}
+        extra = {"URL": f"#table-{card.key}"} if in_page and card.key in tables else {}
         drawn.node(card.key, f"<{_table(card)}>", tooltip=card.title, **extra)
     for line in picture.lines:
         _draw(drawn, line)

@@ -9,20 +9,20 @@ from testbed.picture.shapes import Picture
 PNG_DPI = "130"
 
 
-def svg(picture: Picture, *, links: bool = False) -> str:
+def svg(picture: Picture, *, in_page: bool = False) -> str:
     """The picture as an SVG document. Raises MissingFeature where there is no Graphviz."""
-    return _drawn(picture, "svg", links).decode()
+    return _drawn(picture, "svg", in_page).decode()
 
 
 def png(picture: Picture) -> bytes:
     """The picture as PNG. Raises MissingFeature where there is no Graphviz."""
-    return _drawn(picture, "png", links=False)
+    return _drawn(picture, "png", in_page=False)
 
 
-def _drawn(picture: Picture, form: str, links: bool) -> bytes:
+def _drawn(picture: Picture, form: str, in_page: bool) -> bytes:
     import graphviz
 
-    drawn = graph(picture, links=links)
+    drawn = graph(picture, in_page=in_page)
     if form == "png":
         drawn.graph_attr["dpi"] = PNG_DPI
     try:

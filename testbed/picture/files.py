@@ -18,7 +18,7 @@ FORMS = ("svg", "png", "html", "mermaid", "dot")
 def written(name: str, pictures: Sequence[Picture], form: str) -> bytes:
     """The file's content. Raises UsageError for several pictures in a form that holds one."""
     if form == "html":
-        return page(name, pictures, partial(svg, links=True)).encode()
+        return page(name, pictures, partial(svg, in_page=True)).encode()
     if len(pictures) != 1:
         names = ", ".join(picture.name for picture in pictures)
         raise UsageError(f"{form} holds one picture", f"say --view, one of {names}; or -f html")

@@ -7,7 +7,10 @@ from typing import Any
 
 from testbed.ip import host_port
 from testbed.lab.views import inspect
+from testbed.model.objects import Service
 from testbed.picture.scene import Scene
+from testbed.picture.service_card import service_card, service_key, service_name
+from testbed.picture.service_table import service_table
 from testbed.picture.shapes import Card, Line, Picture, Table, percent, some
 from testbed.picture.shares import PortShares, mean, port_shares, told
 
@@ -25,18 +28,22 @@ def services(scene: Scene) -> Picture:
     shares: dict[tuple[str, str], list[PortShares]] = {}
     for one in port_shares(scene):
         shares.setdefault((one.entry.namespace, one.entry.service), []).append(one)
+    services = {(one.meta.namespace, one.meta.name): one for one in scene.snapshot.list(Service)}
     cards: dict[str, Card] = {}
     lines: list[Line] = []
     tables: list[Table] = []
     for row in rows[:MOST_SERVICES]:
-        of_row = shares.get((row["namespace"], row["name"]), [])
-        cards[_key(row)] = _card(row)
+        name = row["namespace"], row["name"]
+        service, of_row = services[name], shares.get(name, [])
+        cards[_key(row)] = service_card(service, endpoints=bool(row["endpoints"]))
         for found, line in _endpoints(scene, row, of_row):
             cards.setdefault(found.key, found)
             lines.append(line)
-        tables.append(_table(scene, row, of_row))
+        tables.append(service_table(scene, service, row["endpoints"], of_row))
     if len(rows) > MOST_SERVICES:
-        left = [_name(row) for row in rows[MOST_SERVICES:]]
+        left = [
+            service_name(services[row["namespace"], row["name"]]) for row in rows[MOST_SERVICES:]
+        ]
         cards["more"] = Card("more", "note", f"{len(left)} more services", (some(left),))
     return Picture(
         name="services",
@@ -58,25 +65,8 @@ def _caption(scene: Scene) -> str:
     return " ".join(parts)
 
 
-def _name(row: Row) -> str:
-    return f"{row['namespace']}/{row['name']}".removeprefix("default/")
-
-
 def _key(row: Row) -> str:
-    return f"service-{row['namespace']}-{row['name']}"
-
-
-def _card(row: Row) -> Card:
-    headless = row["clusterIP"] == "None"
-    ports = [f"{port['port']}/{port['protocol']}" for port in row["ports"]]
-    lines = [row["type"] + (", headless" if headless else "")]
-    if not headless and row["clusterIPs"]:
-        lines += [f"{ip} : {', '.join(ports)}" for ip in row["clusterIPs"]]
-    node_ports = [str(port["nodePort"]) for port in row["ports"] if port["nodePort"]]
-    lines += [f"node port {', '.join(node_ports)}"] if node_ports else []
-    if not row["endpoints"] and row["type"] != "ExternalName":
-        lines.append("no endpoints")
-    return Card(_key(row), "service", _name(row), tuple(lines))
+    return service_key(row["namespace"], row["name"])
 
 
 def _endpoints(scene: Scene, row: Row, shares: Sequence[PortShares]) -> Iterable[tuple[Card, Line]]:
@@ -125,7 +115,8 @@ def _one(row: Row, of_pod: Sequence[Row]) -> Card:
 def _line(
     scene: Scene, row: Row, head: str, members: Sequence[Row], shares: Sequence[PortShares]
 ) -> Line:
-    texts = [host_port(one["ip"], one["port"]) for one in members]
+    # Two protocols of one port are one endpoint here.
+    texts = list(dict.fromkeys(host_port(one["ip"], one["port"]) for one in members))
     label: list[str] = []
     share = 0.0
     used = [
@@ -151,31 +142,3 @@ def _picked(scene: Scene, shares: Sequence[PortShares], texts: Sequence[str]) ->
         total += sum(counts.values())
         here += sum(counts.get(text, 0) for text in texts)
     return [f"picked {here} ({percent(here / total)})"] if total else []
-
-
-def _table(scene: Scene, row: Row, shares: Sequence[PortShares]) -> Table:
-    """A row per endpoint: where it is, what each node gives it, how often it was picked."""
-    nodes = [node.meta.name for node in scene.nodes][:MOST_SERVICES]
-    rows = []
-    for endpoint in row["endpoints"]:
-        text = host_port(endpoint["ip"], endpoint["port"])
-        of_port = next((one for one in shares if _serves(one, text)), None)
-        weights = [
-            percent(of_port.inside.get(node, {}).get(text, 0.0))
-            if of_port and scene.shares_known
-            else "?"
-            if of_port
-            else "none"
-            for node in nodes
-        ]
-        count = sum(scene.picked.get(one.entry.name, {}).get(text, 0) for one in shares)
-        ready = "ready" if endpoint["ready"] else "not ready"
-        cells = [endpoint["pod"] or "", text, endpoint["node"], ready, *weights]
-        rows.append((*cells, *([str(count)] if scene.picked else [])))
-    columns = ["pod", "endpoint", "node", "ready", *(f"from {node}" for node in nodes)]
-    columns += ["picked"] if scene.picked else []
-    return Table(_key(row), f"service {_name(row)}", tuple(columns), tuple(rows))
-
-
-def _serves(shares: PortShares, text: str) -> bool:
-    return any(text in node for node in (*shares.inside.values(), *shares.outside.values()))

@@ -85,6 +85,49 @@ def test_what_was_picked_stands_beside_what_was_due() -> None:
     ]
 
 
+def test_one_port_of_two_protocols_is_picked_once_each() -> None:
+    plain = scene(
+        "name: t\nnodes: {n1: {}}\nworkloads: {web: {}}\ndns: {replicas: 0}\nservices:\n"
+        "  web: {ports: [{name: a, port: 53, protocol: UDP}, {name: b, port: 53}]}\n"
+    )
+    ((endpoint, *_),) = plain.tables[0].ports[0].cluster_endpoints
+    picked = {"default/web:a": {endpoint: 3}, "default/web:b": {endpoint: 1}}
+    picture = VIEWS["services"](Scene(plain.name, plain.topology, plain.snapshot, picked=picked))
+    assert labels(picture) == [("100 %", "picked 4 (100 %)")]
+    (table,) = picture.tables
+    assert sorted((row[2], row[-1]) for row in table.rows) == [("TCP", "1"), ("UDP", "3")]
+
+
+RULES = [
+    ("mode: iptables", "probability in its rule", ["1/3", "1/2", "1"]),
+    ("mode: ipvs", "weight", ["1", "1", "1"]),
+]
+
+
+@pytest.mark.parametrize(("proxy", "column", "cells"), RULES, ids=["iptables", "ipvs"])
+def test_the_table_has_what_the_rules_say(proxy: str, column: str, cells: list[str]) -> None:
+    (table,) = VIEWS["services"](three(proxy=proxy)).tables
+    place = table.columns.index(column)
+    assert sorted((row[place] for row in table.rows), reverse=True) == sorted(cells, reverse=True)
+    assert {row[table.columns.index("from n2")] for row in table.rows} == {"33.3 %"}
+
+
+CARDS = [
+    ("type: LoadBalancer", "load balancer pending"),
+    ("externalIPs: [198.51.100.7]", "external 198.51.100.7"),
+    ("sessionAffinity: ClientIP", "affinity ClientIP, 10800 s"),
+    ("internalTrafficPolicy: Local", "internal traffic Local"),
+    ("type: NodePort, externalTrafficPolicy: Local", "external traffic Local"),
+    ("trafficDistribution: PreferClose", "distribution PreferClose"),
+]
+
+
+@pytest.mark.parametrize(("service", "line"), CARDS)
+def test_a_service_says_what_decides_who_gets_a_connection(service: str, line: str) -> None:
+    assert line in VIEWS["services"](three(service)).cards[0].lines
+    assert line not in VIEWS["services"](three()).cards[0].lines
+
+
 def test_many_endpoints_are_drawn_by_node_in_the_order_of_the_nodes() -> None:
     nodes = ", ".join(f"n{number}: {{}}" for number in range(1, 11))
     crowd = scene(
