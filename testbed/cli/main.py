@@ -133,8 +133,8 @@ def _dispatch(argv: Sequence[str]) -> int:
         return EXIT_USAGE
     module = _module(first)
     parser = parser_of(first)
-    # What takes several words at its end takes options between them, too.
-    intermixed = any(action.nargs == "*" for action in parser._actions)
+    # Where words may be left out, options may stand between those that are not.
+    intermixed = any(action.nargs in {"*", "?"} for action in parser._actions)
     parse = parser.parse_intermixed_args if intermixed else parser.parse_args
     return module.run(parse(argv[1:]))
 

@@ -32,6 +32,40 @@ def shown(told: Mapping[str, Any]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def shown_offline(told: Mapping[str, Any]) -> str:
+    """What a node's rules foretell, as text."""
+    head = f"{told['from']} -> {told['to']} ({told['protocol']}), sent by {told['sent by']}"
+    parts = [head]
+    for row in told["outcomes"]:
+        lines = [f"p={row['probability']:.4f}  {_fate(row)}"]
+        rows = [[f"    {_chain(rule)}", _chain_rest(rule)] for rule in row["rules"]]
+        lines += [align(rows)] if rows else ["    (no rule matches)"]
+        parts.append("\n".join(lines))
+    parts += [f"NOT UNDERSTOOD {reason}" for reason in told["not_understood"]]
+    return "\n\n".join(parts)
+
+
+def _fate(row: Mapping[str, Any]) -> str:
+    if row["verdict"] == "unknown":
+        return "not known, as the last of these rules is not understood"
+    if row["verdict"] != "accepted":
+        return str(row["verdict"])
+    said = f"to {row['destination']}"
+    said += " (rewritten)" if row["translated"] else " (as it was dialled)"
+    said += ", masqueraded" if row["masqueraded"] else ", source kept"
+    return said + (f", remembered in {', '.join(row['remembered'])}" if row["remembered"] else "")
+
+
+def _chain(rule: str) -> str:
+    words = rule.split(" ", 2)
+    return words[1] if words[0] in ("-A", "-a") and len(words) > 2 else ""
+
+
+def _chain_rest(rule: str) -> str:
+    chain = _chain(rule)
+    return _without_head(rule, chain) if chain else rule
+
+
 def _lookup(told: Mapping[str, Any]) -> Iterator[str]:
     lookup = told["lookup"]
     if lookup is None:

@@ -25,6 +25,9 @@ class Surroundings:
     """ipsets by name: whether a set holds addresses (one per direction asked for) and a `tcp:80`."""
     served: tuple[str, str, int] | None = None
     """(protocol, ip, port) of the IPVS virtual server that has picked the packet's destination."""
+    in_interface: str = ""
+    """"" where it is not known; so `out_interface`."""
+    out_interface: str = ""
 
     def is_local(self, ip: str) -> bool:
         return ip in self.local_ips or is_loopback(ip)
@@ -52,10 +55,19 @@ class Rule:
     target: Target
 
     def applies(self, packet: Packet, around: Surroundings) -> float:
-        """The probability that the packet matches."""
-        if all(match(packet, around) for match in self.matches):
-            return self.probability
-        return 0.0
+        """The probability that the packet matches. Raises UnknownRuleError where a match that is not understood
+        decides.
+        """
+        unknown: UnknownRuleError | None = None
+        for match in self.matches:
+            try:
+                if not match(packet, around):
+                    return 0.0
+            except UnknownRuleError as error:
+                unknown = unknown or error
+        if unknown is not None:
+            raise unknown
+        return self.probability
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +120,7 @@ def parse_rule(text: str) -> Rule:
     for option in options:
         match = _match(text, option, named)
         if match is not None:
-            matches.append(_not(match) if option.negated else match)
+            matches.append(negated(match) if option.negated else match)
     return Rule(
         text=text,
         matches=tuple(matches),
@@ -150,7 +162,8 @@ def _target(text: str, options: list[_Option]) -> Target:
     return Target(name, named[argument])
 
 
-def _not(match: Match) -> Match:
+def negated(match: Match) -> Match:
+    """The opposite test."""
     return lambda packet, around: not match(packet, around)
 
 
@@ -185,6 +198,13 @@ _ELSEWHERE = frozenset(
     }
 )
 """Options that become the rule's probability, its list or its target."""
+
+
+def matched(name: str, value: str) -> Match | None:
+    """The test that one option stands for by itself; None where there is none of that name. Raises
+    UnknownRuleError, ValueError for a value.
+    """
+    return _MATCHES[name](value) if name in _MATCHES else None
 
 
 def _recent(text: str, name: str, named: dict[str, str]) -> Match | None:

@@ -21,6 +21,9 @@ class Around:
     local_ips: frozenset[str]
     sets: Mapping[str, frozenset[str]]
     recent: frozenset[str] = frozenset()
+    in_interface: str = ""
+    """"" where it is not known; so `out_interface`."""
+    out_interface: str = ""
 
     def is_local(self, ip: str) -> bool:
         return ip in self.local_ips or is_loopback(ip)
@@ -126,7 +129,7 @@ def parse_rule(text: str) -> Rule:
 
 def _statement(rest: str, text: str) -> tuple[Match | Effect, int]:
     """The first statement of what is left of a rule, and how long it is."""
-    for pattern, read in _STATEMENTS:
+    for pattern, read in STATEMENTS:
         found = pattern.match(rest)
         if found:
             return read(found), found.end()
@@ -200,7 +203,7 @@ def _set_mark(found: re.Match[str]) -> Mark:
     return Mark(_EVERY_BIT & ~bits if found["how"] == "or" else _EVERY_BIT, bits)
 
 
-_STATEMENTS: tuple[tuple[re.Pattern[str], _Read], ...] = tuple(
+STATEMENTS: tuple[tuple[re.Pattern[str], _Read], ...] = tuple(
     (re.compile(pattern + r"(?= |$)"), read)
     for pattern, read in (
         ("ct state new", lambda found: Match(lambda packet, around: True)),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from testbed.proxy import nft_rules as rules
 from testbed.proxy import packet as packets
+from testbed.proxy.nft_foreign import ForeignTables
 from testbed.proxy.nft_rules import Around, Rule, parse_rule
 from testbed.proxy.packet import Outcome, Packet, UnknownRuleError
 
@@ -21,7 +22,12 @@ _BASE = re.compile(
     r"type (?P<type>filter|nat) hook (?P<hook>\w+) priority (?P<priority>-?\d+); policy accept;"
 )
 _DECLARES = ("type ", "flags ", "timeout ", "comment ")
-_ENDS: Mapping[str, packets.Verdict] = {"drop": "dropped", "reject": "rejected"}
+_UNKNOWN = "unknown"
+_ENDS: Mapping[str, packets.Verdict] = {
+    "drop": "dropped",
+    "reject": "rejected",
+    _UNKNOWN: "unknown",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,7 @@ class _Base:
     priority: int
     kind: str
     chain: str
+    policy: str = "accept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +48,24 @@ class _State:
     packet: Packet
     rules: tuple[str, ...] = ()
     verdict: str = ""
+    reason: str = ""
 
 
 class NftTracer:
     """Reads one table: block -> lines, as planned or as parsed from its kernel."""
 
     def __init__(
-        self, tables: Mapping[str, Mapping[str, Iterable[str]]], local_ips: Iterable[str]
+        self,
+        tables: Mapping[str, Mapping[str, Iterable[str]]],
+        local_ips: Iterable[str],
+        foreign: ForeignTables | None = None,
     ) -> None:
-        """Parses every rule. Raises UnknownRuleError."""
+        """Parses every rule. Raises UnknownRuleError.
+
+        With `foreign`, tables of others stand beside: a rule of theirs that is not understood ends the ways
+        that meet it, with the verdict `unknown`.
+        """
+        self._is_lenient = foreign is not None
         self._chains: dict[str, tuple[Rule, ...]] = {}
         self._bases: dict[str, list[_Base]] = {}
         self._maps: dict[str, dict[str, str]] = {}
@@ -68,6 +84,12 @@ class NftTracer:
                 raise UnknownRuleError(f"a block {block!r} is not understood")
         self._around = Around(frozenset(local_ips), sets)
         self._check_references()
+        if foreign is not None:
+            self._chains.update(foreign.chains)
+            for chain, base in foreign.bases.items():
+                found = self._bases.setdefault(base.hook, [])
+                found.append(_Base(base.priority, base.kind, chain, base.policy))
+                found.sort(key=lambda one: (one.priority, one.chain))
 
     def from_wire(self, packet: Packet, recent: Iterable[str] = ()) -> tuple[Outcome, ...]:
         """A packet that reaches the node from a pod of its own, another node or outside."""
@@ -131,7 +153,7 @@ class NftTracer:
         hook: str,
         states: list[_State],
         around: Around,
-        kinds: tuple[str, ...] = ("filter", "nat"),
+        kinds: tuple[str, ...] = ("filter", "nat", "route"),
     ) -> list[_State]:
         """All states after a hook's base chains; those dropped or rejected take no further part."""
         for base in self._bases.get(hook, ()):
@@ -139,10 +161,21 @@ class NftTracer:
                 continue
             after: list[_State] = []
             for state in states:
-                after += [state] if state.verdict else self._walk(base.chain, state, around)
+                after += [state] if state.verdict else self._through(base, state, around)
             # A base chain's accept, translation or end ends that chain only.
             states = [one if one.verdict in _ENDS else replace(one, verdict="") for one in after]
         return states
+
+    def _through(self, base: _Base, state: _State, around: Around) -> list[_State]:
+        """A base chain with its policy."""
+        after = self._walk(base.chain, state, around)
+        if base.policy != "drop":
+            return after
+        text = f"policy drop of {base.chain}"
+        return [
+            one if one.verdict else replace(one, verdict="drop", rules=(*one.rules, text))
+            for one in after
+        ]
 
     def _walk(self, chain: str, start: _State, around: Around) -> list[_State]:
         """Where a packet is after a chain; a state without verdict goes on behind it."""
@@ -158,9 +191,15 @@ class NftTracer:
 
     def _apply(self, rule: Rule, state: _State, around: Around) -> list[_State]:
         """What becomes of a packet at a rule."""
-        if not all(match.test(state.packet, around) for match in rule.matches):
-            return [state]
-        first = rule.effects[0]
+        try:
+            if not all(match.test(state.packet, around) for match in rule.matches):
+                return [state]
+        except UnknownRuleError as error:
+            if not self._is_lenient:
+                raise
+            met = (*state.rules, rule.text)
+            return [replace(state, verdict=_UNKNOWN, rules=met, reason=error.message)]
+        first = rule.effects[0] if rule.effects else None
         if (
             isinstance(first, rules.Dispatch)
             and first.key(state.packet) not in self._maps[first.map]
@@ -225,4 +264,4 @@ def _verdict_of(element: str) -> tuple[str, str]:
 
 def _outcome(state: _State) -> Outcome:
     verdict = _ENDS.get(state.verdict, "accepted")
-    return Outcome(state.probability, verdict, state.packet, state.rules)
+    return Outcome(state.probability, verdict, state.packet, state.rules, state.reason)

@@ -33,14 +33,15 @@ _ADDED_BY_THE_KERNEL = "size "
 def parse(text: str) -> Observed:
     """The listing as planned rules. Tables of others are theirs: they do not count as foreign rules."""
     tables: dict[str, Chains] = {}
-    for head, lines in _tables(text):
+    for head, lines in tables_of(text):
         family, _, name = head.partition(" ")
         if name == TABLE_NAME and family in {"ip", "ip6"}:
             tables[head] = dict(_blocks(lines))
     return Observed(Ruleset(tables), foreign=False)
 
 
-def _tables(text: str) -> Iterator[tuple[str, list[str]]]:
+def tables_of(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Each table's head (`ip kube-proxy`) and its lines."""
     head, lines = "", list[str]()
     for line in text.splitlines():
         if line.startswith("table "):
