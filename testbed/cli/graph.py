@@ -22,7 +22,9 @@ _DEFAULT_VIEW = "pods"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", metavar="FILE|N", help="a topology, or a lab that runs")
+    parser.add_argument(
+        "what", metavar="FILE|N", help="a topology, or a lab that runs (which comes first)"
+    )
     parser.add_argument(
         "-f", "--format", choices=FORMS, dest="form", help="(as FILE is named, else svg)"
     )
@@ -53,14 +55,18 @@ def run(args: argparse.Namespace) -> int:
         args.write.write_bytes(data)
     except OSError as error:
         raise OutOfTimeOrRoom(f"cannot write {args.write}: {error.strerror}") from None
-    note(f"{args.write}: {form}, {', '.join(views)}")
+    of = "lab" if scene.live else "topology"
+    note(f"{args.write}: {form} of {of} {scene.name}, {', '.join(views)}")
     return 0
 
 
 def _form_of(path: Path | None) -> str:
-    suffix = path.suffix.lower() if path else ""
+    """As the file is named. Raises UsageError for a name that says nothing we can write."""
+    suffix = path.suffix.lower() if path else ".svg"
     form = _BY_SUFFIX.get(suffix, suffix.removeprefix("."))
-    return form if form in FORMS else "svg"
+    if form not in FORMS:
+        raise UsageError(f"{path} does not say what to write", f"say -f, one of {', '.join(FORMS)}")
+    return form
 
 
 def _scene(what: str, settings: list[str]) -> Scene:
