@@ -16,6 +16,7 @@ from testbed.analysis.run import Finding, Run
 from testbed.analysis.summary import finite, summarise, with_metrics
 from testbed.errors import OutOfTimeOrRoom, UsageError
 from testbed.experiment.primary import Primary
+from testbed.experiment.record import write_atomically
 from testbed.report import style
 from testbed.report.chapter import Drawn, Outcome
 from testbed.report.page import write_page
@@ -110,17 +111,17 @@ def _drawn(name: str, figure: Figure, svg: str) -> Drawn:
 def _write_tables(run: Run, valid: Run, metrics: pd.DataFrame | None) -> None:
     rows: list[dict[str, Any]] = []
     if metrics is not None:
-        with_metrics(run, metrics).to_csv(run.directory / "trials.csv", index=False)
+        table = with_metrics(run, metrics)
+        path = run.directory / "trials.csv"
+        write_atomically(path, lambda draft: table.to_csv(draft, index=False))
         rows = summarise(valid, metrics)
     _write_json(run.directory / "summary.json", rows)
 
 
 def _write_json(path: Path, value: Any) -> None:
     """JSON that every reader takes: what is no finite number is null."""
-    path.write_text(
-        json.dumps(json_safe(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n",
-        encoding="utf-8",
-    )
+    text = json.dumps(json_safe(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomically(path, lambda draft: draft.write_text(text, encoding="utf-8"))
 
 
 def json_safe(value: Any) -> Any:

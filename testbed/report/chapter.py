@@ -12,7 +12,8 @@ from testbed.analysis.run import Finding, Run
 from testbed.analysis.summary import summarise
 from testbed.report import style
 from testbed.report.answers import Matrix, Question, matrix, questions, tally
-from testbed.report.tables import Table, exclusion_table, tables
+from testbed.report.tables import Table, tables
+from testbed.report.trust import trust_tables
 
 THEMED = {
     style.INK: "var(--ink)",
@@ -65,6 +66,7 @@ class Chapter:
     figures: tuple[Drawn, ...]
     tables: tuple[Table, ...]
     trust: tuple[Table, ...]
+    excluded: int
     method: tuple[tuple[str, str], ...]
     command: str
     directory: str
@@ -91,7 +93,8 @@ def chapter(outcome: Outcome, prefix: str = "") -> Chapter:
         matrix=matrix(asked),
         figures=tuple(_themed(figure, prefix) for figure in outcome.figures),
         tables=tables(valid, summary),
-        trust=_trust(outcome),
+        trust=trust_tables(run, outcome.findings, outcome.unfiltered),
+        excluded=len(run.trials) - len(valid.trials),
         method=_method(meta),
         command=str(meta.get("command", "")),
         directory=str(run.directory),
@@ -106,11 +109,6 @@ def _facts(run: Run, valid: Run) -> tuple[str, ...]:
         *((f"profile {profile}",) if profile else ()),
         *style.conditions(run),
     )
-
-
-def _trust(outcome: Outcome) -> tuple[Table, ...]:
-    excluded = exclusion_table(outcome.run, outcome.unfiltered, outcome.findings)
-    return (excluded,) if excluded.rows else ()
 
 
 def _method(meta: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -72,7 +72,7 @@ def sentence(compared: Compared) -> str:
     real = sum(one.row.real for one in rows)
     tested = sum(one.row.p is not None for one in rows)
     text = (
-        f"{real} of {tested} metrics differ between the runs"
+        f"{real} of {tested} metrics {'differs' if real == 1 else 'differ'} between the runs"
         if real
         else f"No difference between the runs is real, of {tested} metrics"
     )
@@ -82,8 +82,14 @@ def sentence(compared: Compared) -> str:
     if judged:
         worse = sum(one.verdict == "worse" for one in judged)
         open_ = sum(one.verdict == "undecided" for one in judged)
-        text += f"; {worse} of {len(judged)} are worse than was accepted, {open_} undecided"
+        text += (
+            f"; {worse} of {len(judged)} {_are(worse)} worse than was accepted, {open_} undecided"
+        )
     return text + "."
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def table(title: str, rows: Sequence[Judged], varied: Sequence[str]) -> Table:
@@ -114,8 +120,8 @@ def _cells(row: Row, varied: Sequence[str]) -> tuple[str, ...]:
     return (
         row.metric + (f" ({row.unit})" if row.unit else ""),
         label_of({name: row.factors[name] for name in varied}) or "all",
-        f"{number(row.mean_a)} (n {row.n_a})",
-        f"{number(row.mean_b)} (n {row.n_b})",
+        f"{number(row.mean_a)}\xa0(n\xa0{row.n_a})",
+        f"{number(row.mean_b)}\xa0(n\xa0{row.n_b})",
         number(row.difference),
         interval,
         "" if share is None else f"{share:+.1f}",
@@ -167,7 +173,7 @@ def forest(compared: Compared) -> Figure | None:
             "What differs between the runs",
             "A diamond is a metric's difference with its 95 % interval, filled where it is real after "
             "correction, hollow where it may be chance. What lies on the line is the same in both. "
-            f"The axis ends at {WIDEST:g} %.",
+            f"An arrow is a difference beyond {WIDEST:g} %, with its size.",
             trials=style.trials_per_arm(compared.b),
         )
 
@@ -176,13 +182,21 @@ def _forest_plot(axes: Axes, rows: Sequence[Row]) -> None:
     axes.axvline(0, color=style.INK, linewidth=0.8)
     for y, row in enumerate(rows):
         centre, low, high = (
-            min(WIDEST, max(-WIDEST, per_cent(row, value) or 0.0))
-            for value in (row.difference, row.ci_low, row.ci_high)
+            per_cent(row, value) or 0.0 for value in (row.difference, row.ci_low, row.ci_high)
         )
+        filled = style.BLUE if row.real else style.PAPER
+        if abs(centre) > WIDEST:  # an arrow at the edge: it lies beyond
+            edge = WIDEST if centre > 0 else -WIDEST
+            axes.plot([edge], [y], marker=">" if centre > 0 else "<", markersize=8, color=style.BLUE,
+                      markerfacecolor=filled)  # fmt: skip
+            axes.annotate(f"{centre:+.0f} %", (edge, y), (-8 if edge > 0 else 8, 0), va="center",
+                          ha="right" if edge > 0 else "left", textcoords="offset points")  # fmt: skip
+            continue
+        ends = max(-WIDEST, low), min(WIDEST, high)
         axes.errorbar(
-            [centre], [y], xerr=[[max(0.0, centre - low)], [max(0.0, high - centre)]], fmt="D",
-            markersize=5.5, color=style.BLUE, capsize=3, linewidth=1.6,
-            markerfacecolor=style.BLUE if row.real else style.PAPER,
+            [centre], [y], xerr=[[max(0.0, centre - ends[0])], [max(0.0, ends[1] - centre)]],
+            fmt="D", markersize=5.5, color=style.BLUE, capsize=3, linewidth=1.6,
+            markerfacecolor=filled,
         )  # fmt: skip
     axes.set_yticks(range(len(rows)), [row.metric for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)

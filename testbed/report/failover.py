@@ -108,6 +108,11 @@ def _phase_plot(axes: Axes, rows: pd.DataFrame, intervals: Any) -> None:
     axes.set_xlim(-0.6, len(shown) - 0.4)
     axes.grid(axis="x", visible=False)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    low, high = axes.get_ylim()
+    # Within two decades the powers of ten alone would name too little of the axis.
+    axes.yaxis.set_minor_formatter(
+        lambda value, _: f"{value:g}" * (high < 100 * low and f"{value:e}"[0] in "25")
+    )
 
 
 def _interval_bar(axes: Axes, x: float, interval: Any) -> None:

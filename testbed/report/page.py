@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.experiment.record import write_atomically
 from testbed.report.chapter import Chapter, Outcome, chapter
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ def write_page(outcomes: Sequence[Outcome], path: Path) -> Path:
         chapter(outcome, f"r{number}-" if several else "")
         for number, outcome in enumerate(outcomes, start=1)
     ]
-    path.write_text(render(chapters), encoding="utf-8")
+    text = render(chapters)
+    write_atomically(path, lambda draft: draft.write_text(text, encoding="utf-8"))
     return path
 
 

@@ -39,6 +39,8 @@ BLUE, ORANGE, GREEN, PINK, SKY, GREY = (
 
 WIDTH_IN = 9.0
 ROW_IN = 2.6
+TITLE_WIDTH = 108
+"""Characters of a title that fit into the width."""
 DPI = 150
 SMOKE = "smoke profile: not for citation"
 NO_CONTROL_PLANE_LATENCY = "Times are without API-server and etcd latency."
@@ -107,7 +109,11 @@ def finish(figure: Figure, run: Run, title: str, caption: str, *, trials: str) -
         {name: run.trials[name].iloc[0] for name in run.factors if name not in run.varied}
     )
     figure.suptitle(
-        "\n".join(filter(None, (title, " · ".join((trials, *conditions(run))), fixed))),
+        "\n".join(
+            wrapped(line, TITLE_WIDTH)
+            for line in (title, " · ".join((trials, *conditions(run))), fixed)
+            if line
+        ),
         x=0.01,
         ha="left",
         fontsize=11,

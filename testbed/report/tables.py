@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 
 from testbed.analysis import failover
-from testbed.analysis.arms import arms, label_of, valid_rows
+from testbed.analysis.arms import arms, label_of
 from testbed.analysis.intervals import Interval
 from testbed.analysis.outcomes import outcome_counts
 from testbed.analysis.phases import FAULTS, PHASES
-from testbed.analysis.run import Finding, Run
+from testbed.analysis.run import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,29 +127,6 @@ def metric_table(run: Run, summary: Sequence[dict[str, Any]]) -> Table:
             if row["n"]
         ),
     )
-
-
-def exclusion_table(run: Run, everything: Sequence[Finding], valid: Sequence[Finding]) -> Table:
-    """What was left out and why, and the verdicts had it not been; no rows when nothing was."""
-    labels = {trial: arm.label for arm in arms(run) for trial in arm.trials}
-    bad = run.trials[~valid_rows(run)]
-    changed = [
-        f"{before.question}: {before.verdict}"
-        for before, after in zip(everything, valid, strict=False)
-        if before.verdict != after.verdict
-    ]
-    return Table(
-        title="Excluded trials",
-        note="A block counts whole or not at all. With the excluded trials, "
-        + ("the verdicts would be: " + "; ".join(changed) if changed else "no verdict changes")
-        + ".",
-        columns=("trial", "block", "arm", "reason"),
-        rows=tuple(
-            (str(row["trial"]), str(row.get("block", "")), labels[row["trial"]] or "all",
-             str(row.get("invalid_reason", "")))
-            for row in bad.to_dict("records")
-        ),
-    )  # fmt: skip
 
 
 def number(value: Any) -> str:

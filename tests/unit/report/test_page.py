@@ -172,7 +172,8 @@ def test_excluded_trials_are_listed_with_the_reason(balance_of: Run, tmp_path: P
     text = Reader(build(run, QUICK)[0].read_text(encoding="utf-8")).text
     assert "8 of 10 trials count" in text
     assert "conntrack drop rose by 1" in text
-    assert "no verdict changes" in text
+    assert "Excluded per arm" in text
+    assert "No verdict changes" in text
 
 
 def test_a_run_without_a_valid_block_is_told_so(balance_of: Run, tmp_path: Path) -> None:
