@@ -136,7 +136,7 @@ def _common(service: Service, around: Around) -> _Common | None:
     external_local = service.external_traffic_policy == "Local"
     has_health_check = service.type == "LoadBalancer" and external_local
     ranges = networks(service.load_balancer_source_ranges, family)
-    if any(cidr.endswith("/0") for cidr in ranges):
+    if ranges and any(cidr.endswith("/0") for cidr in ranges):
         ranges = ()
     return _Common(
         cluster_ip=cluster_ips[0],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from types import MappingProxyType
@@ -21,13 +21,17 @@ def is_of(text: str, family: int) -> bool:
     return (":" in text) == (family == 6)
 
 
-def addresses(texts: Iterable[str], family: int) -> tuple[str, ...]:
+def addresses(texts: Sequence[str], family: int) -> tuple[str, ...]:
     """The addresses of one family, spelt as kernels spell them."""
+    if not texts:  # as mostly, of ten thousand services
+        return ()
     return tuple([canonical_ip(text) for text in texts if is_of(text, family)])
 
 
-def networks(texts: Iterable[str], family: int) -> tuple[str, ...]:
+def networks(texts: Sequence[str], family: int) -> tuple[str, ...]:
     """The CIDRs of one family, spelt as kernels spell them."""
+    if not texts:
+        return ()
     return tuple([str(ip_network(text, strict=False)) for text in texts if is_of(text, family)])
 
 
@@ -37,7 +41,9 @@ def canonical_ip(text: str) -> str:
     return text if ":" not in text else str(ip_address(text))
 
 
-def contains(cidrs: Iterable[str], ips: Iterable[str]) -> bool:
+def contains(cidrs: Sequence[str], ips: Sequence[str]) -> bool:
     """Whether one of the addresses is in one of the CIDRs, all of one family."""
+    if not cidrs:
+        return False
     nets = [ip_network(cidr) for cidr in cidrs]
     return any(ip_address(ip) in net for ip in ips for net in nets)
