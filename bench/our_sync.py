@@ -1,5 +1,8 @@
 """One full rule sync and changed endpoints, through store and proxy loop; and the raw load of the same text.
 
+A full sync is what kube-proxy's `sync_full_proxy_rules_duration_seconds` counts: a proxy starts on a node of a
+cluster that is there, and all its rules come into force. A change is timed from its write to the store.
+
 `python -m bench.our_sync MODE SERVICES` runs in the namespaces that it finds itself in and prints medians of
 seconds as JSON. The raw side has a namespace of its own, where the same commands are run without us: the full
 text into nothing, then each change.
@@ -13,8 +16,9 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from testbed import clock
 from testbed.command import Command
@@ -22,7 +26,7 @@ from testbed.events import Event
 from testbed.kernel import netns, sysctl
 from testbed.kernel.netlink import Netlink, link_up
 from testbed.kernel.run import Shell
-from testbed.lab.planner import GC_THRESHOLDS
+from testbed.lab.planner import GC_THRESHOLDS, Planner
 from testbed.model.objects import (
     SERVICE_NAME_LABEL,
     Endpoint,
@@ -88,14 +92,14 @@ def cluster(services: int, endpoints: int = _ENDPOINTS) -> Iterator[Object]:
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """Seconds from store write to rules in force, and the commands that brought it about."""
+    """Seconds until the rules were in force, and the commands that brought it about."""
 
     taken_s: float
     commands: tuple[Command, ...]
 
 
 async def sync(backend: Backend, services: int) -> list[Synced]:
-    """All services at once, then one endpoint after the other."""
+    """All services, then one endpoint after the other."""
     store = Store(clock.now_s)
     shell = Shell(_node(backend), {"XTABLES_LOCKFILE": "/run/ours.lock"})
     ran: list[Command] = []
@@ -104,31 +108,33 @@ async def sync(backend: Backend, services: int) -> list[Synced]:
         ran.extend(commands)
         await shell.run_all(commands)
 
+    config = ProxyConfig("10.244.0.0/16")
     loop = ProxyLoop(
         store,
         _NODE,
         backend,
         NodeAccess(run, shell.output, shell.executor),
         _no_record,
-        config=ProxyConfig("10.244.0.0/16"),
+        config=config,
         periods=Periods(min_sync_period_s=0.0),  # its wait is no work
+        plan=Planner(backend, config).plan,
     )
     synced: list[Synced] = []
 
-    async def apply(writes: list[Create] | list[Update]) -> None:
+    async def timed(begin: Callable[[], object]) -> None:
         ran.clear()
         start = time.monotonic()
-        store.apply(writes)
-        if not synced:
-            loop.start()
+        begin()
         await loop.synced(store.resource_version)
         synced.append(Synced(time.monotonic() - start, tuple(ran)))
 
-    await apply([Create(item) for item in cluster(services)])
+    store.apply([Create(item) for item in cluster(services)])
+    await timed(loop.start)
     for change in range(_CHANGES):
         changed = store.get(EndpointSlice, "default", f"svc-{services // 2 + change}-a")
         endpoints = (*changed.endpoints[:-1], endpoint(services * _ENDPOINTS + change))
-        await apply([Update(EndpointSlice(changed.meta, endpoints, changed.ports))])
+        update = Update(EndpointSlice(changed.meta, endpoints, changed.ports))
+        await timed(partial(store.apply, [update]))
     await loop.stop()
     shell.close()
     return synced

@@ -27,7 +27,7 @@ _RAW = "the same commands, 1 namespace, no pods"
 
 
 def syncs(repeats: int) -> Iterator[Comparison]:
-    """From one store transaction to rules in force, on an empty node; then from one changed slice."""
+    """From a proxy's start on an empty node to rules in force; then from one changed slice."""
     for mode, limit in _LIMITS.items():
         for services in _SIZES:
             runs = [_run(mode, services) for _ in range(repeats)]
