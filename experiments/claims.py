@@ -51,7 +51,7 @@ PROFILES = {
         factors={"proxy": ("iptables-nft", "nftables", "userspace"), "duration_s": (1.5,)},
     )
 }
-SCENES_S = 8.0
+SCENES_S = 7.0
 """What all scenes take besides the connections that are counted."""
 
 

@@ -16,8 +16,10 @@ from testbed.events import Event
 from testbed.experiment.subjects import PodRef
 from testbed.experiment.trial_lab import has_programmed
 
-WATCH_S = 3.3
-"""How long the traffic goes on: the kubelet's relist of 1 s, a sync period of 1 s, and room."""
+LONGEST_S = 30.0
+"""How long traffic goes on at most; it ends `AFTER_S` after every node's rules lack the pod."""
+AFTER_S = 1.0
+"""Enough for a flow that the proxy forgets after its sync, and for a datagram's timeout."""
 LEAD_IN_S = 0.3
 TIMEOUT_S = {"tcp": 2.0, "udp": 0.5}
 """The dead pod's kernel refuses TCP at once; of datagrams it refuses one a second, and is silent else."""
@@ -25,7 +27,7 @@ PERIOD_S = {"tcp": 0.01, "udp": 0.05}
 """Each UDP socket leaves a flow that the proxy has to forget when the pod is withdrawn: not too many."""
 SLACK_MS = 100.0
 """The margin: what is lost this soon after the crash was on its way when it happened."""
-PATIENCE_S = 10.0
+PATIENCE_S = 20.0
 
 STREAMS = {
     "crash-new-tcp": ("tcp", False),
@@ -55,7 +57,7 @@ def scene(stage: Stage) -> Generator[None, None, Mapping[str, Observation]]:
             "kept": kept,
             "timeout_s": TIMEOUT_S[protocol],
             "period_s": PERIOD_S[protocol],
-            "duration_s": WATCH_S,
+            "duration_s": LONGEST_S,
         }
         for protocol, kept in STREAMS.values()
     ]
@@ -65,10 +67,14 @@ def scene(stage: Stage) -> Generator[None, None, Mapping[str, Observation]]:
     stage.lab.pause(LEAD_IN_S)
     fault = stage.lab.fault("crash", victim.name)
     yield
-    rows = {node: asked.answers()["watch"] for node, asked in watching.items()}
     written = _written(stage, victim, fault.t_ns)
     synced = {} if written is None else _synced(stage, written)
     withdrawn = max((event.t_ns for event in synced.values()), default=None)
+    since_s = (stage.lab.now_ns() - (withdrawn or 0)) / 1e9
+    stage.lab.pause(max(0.0, AFTER_S - since_s))
+    for asked in watching.values():
+        asked.stop()
+    rows = {node: asked.answers()["watch"] for node, asked in watching.items()}
     found: dict[str, Observation] = {
         name: lost([telling(rows[node][at], protocol) for node in rows], fault.t_ns, withdrawn)
         for at, (name, (protocol, _)) in enumerate(STREAMS.items())

@@ -102,6 +102,10 @@ class Asked:
         if self._running.line() != STARTED:
             self.answers()
 
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._running.stop()
+
     def answers(self) -> Answers:
         """What it printed. Raises TestbedError where it failed."""
         done = self._running.result()

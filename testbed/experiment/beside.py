@@ -26,20 +26,23 @@ class Executes(Protocol):
 
 
 class Beside:
-    """A command under way. `line` and `result` wait; the lab ends it after `timeout_s`."""
+    """A command under way. `line` and `result` wait; the lab ends it after `timeout_s`.
+
+    Its input is open until `stop`: a command that goes on for as long as it may reads it.
+    """
 
     def __init__(self, lab: Executes, where: str, argv: Sequence[str], timeout_s: float) -> None:
         self._argv = list(argv)
         self._code: Future[int] = Future()
         self._said: list[str] = []
+        in_read, self._input = os.pipe()
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe()
         self._out = os.fdopen(out_read)
         self._err: Future[str] = Future()
 
         def execute() -> None:
-            nothing = os.open(os.devnull, os.O_RDONLY)
-            fds = (nothing, out_write, err_write)
+            fds = (in_read, out_write, err_write)
             try:
                 self._code.set_result(
                     lab.execute(where, argv, fds, dict(os.environ), timeout_s=timeout_s)
@@ -64,12 +67,19 @@ class Beside:
         self._said.append(said)
         return said
 
+    def stop(self) -> None:
+        """End its input: what it does on that is its own business. Idempotent."""
+        if self._input >= 0:
+            os.close(self._input)
+            self._input = -1
+
     def result(self) -> subprocess.CompletedProcess[str]:
         """Its code and all that it printed. Raises what `Lab.exec` raises."""
         if not self._out.closed:
             with self._out:
                 self._said.append(self._out.read())
         code = self._code.result()
+        self.stop()
         return subprocess.CompletedProcess(
             self._argv, code, "".join(self._said), self._err.result()
         )
