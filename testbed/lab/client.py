@@ -248,12 +248,17 @@ class Lab:
             if left <= 0:
                 raise OutOfTimeOrRoom(f"nothing like it happened within {timeout_s:g} s")
 
-    def watch(self, since: int | None = None, last: int = 100) -> dict[str, Any]:
+    def watch(
+        self, since: int | None = None, last: int = 100, timeout_s: float = 60.0
+    ) -> dict[str, Any]:
         """What changes while somebody looks: picks (rows of node, protocol's number, service address,
         endpoint, new connections), lost, events (from number `since`, or the `last` ones), next,
         resource_version, now_ns. Connections are counted from the first call until this connection closes.
+
+        Raises OutOfTimeOrRoom when the lab does not answer.
         """
-        result: dict[str, Any] = self._connection.call("watch", {"since": since, "last": last})
+        with self._connection.within(timeout_s):
+            result: dict[str, Any] = self._connection.call("watch", {"since": since, "last": last})
         return result
 
     def picks(self) -> list[list[Any]]:

@@ -34,8 +34,9 @@ def short(name: str) -> str:
 
 
 def pod_state(pod: Mapping[str, Any]) -> str:
-    """`ready`; `Pending, not ready`; `CrashLoopBackOff, 2 restarts`."""
-    word = "ready" if pod["ready"] else pod["reason"] or f"{pod['phase']}, not ready"
+    """`ready`; `not ready`; `Pending`; `CrashLoopBackOff, 2 restarts`."""
+    word = pod["reason"] or ("not ready" if pod["phase"] == "Running" else pod["phase"])
+    word = "ready" if pod["ready"] else word
     restarts = pod["restarts"]
     return f"{word}, {restarts} restart{'s' * (restarts != 1)}" if restarts else word
 

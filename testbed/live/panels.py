@@ -93,7 +93,7 @@ def service_rows(ports: Iterable[PortRow]) -> Iterator[Row]:
             where = row.node if row.ready else f"{row.node} not ready".strip()
             yield (
                 Text(f"  {row.pod or row.endpoint}", style=style),
-                Text(f"{row.endpoint if row.pod else ''} {where}".strip(), style=style or "dim"),
+                Text(f"{where} {row.endpoint if row.pod else ''}".strip(), style=style or "dim"),
                 Text(rate(row.rate_per_s)),
                 Text(str(row.connections or "-")),
                 Text(share(row)),

@@ -38,7 +38,8 @@ def test_an_event_in_a_line(kind: str, changes: dict[str, object], text: str) ->
     [
         ({"ready": True}, "ready"),
         ({"ready": True, "restarts": 1}, "ready, 1 restart"),
-        ({"ready": False, "restarts": 2}, "Running, not ready, 2 restarts"),
+        ({"ready": False, "restarts": 2}, "not ready, 2 restarts"),
+        ({"ready": False, "phase": "Pending"}, "Pending"),
         ({"ready": False, "reason": "CrashLoopBackOff"}, "CrashLoopBackOff"),
     ],
 )
