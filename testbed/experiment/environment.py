@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,7 @@ def environment(kernel: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+@cache
 def _version(tool: str, arguments: tuple[str, ...]) -> str | None:
     # An ordinary user's PATH lacks the folders that Debian keeps network tools in.
     found = shutil.which(tool, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
@@ -83,6 +85,7 @@ def _version(tool: str, arguments: tuple[str, ...]) -> str | None:
     return lines[0].strip() if lines else None
 
 
+@cache
 def _commit() -> str | None:
     """The source's git commit, with `-dirty` for changes since; None outside a checkout."""
     source = Path(testbed.__file__).parent.parent

@@ -6,6 +6,7 @@ A trial is written to `trials/.ID` and renamed to `trials/ID`: what has that nam
 
 from __future__ import annotations
 
+import csv
 import errno
 import hashlib
 import json
@@ -176,6 +177,11 @@ class RunDirectory:
     def rows(self) -> list[dict[str, Any]]:
         """The rows of trials.csv as they stand."""
         return trial_rows(self._stored())
+
+    def merged_rows(self) -> list[dict[str, str]]:
+        """The rows of trials.csv as they were written."""
+        with (self.path / "trials.csv").open(newline="") as file:
+            return list(csv.DictReader(file))
 
     def mode(self) -> str:
         """The proxy's label in the trials so far; "" before the first. Arms may differ: `a, b`."""

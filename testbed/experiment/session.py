@@ -60,7 +60,7 @@ class Ended:
 def resumed_job(root: Path, run: str, names: Sequence[str]) -> Job:
     """The job that goes on with a stored run: its design is what it was.
 
-    Raises NotFound; UsageError where it is another experiment's.
+    Raises NotFound; UsageError where it is another experiment's, or has all its trials and its report.
     """
     path = find_run(root, run)
     meta = RunDirectory(path).meta()
@@ -72,7 +72,7 @@ def resumed_job(root: Path, run: str, names: Sequence[str]) -> Job:
         raise UsageError(f"{path / 'run.json'} lacks {error}: it cannot be resumed") from error
     if names and list(names) != [name] and list(names) != [file]:
         raise UsageError(f"{path} is a run of {name}, not of {' '.join(names)}")
-    if meta.get("status") == COMPLETE:
+    if meta.get("status") == COMPLETE and (path / "report.html").is_file():
         raise UsageError(f"{path} is complete", "there is nothing to resume")
     return Job(module.load(file), design, topology, path, until)
 
@@ -86,6 +86,8 @@ def execute(job: Job, root: Path, outside: Outside, say: Callable[[str], None]) 
     path = job.resumed or new_run(root, job.experiment.name, job.design.seed)
     directory = RunDirectory(path)
     interrupts = Interrupts()
+    if job.resumed and directory.meta().get("status") == COMPLETE:
+        return _complete(directory)
     meta = directory.meta() if job.resumed else _meta(job, path, outside.kernel)
     _require_kernel(path, meta, outside.kernel)
     directory.write_meta({**meta, "status": RUNNING})
@@ -108,6 +110,14 @@ def execute(job: Job, root: Path, outside: Outside, say: Callable[[str], None]) 
     if ended.status == COMPLETE:
         directory.remove_parts()
     return ended
+
+
+def _complete(directory: RunDirectory) -> Ended:
+    """A run that was ended after its last trial: it lacks no more than its report."""
+    valid = [row["valid"] == "True" for row in directory.merged_rows()]
+    directory.remove_parts()
+    stopped = str(directory.meta().get("stopped", ""))
+    return Ended(directory.path, sum(valid), len(valid) - sum(valid), COMPLETE, stopped)
 
 
 @dataclass(slots=True)

@@ -214,6 +214,7 @@ def test_a_run_begun_on_another_kernel_is_not_resumed(job: Job, tmp_path: Path, 
 
 def test_a_complete_run_resumed_runs_nothing(job: Job, tmp_path: Path, labs: Labs) -> None:
     path = run(job, tmp_path, labs).directory
+    (path / "report.html").touch()
     with pytest.raises(UsageError, match="complete"):
         resumed_job(tmp_path / "results", path.name, [])
 
