@@ -3,9 +3,6 @@
 Then two questions. Do the kernel's rules equal a fresh plan, made from the last objects alone? Did a connection
 that began after a node had programmed a withdrawal still get the withdrawn backend there? (Session affinity
 aside: none of these services has it.) Exit code 1 where the answer to either is the wrong one.
-
-Where IPVS still knows a client's port, as after a reset (`--close rst`) for 10 s, it goes on with the same
-backend and chooses nobody. Where its own counts prove that (see `ipvs_choices`), it is told apart.
 """
 
 from __future__ import annotations
@@ -14,15 +11,11 @@ import argparse
 import os
 import random
 import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from bench import ipvs_choices
-from bench.ipvs_choices import Look
-from bench.soak_verdict import Connection, Offer, connections, stray_connections, withdrawals
+from bench.soak_verdict import Offer, connections, stray_connections, withdrawals
 from testbed.events import Event
 from testbed.experiment.modes import with_mode
 from testbed.lab.backends import backend
@@ -43,7 +36,7 @@ from testbed.model.shorthand import expand_allocated
 from testbed.model.topology import Topology
 from testbed.proxy.table import ProxyConfig, forwarding_table
 from testbed.store import Create, Store
-from testbed.traffic.spec import CLOSE, LoadSpec
+from testbed.traffic.spec import LoadSpec
 
 NODES = ("n1", "n2", "n3")
 PODS = 9
@@ -64,8 +57,6 @@ class Soak:
     changes: int
     seed: int = 1
     kernel: str = "host"
-    close: str = "fin"
-    """How the loads end their connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +70,7 @@ class Result:
     """Whose backend is known, that began while changes were made."""
     after_withdrawal: int
     """Of these: to a service that had a withdrawn backend then, on the node that picked."""
-    strays: Sequence[Connection]
-    carried_on: Sequence[Connection]
-    """Beside these: to a withdrawn backend, too, and proven to be no choice of IPVS."""
+    strays: Sequence[str]
     differing_nodes: Sequence[str]
 
     def __str__(self) -> str:
@@ -90,7 +79,6 @@ class Result:
             f" {len(self.differing_nodes)} of {len(NODES)} nodes differ from a fresh plan,"
             f" {len(self.strays)} of {self.connections} connections ({self.after_withdrawal} of them"
             " to a service with a withdrawn backend) reached a withdrawn backend"
-            + (f", {len(self.carried_on)} more by a port that IPVS knew" if self.carried_on else "")
         )
 
     @property
@@ -168,77 +156,28 @@ def run(soak: Soak, name: str) -> Result:
         choice: Choice = tuple(tuple(pods) for _ in range(SERVICES))
         Lab.up(topology(name, soak, services(choice, pods)), timeout_s=300)
         began_ns = lab.now_ns()
+        lab.start_recording()
+        loads = [lab.start_load(spec) for spec in _loads(soak.seed)]
+        for load in loads:
+            lab.wait_event(partial(_begins, load.spec), 60)
         states = list(rounds(tuple(pods), soak.changes, soak.seed))
-        with _choices(lab, soak.mode) as looks:
-            lab.start_recording()
-            loads = [lab.start_load(spec) for spec in _loads(soak)]
-            for load in loads:
-                lab.wait_event(partial(_begins, load.spec), 60)
-            for state, _ in states:
-                last = topology(name, soak, services(state, pods))
-                Lab.up(last, timeout_s=300)
-            for load in loads:
-                load.stop()
-            samples = [load.wait().samples for load in loads]
-            recording = lab.stop_recording()
+        for state, _ in states:
+            last = topology(name, soak, services(state, pods))
+            Lab.up(last, timeout_s=300)
+        for load in loads:
+            load.stop()
+        samples = [(load.spec.target.protocol, load.wait().samples) for load in loads]
+        recording = lab.stop_recording()
         if recording.lost:
             raise SystemExit(f"{recording.lost} conntrack events were lost: nothing can be said")
         gone = withdrawals(lab.events(began_ns), NODES)
-        made = connections(samples, recording, _services_by_target())
+        made = connections(samples, recording, _services_by_target(), pods)
         strays, after = stray_connections(made, gone)
-        carried_on = [one for one in strays if _is_no_choice(one, looks)]
-        strays = [one for one in strays if one not in carried_on]
         differing = [node for node in NODES if _differs(lab, last, node)]
-        counts = states[-1][1], len(states), len(made), after
-        return Result(soak, *counts, strays, carried_on, differing)
+        return Result(soak, states[-1][1], len(states), len(made), after, strays, differing)
 
 
-@contextmanager
-def _choices(lab: Lab, mode: str) -> Iterator[dict[str, list[Look]]]:
-    """Looks at what IPVS chooses on each node, in that mode; they are there when this ends."""
-    found: dict[str, list[Look]] = {}
-    with ExitStack() as stack:
-        for node in NODES if mode.startswith("ipvs") else ():
-            stack.enter_context(_looking(lab.name, node, found))
-        yield found
-
-
-@contextmanager
-def _looking(lab: str, node: str, found: dict[str, list[Look]]) -> Iterator[None]:
-    in_read, in_write = os.pipe()
-    out_read, out_write = os.pipe()
-
-    def look() -> None:
-        argv = [sys.executable, ipvs_choices.__file__]
-        try:
-            Lab.attach(lab).execute(node, argv, (in_read, out_write, 2), dict(os.environ))
-        finally:
-            os.close(in_read)
-            os.close(out_write)
-
-    def collect() -> None:
-        with os.fdopen(out_read) as lines:
-            found[node] = ipvs_choices.read(lines)
-
-    threads = [threading.Thread(target=look), threading.Thread(target=collect)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        os.close(in_write)
-        for thread in threads:
-            thread.join()
-
-
-def _is_no_choice(one: Connection, looks: Mapping[str, list[Look]]) -> bool:
-    """Whether IPVS is proven to have gone on with what it knew of the client's port."""
-    server = next(target for target, name in _services_by_target().items() if name == one.service)
-    key = f"{server} {one.backend_ip}:{_PORT}"
-    return ipvs_choices.stood_still(looks.get(one.node, []), key, one.start_ns, one.picked_ns)
-
-
-def _loads(soak: Soak) -> Iterator[LoadSpec]:
+def _loads(seed: int) -> Iterator[LoadSpec]:
     """TCP from every node to a service of its own, UDP from the first."""
     urls = [f"tcp://{cluster_ip(number)}:80" for number in range(len(NODES))]
     urls.append(f"udp://{cluster_ip(SERVICES - 1)}:80")
@@ -249,8 +188,7 @@ def _loads(soak: Soak) -> Iterator[LoadSpec]:
             rate_rps=RATE_RPS,
             duration_s=_EVER_S,
             timeout_s=2.0,
-            seed=soak.seed + number,
-            close=soak.close,
+            seed=seed + number,
         )
 
 
@@ -283,14 +221,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--changes", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kernel", choices=("host", "uml", "auto"), default="auto")
-    parser.add_argument("--close", choices=CLOSE, default="fin", help="how connections end (fin)")
     options = parser.parse_args(arguments)
     right = True
     for mode in options.mode:
-        soak = Soak(mode, options.changes, options.seed, options.kernel, options.close)
+        soak = Soak(mode, options.changes, options.seed, options.kernel)
         result = run(soak, f"soak-{os.getpid()}")
-        carried_on = [f"carried on: {one}" for one in result.carried_on]
-        print(result, *result.strays[:10], *carried_on[:10], sep="\n  ", flush=True)
+        print(result, *result.strays[:10], sep="\n  ", flush=True)
         right = right and result.right
     return 0 if right else 1
 

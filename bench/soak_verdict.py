@@ -11,7 +11,7 @@ import pandas as pd
 
 from testbed.events import Event
 from testbed.lab.client import Recording
-from testbed.proxy.userspace_picks import picks
+from testbed.proxy.userspace_picks import PROTOCOLS, picks
 from testbed.traffic import samples as sample_file
 from testbed.traffic.conntrack import read_entries
 
@@ -41,12 +41,6 @@ class Connection:
     backend_ip: str
     start_ns: int
     picked_ns: int
-
-    def __str__(self) -> str:
-        return (
-            f"{self.node} sent a connection of {self.start_ns} ns to {self.backend_ip},"
-            f" which {self.service} had withdrawn"
-        )
 
 
 Gone = Mapping[tuple[str, str], Mapping[str, Sequence[Withdrawn]]]
@@ -94,21 +88,20 @@ def _first(syncs: list[Event], version: int) -> Event | None:
 
 
 def connections(
-    samples: Iterable[Path], recording: Recording, services: Mapping[str, str]
+    samples: Iterable[tuple[str, Path]],
+    recording: Recording,
+    services: Mapping[str, str],
+    pods: Mapping[str, Offer],
 ) -> list[Connection]:
-    """Every new connection of the loads whose pick was recorded. `services` is by `host:port` as dialled."""
-    dialled = pd.concat([sample_file.read(path) for path in samples]).sort_values("start_ns")
-    kinds = {"start_ns": "int64", "src_ip": "object", "src_port": "int64", "target": "object"}
-    dialled = dialled.loc[dialled["src_port"] > 0, list(kinds)].astype(kinds)
-    picked = _picked(recording).sort_values("t_ns").astype({"src_ip": "object"})
-    joined = pd.merge_asof(
-        picked,
-        dialled,
-        left_on="t_ns",
-        right_on="start_ns",
-        by=["src_ip", "src_port"],
-    ).dropna(subset=["target"])
+    """Every new connection of the loads whose pick was recorded. `samples` with their protocol, `services` by
+    `host:port` as dialled.
+    """
+    tables = [sample_file.read(path).assign(protocol=PROTOCOLS[name]) for name, path in samples]
+    joined = with_picks(pd.concat(tables), _picked(recording))
     joined = joined[joined["target"].isin(list(services))]
+    # A pick is noted a moment after it was made: by then its port may be another connection's.
+    answered = joined["backend"].map({name: pod.ip for name, pod in pods.items()})
+    joined = joined[answered.isna() | (answered == joined["backend_ip"])]
     columns = (
         joined[name].tolist() for name in ("node", "target", "backend_ip", "start_ns", "t_ns")
     )
@@ -118,25 +111,46 @@ def connections(
     ]
 
 
+def with_picks(dialled: pd.DataFrame, picked: pd.DataFrame) -> pd.DataFrame:
+    """Each pick with the sample of its client's port that had begun last."""
+    kinds = {
+        "start_ns": "int64",
+        "src_ip": "object",
+        "src_port": "int64",
+        "protocol": "int64",
+        "target": "object",
+        "backend": "object",
+    }
+    dialled = dialled.loc[dialled["src_port"] > 0, list(kinds)].astype(kinds)
+    return pd.merge_asof(
+        picked.astype({"src_ip": "object"}).sort_values("t_ns"),
+        dialled.sort_values("start_ns"),
+        left_on="t_ns",
+        right_on="start_ns",
+        by=["protocol", "src_ip", "src_port"],
+    ).dropna(subset=["target"])
+
+
+_COLUMNS = ["node", "protocol", "src_ip", "src_port", "backend_ip", "t_ns"]
+
+
 def _picked(recording: Recording) -> pd.DataFrame:
-    """node, src_ip, src_port, backend_ip, t_ns of every pick: the proxy process's own, where it is one."""
+    """_COLUMNS of every pick: the proxy process's own, where it is one."""
     if recording.picks:
         rows = [
-            (node, one.client_ip, one.client_port, one.endpoint_ip, one.t_ns)
+            (node, one.protocol, one.client_ip, one.client_port, one.endpoint_ip, one.t_ns)
             for node, path in recording.picks
             for one in picks(path.read_bytes())
         ]
-        return pd.DataFrame(rows, columns=["node", "src_ip", "src_port", "backend_ip", "t_ns"])
+        return pd.DataFrame(rows, columns=_COLUMNS)
     entries = read_entries(recording.entries)
     # Only the node that rewrote the destination has picked.
     entries = entries[entries["dst_ip"] != entries["reply_src_ip"]]
-    return entries.rename(columns={"reply_src_ip": "backend_ip"})[
-        ["node", "src_ip", "src_port", "backend_ip", "t_ns"]
-    ]
+    return entries.rename(columns={"reply_src_ip": "backend_ip"})[_COLUMNS]
 
 
-def stray_connections(made: Iterable[Connection], gone: Gone) -> tuple[list[Connection], int]:
-    """The connections to a withdrawn backend; and how many began while their service had one."""
+def stray_connections(made: Iterable[Connection], gone: Gone) -> tuple[list[str], int]:
+    """What each connection to a withdrawn backend did; and how many began while their service had one."""
     strays, after = [], 0
     for one in made:
         of_service = gone.get((one.node, one.service), {})
@@ -147,5 +161,8 @@ def stray_connections(made: Iterable[Connection], gone: Gone) -> tuple[list[Conn
         }
         after += bool(withdrawn)
         if one.backend_ip in withdrawn:
-            strays.append(one)
+            strays.append(
+                f"{one.node} sent a connection of {one.start_ns} ns to {one.backend_ip},"
+                f" which {one.service} had withdrawn"
+            )
     return strays, after

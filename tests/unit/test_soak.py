@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
-from bench.ipvs_choices import Look, parse, read, stood_still
 from bench.soak import AT_ONCE, SERVICES, rounds
-from bench.soak_verdict import FOREVER_NS, Connection, Withdrawn, stray_connections, withdrawals
+from bench.soak_verdict import (
+    FOREVER_NS,
+    Connection,
+    Withdrawn,
+    stray_connections,
+    with_picks,
+    withdrawals,
+)
 from testbed.events import Event
 
 SERVICE, POD = "default/svc-0", "10.244.0.2"
@@ -65,6 +72,34 @@ def test_who_reached_a_withdrawn_backend(name: str, made: Connection, strays: in
     assert len(stray_connections([made], gone)[0]) == strays
 
 
+TCP, UDP = 6, 17
+
+
+def test_a_pick_is_the_connection_s_whose_protocol_and_port_it_has() -> None:
+    """The recorder hears of a pick late: the client may have the port again, and by another protocol at once."""
+    dialled = pd.DataFrame(
+        [
+            (100, "10.244.0.9", 4000, UDP, "udp-service", "web-0"),
+            (150, "10.244.0.9", 4000, TCP, "tcp-service", "web-1"),
+            (400, "10.244.0.9", 4000, TCP, "tcp-service", "web-2"),
+        ],
+        columns=["start_ns", "src_ip", "src_port", "protocol", "target", "backend"],
+    )
+    picked = pd.DataFrame(
+        [
+            ("n1", UDP, "10.244.0.9", 4000, "10.244.0.2", 160),
+            ("n1", TCP, "10.244.0.9", 4000, "10.244.1.2", 170),
+            ("n1", TCP, "10.244.0.9", 4001, "10.244.1.2", 180),
+        ],
+        columns=["node", "protocol", "src_ip", "src_port", "backend_ip", "t_ns"],
+    )
+    joined = with_picks(dialled, picked)
+    assert list(zip(joined["start_ns"], joined["backend"], strict=True)) == [
+        (100, "web-0"),
+        (150, "web-1"),
+    ]
+
+
 def test_rounds_change_as_many_endpoints_as_they_are_asked_for() -> None:
     pods = ("a", "b", "c")
     states = list(rounds(pods, 500, seed=1))
@@ -78,50 +113,3 @@ def test_rounds_change_as_many_endpoints_as_they_are_asked_for() -> None:
         assert all(state)
         before = state
     assert done >= 500
-
-
-LISTED = """\
-IP Virtual Server version 1.2.1 (size=4096)
-Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes
-  -> RemoteAddress:Port
-TCP  10.96.250.1:80                     14       90       72     5000     4800
-  -> 10.244.0.2:8080                     9       60       48     3000     2900
-  -> 10.244.1.2:8080                     5       30       24     2000     1900
-UDP  10.96.250.20:80                     0        0        0        0        0
-"""
-KEY = "10.96.250.1:80 10.244.0.2:8080"
-
-
-def test_what_ipvs_lists_is_read() -> None:
-    assert parse(LISTED) == {KEY: 9, "10.96.250.1:80 10.244.1.2:8080": 5}
-    assert read(['{"began_ns": 1, "ended_ns": 2, "changed": {"a b": null}}']) == [
-        Look(1, 2, {"a b": None})
-    ]
-
-
-FIRST = Look(100, 110, {KEY: 9})
-
-
-@pytest.mark.parametrize(
-    ("name", "later", "proven"),
-    [
-        ("not chosen", [Look(200, 210, {})], True),
-        ("chosen", [Look(200, 210, {KEY: 10})], False),
-        ("another was chosen", [Look(200, 210, {"other": 4})], True),
-        ("chosen, later", [Look(200, 210, {}), Look(300, 310, {KEY: 10})], True),
-        ("removed meanwhile", [Look(200, 210, {KEY: None})], False),
-        ("no look after it", [], False),
-        ("looked while it began", [Look(119, 121, {})], False),
-        ("chosen between two looks", [Look(130, 131, {KEY: 10}), Look(200, 210, {})], False),
-    ],
-)
-def test_a_count_that_stood_still_proves_that_nobody_was_chosen(
-    name: str, later: list[Look], proven: bool
-) -> None:
-    assert stood_still([FIRST, *later], KEY, 120, 140) is proven
-    assert not stood_still(later, KEY, 120, 140), "without a look before it"
-
-
-def test_a_destination_that_is_not_there_cannot_be_chosen() -> None:
-    gone = [FIRST, Look(111, 112, {KEY: None}), Look(200, 210, {})]
-    assert stood_still(gone, KEY, 120, 140)
