@@ -76,7 +76,7 @@ TCP, UDP = 6, 17
 
 
 def test_a_pick_is_the_connection_s_whose_protocol_and_port_it_has() -> None:
-    """The recorder hears of a pick late: the client may have the port again, and by another protocol at once."""
+    """The recorder hears of a pick late: by then the client may use the port again, by another protocol too."""
     dialled = pd.DataFrame(
         [
             (100, "10.244.0.9", 4000, UDP, "udp-service", "web-0"),
