@@ -51,8 +51,6 @@ PROFILES = {
         factors={"proxy": ("iptables-nft", "nftables", "userspace"), "duration_s": (1.5,)},
     )
 }
-SCENES_S = 7.0
-"""What all scenes take besides the connections that are counted."""
 
 
 def arrange(topology: Topology, factors: Factors) -> Topology:
@@ -74,7 +72,9 @@ def arrange(topology: Topology, factors: Factors) -> Topology:
 
 def estimate_s(factors: Factors) -> float:
     """How long a trial takes, without its lab."""
-    return SCENES_S + float(factors["duration_s"])
+    choice = str(factors["claims"])
+    counted = not set(register.chosen("balance")).isdisjoint(register.chosen(choice))
+    return register.estimate_s(choice) + float(factors["duration_s"]) * counted
 
 
 def trial(lab: TrialLab, factors: Factors, seed: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from testbed.claims.stage import Stage
 from testbed.errors import TestbedError
@@ -83,3 +84,13 @@ def knowing(tables_by_node: Mapping[str, Iterable[Entry]], dst: str) -> dict[str
         for node, table in tables_by_node.items()
     }
     return {node: number for node, number in counts.items() if number}
+
+
+def dialled(row: Mapping[str, Any]) -> str:
+    """`ip:port` that a probe's row is about."""
+    return f"{row['host']}:{row['port']}"
+
+
+def ip_of(end: str) -> str:
+    """The address of `ip:port`."""
+    return end.rpartition(":")[0]

@@ -208,6 +208,7 @@ def ancestors() -> set[int]:
 
 JOBS: dict[str, Callable[[Any], Any]] = {
     "dial": dial,
+    "dial_in_turn": lambda targets: [dial(target) for target in targets],
     "look_up": look_up,
     "hold": hold,
     "signal": signalled,

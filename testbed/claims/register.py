@@ -14,6 +14,7 @@ from testbed.claims import (
     membership,
     names,
     proxy_path,
+    translation,
 )
 from testbed.claims.claim import Claim
 
@@ -22,6 +23,7 @@ SUBJECTS = MappingProxyType(
         "addresses": addresses.CLAIMS,
         "names": names.CLAIMS,
         "edges": edges.CLAIMS,
+        "translation": translation.CLAIMS,
         "balance": balance.CLAIMS,
         "busy": busy.CLAIMS,
         "failures": failures.CLAIMS,
@@ -31,11 +33,14 @@ SUBJECTS = MappingProxyType(
 )
 """Subject -> its claims, in the order in which tables show them."""
 PARTS = (
-    ("addresses", "names", "edges", "balance"),
+    ("addresses", "names", "edges", "translation", "balance"),
     ("failures", "membership", "busy"),
     ("proxy-path",),
 )
 """One part after the other; within one, scenes take turns. First what changes nothing."""
+_SECONDS = {"failures": 4.5, "membership": 4.0, "busy": 4.5, "proxy-path": 1.5}
+_STILL_S = 0.4
+"""What observing a subject takes, on an idle machine; those that wait do so together."""
 ALL = "all"
 CLAIMS: tuple[Claim, ...] = tuple(claim for claims in SUBJECTS.values() for claim in claims)
 CHOICES = (ALL, *SUBJECTS, *(claim.name for claim in CLAIMS))
@@ -56,3 +61,17 @@ def parts(claims: Collection[Claim]) -> list[list[Claim]]:
         for part in PARTS
     ]
     return [part for part in found if part]
+
+
+def estimate_s(choice: str) -> float:
+    """How long a trial of one of `CHOICES` takes, without its lab and the connections that are counted."""
+    claims = chosen(choice)
+    subjects = [
+        [subject for subject in part if any(claim in claims for claim in SUBJECTS[subject])]
+        for part in PARTS
+    ]
+    still = sum(_STILL_S for part in subjects for subject in part if subject not in _SECONDS)
+    return still + sum(
+        max((_SECONDS[subject] for subject in part if subject in _SECONDS), default=0.0)
+        for part in subjects
+    )

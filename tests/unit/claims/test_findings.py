@@ -138,3 +138,11 @@ def test_every_choice_may_be_named_on_the_command_line() -> None:
     assert set(experiment.choices["claims"]) == set(register.CHOICES)
     for name, values in experiment.factors.items():
         assert set(values) <= set(experiment.choices.get(name, values))
+
+
+@pytest.mark.parametrize(
+    ("choice", "seconds"),
+    [("flat-network", 0.4), ("failures", 4.5), ("all", 5 * 0.4 + 4.5 + 1.5)],
+)
+def test_what_waits_waits_together(choice: str, seconds: float) -> None:
+    assert register.estimate_s(choice) == pytest.approx(seconds)
