@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         _file(args.write) as file,
         _ended_by_ctrl_c(capture) as interrupted,
     ):
+        note(_begun(spec))
         if file is not None and not args.print:
             shutil.copyfileobj(capture.stream, file)
         else:
@@ -131,6 +132,12 @@ def _row(interface: Interface, frame: Frame) -> dict[str, Any]:
         "bytes": frame.length or len(frame.data),
         "info": content(packet),
     }
+
+
+def _begun(spec: CaptureSpec) -> str:
+    bounded = spec.count is not None or spec.duration_s is not None
+    said = f"listening on {', '.join(spec.where)}" + (f", {spec.filter}" if spec.filter else "")
+    return said if bounded else f"{said}; Ctrl-C ends it"
 
 
 def _told(result: dict[str, Any], path: str | None) -> str:

@@ -49,6 +49,8 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "rules": (
         ("testbed rules quickstart n1", "as iptables-save, nft or ipvsadm prints them"),
         ("testbed rules quickstart n1 | grep default/web", "those of one service"),
+        ("testbed rules quickstart n1 --diff node.save", "what a real node's rules do differently"),
+        ("testbed rules --diff before.save after.save", "two dumps, without a lab"),
     ),
     "resolve": (
         ("testbed resolve quickstart client-0 web", "through the search path, query by query"),
@@ -56,7 +58,11 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "trace": (
         ("testbed trace quickstart client-0 web", "name, rules, addresses, every hop, and back"),
-        ("testbed trace quickstart client 192.168.0.11:30080", "from outside to a node port"),
+        ("testbed trace quickstart client n1:30080", "from outside to a node port"),
+        (
+            "testbed trace --rules node.save --from 10.244.1.2 --to 10.96.0.10:53 --udp",
+            "what a real node's rules would do, without a lab",
+        ),
     ),
     "capture": (
         ("testbed capture quickstart web-0 tcp port 8080", "a pod's packets, line by line"),

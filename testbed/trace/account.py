@@ -111,7 +111,7 @@ def meaning(evidence: Evidence, ip: str, port: int) -> str:
 def _found(evidence: Evidence, seen: Sequence[Sighting], marker: bytes) -> tuple[Leg, ...]:
     assert evidence.bound is not None
     if evidence.protocol == "udp":
-        return datagram(seen, marker)
+        return datagram(seen, evidence.bound, marker)
     src = evidence.bound[:2]
     told = evidence.told.get(evidence.source["node"] or evidence.source["name"])
     packets = [hit.packet for hit in told.hits if hit.packet is not None] if told else []
@@ -166,7 +166,7 @@ def _observed(evidence: Evidence, found: Sequence[Leg]) -> dict[str, Any]:
     last = found[-1].request[-1]
     back = found[-1].reply
     turned_away = bool(back) and back[0].packet.quoted is not None
-    is_end = last.direction == "in" and (last.machine != source or last.interface == "lo")
+    is_end = last.direction == "in"
     owner = evidence.world.owner(last.packet.dst)
     if turned_away and owner != last.machine:
         return {"verdict": "rejected", "who": back[0].machine, "source": ""}

@@ -66,7 +66,8 @@ def legs(seen: Sequence[Sighting], bound: Ends, seq: int | None, marker: bytes) 
     for one in seen:
         packet = one.packet
         if packet.is_syn and (one.ends[:2] == bound[:2] or packet.seq == seq):
-            leg, ends = _connection(seen, packet.seq)
+            # On the loopback an answer is seen with the addresses that were dialled.
+            leg, ends = _connection(seen, packet.seq, {bound})
             known |= ends
             found.append(leg)
             break
@@ -74,17 +75,17 @@ def legs(seen: Sequence[Sighting], bound: Ends, seq: int | None, marker: bytes) 
         if marker in one.packet.payload and one.ends not in known:
             start = next((syn for syn in seen if syn.packet.is_syn and syn.ends == one.ends), None)
             if start is not None:
-                leg, ends = _connection(seen, start.packet.seq)
+                leg, ends = _connection(seen, start.packet.seq, set())
                 known |= ends
                 found.append(leg)
     return tuple(found)
 
 
-def datagram(seen: Sequence[Sighting], marker: bytes) -> tuple[Leg, ...]:
+def datagram(seen: Sequence[Sighting], bound: Ends, marker: bytes) -> tuple[Leg, ...]:
     """The way of a datagram, through whatever passes it on, and back; none where nothing left its socket."""
     request: list[Sighting] = []
     reply: list[Sighting] = []
-    ends: set[Ends] = set()
+    ends = {bound}
     for one in seen:
         if _answers(one.packet, ends, None):
             reply.append(one)
@@ -108,9 +109,9 @@ def is_first(packet: Packet, protocol: str, seq: int, marker: bytes) -> bool:
     return bool(packet.payload) and marker.startswith(packet.payload[: len(marker)])
 
 
-def _connection(seen: Sequence[Sighting], seq: int) -> tuple[Leg, set[Ends]]:
+def _connection(seen: Sequence[Sighting], seq: int, dialled: set[Ends]) -> tuple[Leg, set[Ends]]:
     request = _once(one for one in seen if one.packet.is_syn and one.packet.seq == seq)
-    ends = {one.ends for one in request}
+    ends = {one.ends for one in request} | dialled
     back = [one for one in seen if _answers(one.packet, ends, seq + 1 & 0xFFFFFFFF)]
     return Leg(request, _alike(back)), ends
 

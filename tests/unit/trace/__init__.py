@@ -1,0 +1,1 @@
+"""One traced request: joining, reading rules, foretelling."""
