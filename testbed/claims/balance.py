@@ -82,8 +82,8 @@ def probabilities(mode: str, rules: str, service: str = "default/web") -> list[f
     """The chance that each rule of a service's chain takes what reaches it; the last one takes all."""
     nat = chains(mode, rules)["nat"]
     for name, lines in nat.items():
-        own = [line for line in lines if f"{service}" in line and "-j KUBE-SEP-" in line]
-        if name.startswith("KUBE-SVC-") and own and f'"{service} ' in own[0]:
+        own = [line for line in lines if f'"{service} -> ' in line and "-j KUBE-SEP-" in line]
+        if name.startswith("KUBE-SVC-") and own:
             return [
                 float(match[1]) if (match := _PROBABILITY.search(line)) else 1.0 for line in own
             ]

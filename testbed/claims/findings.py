@@ -8,10 +8,15 @@ from dataclasses import replace
 import pandas as pd
 
 from testbed.analysis.run import Finding, Run, Verdict
-from testbed.claims.claim import Claim, Judgement, Observation
+from testbed.claims.claim import Claim, Judgement, Observation, Source
 from testbed.claims.conduct import NOTE
 from testbed.claims.register import CLAIMS
 
+SPEAKERS: Mapping[Source, str] = {
+    "tutorial": "tutorials",
+    "answer": "answers in forums",
+    "documentation": "Kubernetes' documentation",
+}
 ONLY_RANDOM = "only-iptables-random"
 RANDOM = "random-pick"
 
@@ -51,7 +56,7 @@ def finding(claim: Claim, mode: str, judgement: Judgement) -> Finding:
     """A judgement as the report and `testbed run` have it."""
     return Finding(
         question=claim.says,
-        hypothesis=f"It holds if {claim.holds_if}.",
+        hypothesis=f"Said by {SPEAKERS[claim.source]}. It holds if {claim.holds_if}.",
         verdict=judgement.verdict,
         figures=judgement.figures,
         answer=judgement.answer,
@@ -66,7 +71,7 @@ def over_modes(claim: Claim, judged: Mapping[str, Judgement]) -> Finding:
     verdict, p_value = overall(judged.values())
     return Finding(
         question=claim.says,
-        hypothesis=f"It holds in every mode if {claim.holds_if}.",
+        hypothesis=f"Said by {SPEAKERS[claim.source]}. It holds if {claim.holds_if}.",
         verdict=verdict,
         figures=_counts(judged),
         answer=_by_verdict(judged),
