@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from testbed.model.objects import (
     SERVICE_PROXY_NAME_LABEL,
@@ -112,8 +113,7 @@ def _is_proxied(service: Service) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Common:
+class _Common(NamedTuple):
     """What the ports of a service share, of one family."""
 
     cluster_ip: str

@@ -92,7 +92,7 @@ def split_element(text: str) -> tuple[str, str]:
 
 def redeclares(changes: Changes) -> bool:
     """Whether a block of the fixed part is declared otherwise: then the whole table has to go first."""
-    return any(_is_redeclared(one) and not port_of(one[0]) for one in changes.blocks)
+    return any(_is_redeclared(one) for one in changes.blocks if "/" not in one[0])
 
 
 def _is_redeclared(block: tuple[str, Lines, Lines]) -> bool:
@@ -139,11 +139,10 @@ def _additions(table: str, changes: Changes, *, anew: bool) -> Iterator[list[str
     fixed: list[list[str]] = []
     for name, old, new in changes.blocks:
         if name.startswith("chain ") and new is not None:
-            port = port_of(name)
             rules = _rewritten(table, name, old, new)
-            if not port:
+            if "/" not in name:  # of no service port (see `port_of`)
                 fixed.append(rules)
-            elif rules and port not in redeclared:
+            elif rules and not (redeclared and port_of(name) in redeclared):
                 yield rules
     yield from _emptied(table, changes)
     yield from _element_edits(table, changes.elements)
@@ -171,8 +170,7 @@ def _redeclaration(table: str, blocks: list[tuple[str, Lines, Lines]]) -> list[s
 
 def _in(table: str, block: str) -> str:
     """`chain ip kube-proxy services` for `chain services`."""
-    kind, _, name = block.partition(" ")
-    return f"{kind} {table} {name}"
+    return block.replace(" ", f" {table} ", 1)
 
 
 def _declaration(table: str, name: str, new: Lines) -> str:
