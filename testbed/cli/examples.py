@@ -110,6 +110,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("testbed compare RUN-A RUN-B", "what really differs"),
         ("testbed compare RUN-A RUN-B --fail-worse recover_ms=200", "a gate: 1 when it is worse"),
     ),
+    "artifact": (
+        ("testbed artifact results/sample/failover/20261121T050302Z-1 -w bundle.tar.gz", "pack it"),
+        ("tar -xzf bundle.tar.gz && failover-*/check.py --no-run", "what an evaluator does"),
+    ),
     "completion": (
         ("source <(testbed completion bash)", "now; in ~/.bashrc for good"),
         ("testbed completion zsh > ~/.zfunc/_testbed", "a folder that fpath names"),

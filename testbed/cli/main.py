@@ -40,6 +40,7 @@ COMMANDS: dict[str, str] = {
     "kernel": "guest kernels: which there are, and build the full one",
     "report": "rebuild the figures and the HTML page of a run, or of several on one page",
     "compare": "two runs, with the differences that are real; a gate for CI",
+    "artifact": "a bundle for artifact evaluation: a run, what made it, how to check it",
     "completion": "what a shell reads to complete commands, labs, pods and experiments",
 }
 
@@ -47,7 +48,6 @@ NOT_BUILT: dict[str, str] = {
     "apply": "list the files under `manifests:` and run `testbed up` again",
     "kubectl": "use `testbed inspect` and `testbed up --set`",
     "kubeconfig": "use `testbed inspect -o json`",
-    "artifact": "pack the run's directory",
 }
 """Commands of the contract that this version lacks, each with what to use instead."""
 
