@@ -112,7 +112,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "artifact": (
         ("testbed artifact results/sample/failover/20261121T050302Z-1 -w bundle.tar.gz", "pack it"),
-        ("tar -xzf bundle.tar.gz && failover-*/check.py --no-run", "what an evaluator does"),
+        ("testbed artifact 20261121T050302Z-1", "a run under ./results, by its name"),
     ),
     "completion": (
         ("source <(testbed completion bash)", "now; in ~/.bashrc for good"),
