@@ -27,7 +27,7 @@ PERIOD_S = {"tcp": 0.01, "udp": 0.05}
 """Each UDP socket leaves a flow that the proxy has to forget when the pod is withdrawn: not too many."""
 SLACK_MS = 100.0
 """The margin: what is lost this soon after the crash was on its way when it happened."""
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 STREAMS = {
     "crash-new-tcp": ("tcp", False),

@@ -15,7 +15,7 @@ from testbed.experiment.subjects import pods_of
 
 DIALS = 20
 """From each node: three backends, picked at random, all answer but once in 10,000,000,000 trials."""
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 GROWN = 4
 
 

@@ -12,7 +12,9 @@ from testbed.claims.stage import Stage
 from testbed.errors import TestbedError
 
 LEAD_IN_S = 0.3
-WATCH_S = 0.9
+STOPPED_S = 0.6
+LONGEST_S = 30.0
+"""Of the traffic, however slow the machine is at stopping the proxy."""
 TIMEOUT_S = 2.0
 
 
@@ -22,7 +24,7 @@ def observe(stage: Stage) -> Mapping[str, Observation]:
     """
     node = stage.chance.choice(sorted(stage.nodes))
     target = {"host": stage.address("web"), "port": PORT, "timeout_s": TIMEOUT_S}
-    streams = [{**target, "kept": kept, "duration_s": WATCH_S} for kept in (False, True)]
+    streams = [{**target, "kept": kept, "duration_s": LONGEST_S} for kept in (False, True)]
     watching = stage.begin(stage.asker(node), watch=streams)
     watching.await_start()
     stage.lab.pause(LEAD_IN_S)
@@ -30,6 +32,8 @@ def observe(stage: Stage) -> Mapping[str, Observation]:
     try:
         if stage.mode.startswith("userspace"):
             stopped_ns = _signal(stage, node, "SIGSTOP")
+        stage.lab.pause(STOPPED_S)
+        watching.stop()
         new, kept = watching.answers()["watch"]
     finally:
         if stage.mode.startswith("userspace"):

@@ -61,8 +61,11 @@ def test_every_claim_in_one_trial(tmp_path: Path) -> None:
 
 
 def test_only_some_claims_where_the_proxy_is_a_process(tmp_path: Path) -> None:
-    run = conducted("claims", tmp_path, "proxy=userspace", "claims=proxy-path")
-    (finding,) = findings(run)
-    assert (finding.name, finding.arm) == ("proxy-not-in-path", "userspace")
-    assert finding.verdict == "does not hold", finding.answer
-    assert "0 of " in finding.answer
+    """A trial for each part: its own rules are traced, and it is stopped."""
+    run = conducted("claims", tmp_path, "proxy=userspace", "claims=edges,proxy-path")
+    found = {finding.name: finding for finding in findings(run)}
+    assert found["proxy-not-in-path"].verdict == "does not hold"
+    assert "0 of " in found["proxy-not-in-path"].answer
+    assert found["node-port-everywhere"].verdict == "holds"
+    assert "KUBE-NODEPORT-CONTAINER" in found["node-port-by-cluster-address"].answer
+    assert len(found) == 5
