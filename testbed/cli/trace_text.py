@@ -36,6 +36,10 @@ def shown_offline(told: Mapping[str, Any]) -> str:
     """What a node's rules foretell, as text."""
     head = f"{told['from']} -> {told['to']} ({told['protocol']}), sent by {told['sent by']}"
     parts = [head]
+    if len(told["outcomes"]) > 1:
+        parts.append(
+            align([[f"p={one['probability']:.4f}", _fate(one)] for one in told["outcomes"]])
+        )
     for row in told["outcomes"]:
         lines = [f"p={row['probability']:.4f}  {_fate(row)}"]
         rows = [[f"    {_chain(rule)}", _chain_rest(rule)] for rule in row["rules"]]
@@ -95,9 +99,13 @@ def _rules(told: Mapping[str, Any]) -> Iterator[str]:
             ]
             for one in node["met"]
         ]
-        yield f"RULES that it met on {node['node']}, as the kernel tells\n{align(rows)}"
+        how = "that it met on" if node["by"] == "kernel" else "whose counters rose meanwhile on"
+        tells = (
+            ", as the kernel tells" if node["by"] == "kernel" else ", its own or others' packets"
+        )
+        yield f"RULES {how} {node['node']}{tells}\n{align(rows)}"
     for node, why in told["unheard"].items():
-        yield f"RULES on {node}: the kernel tells nothing ({why})"
+        yield f"RULES on {node}: the kernel does not tell which ones a packet meets ({why})"
     for row in told["ipvs"]:
         yield f"IPVS on {row['node']}: {row['virtual']} -> {row['real']} ({row['state']})"
 

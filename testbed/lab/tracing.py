@@ -106,11 +106,14 @@ class Traces:
         handles = await _of_each(nodes, lambda node: _handles(node, tools[node.name], family))
         async with (
             self._watching(nodes, tools, family) as watch,
-            self._marking(nodes, tools, wanted),
+            self._marking(nodes, tools, wanted, watch),
         ):
             assert process.channel is not None
+            deaf = {name: nodes[name] for name in watch.deaf}
+            before = await _of_each(deaf, lambda node: _counters(node, tools[node.name], family))
             process.channel.send({"go": True})
             report = await _next(heard, process, request["timeout_s"] + _ANSWER_S)
+            after = await _of_each(deaf, lambda node: _counters(node, tools[node.name], family))
             is_ipvs = self._cluster.proxy_label.startswith("ipvs")
             connections = await _of_each(nodes, _connections) if is_ipvs else {}
             told = await watch.flush()
@@ -123,6 +126,7 @@ class Traces:
                     "rules": rules[name],
                     "tool": tools[name],
                     "handles": handles[name],
+                    "counters": [before[name], after[name]] if name in deaf else None,
                     "marks": count(tools[name], wanted),
                     "hits": told["hits"].get(name, []),
                     "connections": connections.get(name, ""),
@@ -155,21 +159,32 @@ class Traces:
 
     @asynccontextmanager
     async def _marking(
-        self, nodes: Mapping[str, LabNode], tools: Mapping[str, Tool], wanted: Request
+        self,
+        nodes: Mapping[str, LabNode],
+        tools: Mapping[str, Tool],
+        wanted: Request,
+        watch: _Watch,
     ) -> AsyncIterator[None]:
-        """Rules that have the kernel tell; whatever happens, they go again."""
+        """Rules that have the kernel tell; whatever happens, they go again. Where there can be none, the node
+        counts as deaf.
+        """
+
+        async def mark(node: LabNode) -> None:
+            try:
+                await node.shell.run_all(marks(tools[node.name], wanted))
+            except CommandFailed as error:
+                watch.deaf[node.name] = error.message
+
+        async def unmark(node: LabNode) -> None:
+            with suppress(CommandFailed):  # where they could not be set
+                await node.shell.run_all(unmarks(tools[node.name], wanted))
+
         marked = {name: node for name, node in nodes.items() if tools[name]}
         try:
-            await _of_each(marked, lambda node: node.shell.run_all(marks(tools[node.name], wanted)))
+            await _of_each(marked, mark)
             yield
         finally:
-            with suppress(CommandFailed):  # where they could not be set
-                await asyncio.shield(
-                    _of_each(
-                        marked,
-                        lambda node: node.shell.run_all(unmarks(tools[node.name], wanted)),
-                    )
-                )
+            await asyncio.shield(_of_each(marked, unmark))
 
     def _world(self, place: Place) -> dict[str, Any]:
         """Who has which address."""
@@ -241,6 +256,14 @@ async def _handles(node: LabNode, tool: Tool, family: int) -> str:
         return ""
     ip = "ip6" if family == 6 else "ip"
     return await node.shell.output(Command(("nft", "-a", "-y", "-s", "list", "ruleset", ip)))
+
+
+async def _counters(node: LabNode, tool: Tool, family: int) -> str:
+    """Every rule with its packets so far; "" where rules are not counted."""
+    if tool not in (IPTABLES_LEGACY, IPTABLES_NFT):
+        return ""
+    ip = "ip6" if family == 6 else "ip"
+    return await node.shell.output(Command((f"{tool.replace('ip', ip, 1)}-save", "-c")))
 
 
 async def _connections(node: LabNode) -> str:

@@ -13,7 +13,7 @@ from testbed.packets.describe import content
 from testbed.proxy.packet import Packet as TracedPacket
 from testbed.trace.dump import tracer_of
 from testbed.trace.evidence import Evidence, Told, pod_name
-from testbed.trace.hits import Met, met, speller
+from testbed.trace.hits import Met, counted, met, speller
 from testbed.trace.prediction import DELIVERED, Way, kept_ways, ways
 from testbed.trace.sightings import Ends, Leg, Sighting, datagram, ends_of, is_first, legs
 
@@ -53,7 +53,11 @@ def account(evidence: Evidence, seen: Sequence[Sighting], marker: bytes) -> dict
             "is": meaning(evidence, evidence.bound[2], evidence.bound[3]),
         },
         "rules": [
-            {"node": node, "met": [_met_json(one) for one in found_there]}
+            {
+                "node": node,
+                "by": "counters" if node in evidence.deaf else "kernel",
+                "met": [_met_json(one) for one in found_there],
+            }
             for node, found_there in rules.items()
         ],
         "ipvs": _ipvs(evidence),
@@ -151,6 +155,8 @@ def _rules(evidence: Evidence, found: Sequence[Leg], marker: bytes) -> dict[str,
 
 
 def _met_on(told: Told, ours: Any) -> list[Met]:
+    if told.counters is not None:
+        return counted(*told.counters)
     if not told.hits:
         return []
     return met(told.hits, ours, speller(told.tool, told.rules, told.handles, told.marks))

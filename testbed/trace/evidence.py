@@ -20,6 +20,8 @@ class Told:
     tool: Any
     handles: str
     hits: tuple[Hit, ...]
+    counters: tuple[str, str] | None
+    """What `iptables-save -c` printed before and after, where the kernel does not tell of packets."""
     marks: int
     """How many rules of the trace's own head each chain of iptables-legacy's table raw."""
     connections: str
@@ -78,7 +80,16 @@ def evidence_of(answer: Mapping[str, Any]) -> Evidence:
 
 def _told(one: Mapping[str, Any]) -> Told:
     hits = tuple(Hit.from_json(hit) for hit in one["hits"])
-    return Told(one["rules"], one["tool"], one["handles"], hits, one["marks"], one["connections"])
+    counters = one["counters"]
+    return Told(
+        one["rules"],
+        one["tool"],
+        one["handles"],
+        hits,
+        (counters[0], counters[1]) if counters else None,
+        one["marks"],
+        one["connections"],
+    )
 
 
 def _world(answer: Mapping[str, Any], family: int) -> World:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from testbed.packets.decode import Packet
 from testbed.proxy.iptables_restore import parse_tables, planned_spelling
 from testbed.proxy.nftables_listing import planned_spelling as planned_nft
-from testbed.trace.marking import TABLE
+from testbed.trace.marking import COMMENT, TABLE
 from testbed.trace.rule_events import Hit
 from testbed.trace.tools import IPTABLES_NFT, NFT, Tool, iptables_part
 
 _HANDLED = re.compile(r"\t\t(.*) # handle (\d+)$")
+_COUNTED = re.compile(r"\[(\d+):\d+\] (-A .*)")
 _TABLE_HEAD = re.compile(r"table \S+ (\S+) \{")
 _CHAIN_HEAD = re.compile(r"\tchain (\S+) \{")
 
@@ -58,6 +59,29 @@ def met(hits: Sequence[Hit], ours: Callable[[Packet], bool], spell: Spell) -> li
             if rule != NO_RULE:
                 found.append(Met(hit.table, hit.chain, rule, hit.verdict, packet))
     return found
+
+
+def counted(before: str, after: str) -> list[Met]:
+    """The rules whose counters rose, table by table: all that a kernel says which does not tell of packets.
+
+    Packets of others count, too, and a rule that was written meanwhile begins at 0.
+    """
+    earlier = dict(_counters(before))
+    found: list[Met] = []
+    for (table, rule), packets in _counters(after):
+        if packets > earlier.get((table, rule), 0) and COMMENT not in rule:
+            found.append(Met(table, rule.split(" ", 2)[1], rule, "", None))
+    return found
+
+
+def _counters(text: str) -> Iterator[tuple[tuple[str, str], int]]:
+    """(table, rule) and its packets, of `iptables-save -c`."""
+    table = ""
+    for line in text.splitlines():
+        if line.startswith("*"):
+            table = line[1:].strip()
+        elif found := _COUNTED.match(line):
+            yield (table, planned_spelling(found[2])), int(found[1])
 
 
 def _is_telling(hit: Hit) -> bool:

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from testbed.packets.decode import Packet
-from testbed.trace.hits import met, speller
+from testbed.trace.hits import counted, met, speller
 from testbed.trace.marking import TABLE, Request, count, marks, unmarks
 from testbed.trace.rule_events import Hit, of_log, of_nft
 from testbed.trace.tools import IPTABLES_LEGACY, IPTABLES_NFT, NFT, tool_of
@@ -102,6 +102,18 @@ def test_a_drop_by_policy_is_told() -> None:
     ]
     found = met(hits, ours, speller(NFT, "", LISTED))
     assert [one.rule for one in found] == ["policy drop of FORWARD"]
+
+
+def test_where_the_kernel_does_not_tell_counters_do() -> None:
+    before = (
+        "*nat\n:KUBE-SVC-A - [0:0]\n[4:240] -A KUBE-SVC-A -j X\n[1:60] -A KUBE-SVC-A -j Y\nCOMMIT\n"
+    )
+    after = before.replace("[1:60]", "[2:120]").replace("COMMIT", "[1:60] -A Z -j W\nCOMMIT")
+    found = counted(before, after)
+    assert [(one.table, one.chain, one.rule) for one in found] == [
+        ("nat", "KUBE-SVC-A", "-A KUBE-SVC-A -j Y"),
+        ("nat", "Z", "-A Z -j W"),
+    ]
 
 
 def test_a_hit_travels_as_json() -> None:
