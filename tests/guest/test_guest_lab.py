@@ -18,10 +18,11 @@ import pytest
 from testbed.kernel import guests
 from testbed.lab import registry
 from testbed.lab.leftovers import marked
+from testbed.lab.trace_request import frames
 from tests.lab.conftest import User, unique_name
 from tests.lab.outer import AS_USER, ROOT
 
-pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.guest
 
 _USERS = [
     pytest.param(name, marks=pytest.mark.xdist_group(f"guest-{name}"))
@@ -169,6 +170,32 @@ def test_a_load_s_samples_reach_the_host(lab: Lab) -> None:
     answer = lab.json("load", *options)
     assert set(answer["outcomes"]) == {"ok"}  # type: ignore[call-overload]
     assert set(answer["backends"]) == {"web-0", "web-1"}  # type: ignore[call-overload]
+
+
+def test_a_request_is_traced_through_the_rules_of_the_guest_s_kernel(lab: Lab) -> None:
+    """IPVS, and the rules of iptables-legacy around it."""
+    node = lab.json("inspect")["nodes"][0]  # type: ignore[index]
+    told = lab.json("trace", "client", f"{node['addresses'][0]}:30080", "--timeout", "20s")
+    assert (told["disagreements"], told["unheard"], told["agrees"]) == ([], {}, True)
+    (entry,) = told["ipvs"]  # type: ignore[misc]
+    assert entry["virtual"] == told["request"]["dst"]  # type: ignore[index]
+    rules = [one["rule"] for row in told["rules"] for one in row["met"]]  # type: ignore[union-attr, index]
+    assert any("--match-set KUBE-NODE-PORT-TCP dst" in rule for rule in rules)
+
+
+def test_packets_of_the_guest_reach_the_host(lab: Lab) -> None:
+    file = str(lab.user.folder / f"{lab.name}.pcapng")
+    options = ("all", "-w", file, "-c", "4", "--duration", "60s", "tcp[tcpflags] == tcp-syn")
+    process = lab.user.start("capture", lab.name, *options)
+    with process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("listening on all")
+        node = lab.json("inspect")["nodes"][0]  # type: ignore[index]
+        url = f"http://{node['addresses'][0]}:30080/hostname"
+        assert lab.run("exec", "client", "--", "curl", "-s", url).stdout.startswith("web-")
+        assert process.wait(90) == 0
+    seen = [interface.machine for interface, _ in frames(Path(file))]
+    assert (seen[0], len(seen)) == ("client", 4)
 
 
 RECORDED = """

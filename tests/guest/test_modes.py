@@ -8,7 +8,7 @@ import pytest
 
 from tests.lab.conducted import conducted
 
-pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.guest
 
 
 def test_ipvs_is_compared_with_iptables_on_one_kernel(tmp_path: Path) -> None:

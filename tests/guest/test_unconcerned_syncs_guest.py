@@ -9,7 +9,7 @@ import pytest
 
 from bench.bystander import NODES, RESTART_EVERY, Plan, run
 
-pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.guest
 
 ROUNDS = 6
 
