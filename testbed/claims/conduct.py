@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Mapping
+import math
+from collections.abc import Collection, Generator, Iterable, Mapping
 from typing import Any
 
-from testbed.claims.claim import Claim, Observation
+from testbed.claims.claim import Claim, Observation, Scene
 from testbed.claims.register import parts
 from testbed.claims.stage import Stage
 
@@ -17,15 +18,15 @@ def conduct(stage: Stage, claims: Collection[Claim]) -> None:
     """Play the scenes of these claims, part after part. Raises whatever a scene raises."""
     wanted = {claim.name for claim in claims}
     for part in parts(claims):
-        for name, seen in _played(stage, part).items():
+        for name, seen in played(stage, [claim.scene for claim in part]).items():
             if name in wanted:
-                stage.lab.note(NOTE, claim=name, **_plain(seen))
+                stage.lab.note(NOTE, claim=name, **plain(seen))
 
 
-def _played(stage: Stage, claims: Collection[Claim]) -> dict[str, Observation]:
-    """What the scenes of a part saw; they take turns where they wait, claims of one scene share it."""
+def played(stage: Stage, scenes: Iterable[Scene]) -> dict[str, Observation]:
+    """What scenes saw, each played once; they take turns where they wait."""
     playing: list[Generator[None, None, Mapping[str, Observation]]] = [
-        scene(stage) for scene in dict.fromkeys(claim.scene for claim in claims)
+        scene(stage) for scene in dict.fromkeys(scenes)
     ]
     found: dict[str, Observation] = {}
     while playing:
@@ -41,10 +42,11 @@ def _played(stage: Stage, claims: Collection[Claim]) -> dict[str, Observation]:
     return found
 
 
-def _plain(value: Any) -> Any:
-    """Without the types of numpy, which JSON does not know."""
+def plain(value: Any) -> Any:
+    """Without what JSON does not know: types of numpy, and a number that is none."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value.item() if hasattr(value, "item") else value
+        return [plain(item) for item in value]
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and math.isnan(value) else value

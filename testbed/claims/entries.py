@@ -29,11 +29,6 @@ class Entry:
         """Another destination than the one that was dialled answers."""
         return self.reply_src != self.dst
 
-    @property
-    def masqueraded(self) -> bool:
-        """Whoever answers sees another source."""
-        return self.reply_dst != self.src
-
 
 def parse(text: str) -> tuple[Entry, ...]:
     """The TCP and UDP entries of a listing."""
@@ -58,10 +53,10 @@ def _entries(line: str) -> Iterable[Entry]:
         yield Entry(ends[0], ends[1], ends[2], ends[3], "[UNREPLIED]" not in line)
 
 
-def tables(stage: Stage) -> dict[str, tuple[Entry, ...]]:
-    """The TCP connections that each node's kernel knows."""
+def tables(stage: Stage, protocol: str = "tcp") -> dict[str, tuple[Entry, ...]]:
+    """The connections of a protocol that each node's kernel knows."""
     running = {
-        node: stage.lab.begin(node, ["conntrack", "-L", "-p", "tcp"]) for node in stage.nodes
+        node: stage.lab.begin(node, ["conntrack", "-L", "-p", protocol]) for node in stage.nodes
     }
     found = {}
     for node, listing in running.items():

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from testbed.claims.addresses import PORT
-from testbed.claims.claim import Claim, Judge, Judgement, Observation
+from testbed.claims.claim import Claim, Judgement, Observation
 from testbed.claims.judging import always, count, exception_bound, saw, typical
 from testbed.claims.stage import Stage
 from testbed.errors import OutOfTimeOrRoom
@@ -20,12 +20,14 @@ LONGEST_S = 30.0
 """How long traffic goes on at most; it ends `AFTER_S` after every node's rules lack the pod."""
 AFTER_S = 1.0
 """Enough for a flow that the proxy forgets after its sync, and for a datagram's timeout."""
-LEAD_IN_S = 0.3
+LEAD_IN_S = 0.2
+RELIST_S = 1.0
+"""How often the kubelet looks for dead containers: the crash falls anywhere in between."""
 TIMEOUT_S = {"tcp": 2.0, "udp": 0.5}
 """The dead pod's kernel refuses TCP at once; of datagrams it refuses one a second, and is silent else."""
 PERIOD_S = {"tcp": 0.01, "udp": 0.05}
 """Each UDP socket leaves a flow that the proxy has to forget when the pod is withdrawn: not too many."""
-SLACK_MS = 100.0
+SLACK_MS = 200.0
 """The margin: what is lost this soon after the crash was on its way when it happened."""
 PATIENCE_S = 60.0
 
@@ -64,7 +66,7 @@ def scene(stage: Stage) -> Generator[None, None, Mapping[str, Observation]]:
     watching = {node: stage.begin(stage.asker(node), watch=streams) for node in stage.nodes}
     for asked in watching.values():
         asked.await_start()
-    stage.lab.pause(LEAD_IN_S)
+    stage.lab.pause(LEAD_IN_S + stage.chance.uniform(0.0, RELIST_S))
     fault = stage.lab.fault("crash", victim.name)
     yield
     written = _written(stage, victim, fault.t_ns)
@@ -75,14 +77,18 @@ def scene(stage: Stage) -> Generator[None, None, Mapping[str, Observation]]:
     for asked in watching.values():
         asked.stop()
     rows = {node: asked.answers()["watch"] for node, asked in watching.items()}
-    found: dict[str, Observation] = {
-        name: lost([telling(rows[node][at], protocol) for node in rows], fault.t_ns, withdrawn)
-        for at, (name, (protocol, _)) in enumerate(STREAMS.items())
-    }
-    found["ready-at-last-sync"] = after_sync(
-        {node: telling(rows[node][0], "tcp") for node in rows}, victim.name, written, synced
+    new_tcp, kept_tcp, new_udp, kept_udp = (
+        {node: found[at] for node, found in rows.items()} for at in range(len(STREAMS))
     )
-    return found
+    new_tcp = {node: telling(found) for node, found in new_tcp.items()}
+    seen = (new_tcp, kept_tcp, new_udp, kept_udp)
+    return {
+        **{
+            name: lost(flows.values(), fault.t_ns, withdrawn, closes=flows is kept_tcp)
+            for name, flows in zip(STREAMS, seen, strict=True)
+        },
+        "ready-at-last-sync": after_sync(new_tcp, victim.name, written, synced),
+    }
 
 
 def _victim(stage: Stage) -> PodRef:
@@ -120,21 +126,28 @@ def _synced(stage: Stage, written: Event) -> dict[str, Event]:
     return found
 
 
-def telling(rows: Rows, protocol: str) -> Rows:
-    """The requests that tell of the pod: TCP that met silence met a busy machine, not a dead process."""
-    return [row for row in rows if protocol != "tcp" or row[2] != "timeout"]
+def telling(rows: Rows) -> Rows:
+    """Of new TCP connections those that tell of the pod: silence is a busy machine, a dead pod refuses."""
+    return [row for row in rows if row[2] != "timeout"]
 
 
-def lost(flows: Iterable[Rows], fault_ns: int, withdrawn_ns: int | None) -> Observation:
-    """What failed after the crash, in ms from it. `until_ms`: the last request that was lost."""
+def lost(
+    flows: Iterable[Rows], fault_ns: int, withdrawn_ns: int | None, *, closes: bool = False
+) -> Observation:
+    """What failed after the crash, in ms from it. `until_ms`: the last request that failed; `late`: how many
+    were lost after the margin. `closes`: a flow that breaks tells its client so, which is no loss.
+    """
     watched = [rows for rows in flows if rows]
     after = [row for rows in watched for row in rows if row[0] >= fault_ns]
-    lost_ms = sorted((row[0] - fault_ns) / 1e6 for row in after if row[2])
+    failed = [((row[0] - fault_ns) / 1e6, row[2]) for row in after if row[2]]
+    missed = [at_ms for at_ms, error in failed if not closes or error == "timeout"]
     return {
         "flows": len(watched),
         "requests": len(after),
-        "lost": len(lost_ms),
-        "until_ms": lost_ms[-1] if lost_ms else 0.0,
+        "lost": len(missed),
+        "late": sum(at_ms > SLACK_MS for at_ms in missed),
+        "closed": len(failed) - len(missed),
+        "until_ms": max((at_ms for at_ms, _ in failed), default=0.0),
         "withdrawn_ms": None if withdrawn_ns is None else (withdrawn_ns - fault_ns) / 1e6,
     }
 
@@ -174,36 +187,41 @@ def judge_crash(observed: Sequence[Observation], mode: str) -> Judgement:
     """A trial in which a request was lost later than the margin after the crash refutes it."""
     known = [one for one in observed if one["flows"]]
     figures: dict[str, Any] = {"trials": len(known), "margin_ms": SLACK_MS, **typical(known)}
-    figures["requests"] = sum(one["requests"] for one in known)
-    figures["lost"] = sum(one["lost"] for one in known)
     if not known:
-        said = "No flow led to the pod that crashed."
-        return Judgement("undecided", said, figures)
-    longest = max(one["until_ms"] for one in known)
-    figures["longest_ms"] = longest
-    said = f"Not one of {figures['requests']} requests was lost in {count(len(known), 'trial')}"
+        return Judgement("undecided", "No flow led to the pod that crashed.", figures)
+    for name in ("requests", "lost", "late", "closed"):
+        figures[name] = sum(one[name] for one in known)
+    figures["longest_ms"] = max(one["until_ms"] for one in known)
+    said = _after_crash(figures)
+    if figures["late"]:
+        return Judgement("does not hold", said, figures)
+    figures["exceptions_at_most"] = exception_bound(len(known))
+    return Judgement("holds", said, figures)
+
+
+def _after_crash(figures: Mapping[str, Any]) -> str:
+    """What became of the requests, in a sentence."""
+    trials = count(figures["trials"], "trial")
+    at_most = f"the last one {figures['longest_ms']:.0f} ms after the crash"
     if figures["lost"]:
-        said = (
-            f"{count(figures['lost'], 'request')} lost in {count(len(known), 'trial')}, the last one "
-            f"{longest:.0f} ms after the crash"
-        )
+        said = f"{count(figures['lost'], 'request')} lost in {trials}, {at_most}"
+    elif figures["closed"]:
+        said = f"{count(figures['closed'], 'connection')} closed in {trials}, {at_most}"
+    else:
+        said = f"Not one of {figures['requests']} requests was lost in {trials}"
     if "withdrawn_ms" in figures:
         said += f"; the rules lacked the pod after {figures['withdrawn_ms']:.0f} ms on average"
-    if longest > SLACK_MS:
-        return Judgement("does not hold", f"{said}.", figures)
-    figures["exceptions_at_most"] = exception_bound(len(known))
-    return Judgement("holds", f"{said}.", figures)
+    return f"{said}."
 
 
 def _crash(name: str, what: str) -> Claim:
-    judge: Judge = judge_crash
     return Claim(
         name,
         f"A crashed pod gets no more traffic: {what}.",
         "tutorial",
         f"no request is lost later than {SLACK_MS:g} ms after the process died",
         scene,
-        judge,
+        judge_crash,
     )
 
 

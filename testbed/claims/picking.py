@@ -220,7 +220,8 @@ def judge_same_first(observed: Sequence[Observation], mode: str) -> Judgement:
     None in t trials, with three nodes that each begin anywhere in an order, has the chance (2/9)^t.
     """
     together = sum(bool(one["coincided"]) for one in observed)
-    chance = float(np.mean([one["next_differs_chance"] for one in observed]))
+    chances = [one["next_differs_chance"] for one in observed]
+    chance = float(np.mean([one for one in chances if one is not None] or [math.nan]))
     p = (2 / 9) ** len(observed)
     figures = {"trials": len(observed), "trials_with_one": together, "next_differs_chance": chance}
     said = (
@@ -236,9 +237,12 @@ def judge_same_first(observed: Sequence[Observation], mode: str) -> Judgement:
 
 def judge_even(observed: Sequence[Observation], mode: str) -> Judgement:
     """The shares' coefficient of variation, one per trial, against its limit."""
+    observed = [one for one in observed if one["cv"] is not None]
     values = [float(one["cv"]) for one in observed]
     picks = int(sum(one["picks"] for one in observed))
     decision = decided_on_limit(against_limit(values, [False] * len(values), EVEN_CV))
+    if not values:
+        return Judgement("undecided", "No connection was answered.")
     mean = float(np.mean(values))
     figures = {"trials": len(values), "connections": picks, "cv": mean, "limit": EVEN_CV}
     said = f"Coefficient of variation {mean:.3f} over {picks // max(1, len(values)):,} connections"

@@ -128,8 +128,8 @@ def listen() -> None:
 
 
 class Watch:
-    """A stream of requests. `kept`: on one flow that leads to `backend` (any, where none is named), until it
-    breaks; else every request dials anew.
+    """A stream of requests. `kept`: on one flow that leads to `backend` (any, where none is named; with
+    `at_once` whether or not anybody answers yet), until it breaks; else every request dials anew.
     """
 
     def __init__(self, stream: dict[str, Any]) -> None:
@@ -165,6 +165,8 @@ class Watch:
 
 def flow_to(stream: dict[str, Any]) -> socket.socket | None:
     """A flow that leads to the backend that is asked for; None where no attempt leads there."""
+    if stream.get("at_once"):
+        return connected(stream)
     for _ in range(MOST_FLOWS):
         try:
             sock = connected(stream)

@@ -86,7 +86,7 @@ def crash_windows(run: Run) -> Figure | None:
             axes.plot(lost, [y] * len(lost), "o", color=style.BLUE, markersize=6)
             known = [one["withdrawn_ms"] for one in seen if one["withdrawn_ms"] is not None]
             axes.plot(known, [y] * len(known), "|", color=style.ORANGE, markersize=13, mew=2)
-        axes.plot([], [], "o", color=style.BLUE, label="last request that was lost")
+        axes.plot([], [], "o", color=style.BLUE, label="last request that failed")
         axes.plot([], [], "|", color=style.ORANGE, markersize=13, mew=2,
                   label="every node's rules lack the pod")  # fmt: skip
         axes.set_yticks(range(len(lines)), [f"{label}, {mode}" for label, mode, _ in lines])

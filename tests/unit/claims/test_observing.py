@@ -34,9 +34,9 @@ def test_entries_of_a_kernel() -> None:
     assert service == Entry(
         "10.244.0.9:4000", "10.96.0.7:80", "10.244.1.2:8080", "10.244.0.9:4000", True
     )
-    assert (service.translated, service.masqueraded) == (True, False)
+    assert service.translated
     assert (direct.translated, direct.replied) == (False, False)
-    assert node_port.masqueraded
+    assert node_port.reply_dst == "192.0.2.2:6000"
     assert entry_of([service, direct], "10.244.0.9:4001", "10.244.1.2:8080") == direct
     assert entry_of([service, direct], "10.244.0.9:4001", "10.96.0.7:80") is None
     assert knowing({"n1": [service], "n2": [direct]}, "10.96.0.7:80") == {"n1": 1}
@@ -89,8 +89,24 @@ def test_nobody_goes_to_a_pod_that_the_rules_have_lost(
 
 def test_silence_on_tcp_tells_of_the_machine_not_of_the_pod() -> None:
     silent = [[FAULT_NS, "", "timeout"], [FAULT_NS, "", "refused"]]
-    assert failures.telling(silent, "tcp") == silent[1:]
-    assert failures.telling(silent, "udp") == silent
+    assert failures.telling(silent) == silent[1:]
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict", "says"),
+    [
+        ("closed", "holds", "1 connection closed in 1 trial, the last one 900 ms"),
+        ("timeout", "does not hold", "1 request lost in 1 trial, the last one 900 ms"),
+    ],
+)
+def test_a_kept_connection_that_is_closed_tells_its_client(
+    error: str, verdict: Verdict, says: str
+) -> None:
+    flow = [[FAULT_NS + 900_000_000, "", error]]
+    seen = failures.lost([flow], FAULT_NS, None, closes=True)
+    judged = failures.judge_crash([seen], "nftables")
+    assert judged.verdict == verdict
+    assert says in judged.answer
 
 
 SAVED = """\

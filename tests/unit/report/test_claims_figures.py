@@ -8,7 +8,15 @@ from testbed.claims.judging import saw
 from testbed.report.claims import crash_windows, figures, verdicts
 from tests.unit.claims.test_findings import IN_ONE, run_of
 
-CRASH = {"flows": 3, "requests": 90, "lost": 4, "until_ms": 900.0, "withdrawn_ms": 950.0}
+CRASH = {
+    "flows": 3,
+    "requests": 90,
+    "lost": 4,
+    "late": 3,
+    "closed": 0,
+    "until_ms": 900.0,
+    "withdrawn_ms": 950.0,
+}
 
 
 def test_a_line_for_each_claim_and_a_column_for_each_mode() -> None:
