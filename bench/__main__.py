@@ -24,6 +24,7 @@ ITEMS = {
     "growth": ("bench.rules", "growth"),
     "planning": ("bench.planning", "plans"),
     "report": ("bench.report", "reports"),
+    "suite": ("bench.suite", "suite"),
 }
 _REPEATS = 5
 _QUIET = 0.5

@@ -48,7 +48,7 @@ TIMING = False
 PROFILES = {
     "smoke": Profile(
         repeats=5,
-        factors={"reuse": (1,), "rate_rps": (3000.0,), "duration_s": (4.0,)},
+        factors={"reuse": (1,), "rate_rps": (3000.0,), "duration_s": (3.0,)},
     )
 }
 

@@ -60,7 +60,7 @@ PROFILES = {
         factors={
             "proxy": ("iptables-legacy", "ipvs/lc"),
             "placement": ("one",),
-            "duration_s": (3.0,),
+            "duration_s": (2.0,),
         },
     )
 }

@@ -55,7 +55,11 @@ CHOICES = {"proxy": MODES}
 REPEATS = 10
 REQUIRES = frozenset({Feature.CONNTRACK})
 TIMING = True
-PROFILES = {"smoke": Profile(repeats=5, factors={"duration_s": (6.0,)})}
+PROFILES = {
+    "smoke": Profile(
+        repeats=5, factors={"proxy": ("iptables-legacy", "ipvs/rr"), "duration_s": (3.0,)}
+    )
+}
 
 MEASURES = (
     Measure("cv", "coefficient of variation of the shares", "", 0.05),

@@ -52,8 +52,8 @@ PROFILES = {
         factors={
             "proxy": ("iptables-legacy",),
             "reuse": (1, 20),
-            "rate_rps": (600.0,),
-            "duration_s": (5.0,),
+            "rate_rps": (1000.0,),
+            "duration_s": (3.0,),
         },
     )
 }

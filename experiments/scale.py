@@ -45,7 +45,13 @@ TIMING = True
 KEEP_RULES = False
 PROFILES = {
     "smoke": Profile(
-        repeats=5, factors={"services": (10, 100, 1000), "changes": (2,), "connections": (100,)}
+        repeats=5,
+        factors={
+            "proxy": ("iptables-legacy", "nftables"),
+            "services": (10, 300),
+            "changes": (1,),
+            "connections": (100,),
+        },
     )
 }
 

@@ -97,9 +97,8 @@ def _difference(
 
 
 def _by_block(joined: pd.DataFrame, factor: str, column: str) -> pd.DataFrame:
-    return joined.assign(**{factor: joined[factor].astype(str)}).pivot_table(
-        index="block", columns=factor, values=column, aggfunc="first", dropna=False
-    )
+    keys = [joined["block"], joined[factor].astype(str)]
+    return joined[column].set_axis(pd.MultiIndex.from_arrays(keys)).unstack()
 
 
 def findings(found: Sequence[Difference], hypothesis: str) -> list[Finding]:

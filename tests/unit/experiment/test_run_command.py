@@ -9,14 +9,15 @@ import pytest
 
 from testbed.analysis.planning import DECLARED, power_rows
 from testbed.cli.main import main
-from testbed.experiment.design import designed
-from testbed.experiment.module import load
+from testbed.experiment.design import SMOKE, designed
+from testbed.experiment.module import load, names
+from testbed.experiment.plan import estimate_s
 
 
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        ("", 2, "name an experiment (known: balance, "),
+        ("", 2, "name an experiment (known: aa, balance, "),
         ("balence", 4, "did you mean balance?"),
         ("balance --profile smok", 2, "did you mean smoke?"),
         ("balance --set fault=crash", 2, "no factor 'fault'"),
@@ -104,9 +105,23 @@ def test_a_plan_says_how_many_trials_show_the_claimed_difference(
 
 
 def test_every_experiment_plans_what_it_measures() -> None:
-    for name in ("balance", "busy", "failover", "modes", "propagation", "reuse", "scale"):
+    for name in ("aa", "balance", "busy", "failover", "modes", "propagation", "reuse", "scale"):
         experiment = load(name)
         assert experiment.primary is not None, name
         rows = power_rows(experiment, designed(experiment))
         assert rows, name
         assert all(row["trials_needed"] for row in rows), name
+
+
+def test_the_whole_suite_in_the_smoke_profile_is_planned_for_a_quarter_of_an_hour() -> None:
+    """On a host with every kernel feature, or in the built guest kernel."""
+    found = {name: load(name) for name in names()}
+    seconds = {
+        name: estimate_s(one, designed(one, profile=SMOKE), "built" if name in GUESTS else "host")
+        for name, one in found.items()
+    }
+    assert sum(seconds.values()) < 15 * 60, seconds
+
+
+GUESTS = ("busy", "modes")
+"""Their smoke profile has an IPVS arm, which many hosts' kernels lack."""
