@@ -100,4 +100,4 @@ def _offline(args: argparse.Namespace) -> int:
 def _code(found: dict[str, Any]) -> int:
     for line in found["disagreements"]:
         note(f"disagreement: {line}")
-    return 0 if found["agrees"] else 1
+    return 1 if found["disagreements"] or found["outcome"]["result"] == "dns_error" else 0

@@ -186,9 +186,12 @@ def _compared(told: Mapping[str, Any]) -> str:
         lines.append(f"  observed: {_way(observed)}")
     if told.get("affinity"):
         lines.append("  or the endpoint that session affinity remembers")
-    lines.append(
-        "AGREES" if told["agrees"] else "DISAGREES\n  " + "\n  ".join(told["disagreements"])
-    )
+    if told["agrees"] is None:
+        lines.append("CANNOT SAY whether that agrees: not every rule is understood")
+    elif told["agrees"]:
+        lines.append("AGREES")
+    else:
+        lines += ["DISAGREES", *(f"  {line}" for line in told["disagreements"])]
     return "\n".join(lines)
 
 

@@ -141,7 +141,9 @@ def _address_of(world: dict[str, Any], source: str, host: str) -> str:
     services = {
         pod_name(one["namespace"], one["name"]): one["clusterIP"] for one in world["services"]
     }
-    if source not in pods and f"default/{source}" not in pods and "/" not in source:
+    has_dns = "kube-system/kube-dns" in services
+    is_pod = source in pods or source.removeprefix("default/") in pods
+    if not (has_dns and is_pod):
         known |= {name: ip for name, ip in services.items() if ip not in ("", "None")}
     elif host in services:
         return host

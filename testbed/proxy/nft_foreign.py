@@ -14,6 +14,7 @@ from ipaddress import ip_address, ip_network
 
 from testbed.proxy import nft_rules
 from testbed.proxy.nft_rules import Around, Effect, Match, Rule, Verdict, field_of
+from testbed.proxy.nftables_listing import planned_spelling
 from testbed.proxy.packet import Packet, UnknownRuleError, split_host_port
 
 _PRIORITIES = {
@@ -69,7 +70,8 @@ def read_tables(tables: Mapping[str, Iterable[str]], family: int) -> ForeignTabl
             base = base_of(content[0]) if content and content[0].startswith("type ") else None
             if base is not None:
                 bases[where] = base
-            chains[where] = tuple(reader.rule(line, where) for line in content[base is not None :])
+            rules = map(planned_spelling, content[base is not None :])
+            chains[where] = tuple(reader.rule(line, where) for line in rules)
     return ForeignTables(chains, bases)
 
 

@@ -17,7 +17,7 @@ from testbed.trace.hits import Met, counted, met, speller
 from testbed.trace.prediction import DELIVERED, Way, kept_ways, ways
 from testbed.trace.sightings import Ends, Leg, Sighting, datagram, ends_of, is_first, legs
 
-UNREACHABLE = "unreachable"
+UNREACHABLE, UNKNOWN = "unreachable", "unknown"
 
 
 def account(evidence: Evidence, seen: Sequence[Sighting], marker: bytes) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def account(evidence: Evidence, seen: Sequence[Sighting], marker: bytes) -> dict
         "predicted": [_way_json(way) for way in predicted],
         "affinity": [_way_json(way) for way in kept],
         "disagreements": disagreements,
-        "agrees": not disagreements,
+        "agrees": not disagreements if _is_foretold((*predicted, *kept)) else None,
     }
 
 
@@ -210,7 +210,7 @@ def _disagreements(
 ) -> list[str]:
     """What was seen and is not foretold; nothing where all is as the rules say."""
     foretold = list(foretold)
-    if not foretold:
+    if not _is_foretold(foretold):
         return []
     alike = [way for way in foretold if _ends_alike(way, observed, evidence)]
     if not alike:
@@ -224,6 +224,12 @@ def _disagreements(
         return []
     differences = [_rule_difference(way, met_by_node, evidence) for way in alike]
     return min(differences, key=len)
+
+
+def _is_foretold(foretold: Iterable[Way]) -> bool:
+    """Whether every way is known to its end."""
+    verdicts = {way.verdict for way in foretold}
+    return bool(verdicts) and UNKNOWN not in verdicts
 
 
 def _ends_alike(way: Way, observed: Mapping[str, Any], evidence: Evidence) -> bool:
