@@ -15,6 +15,7 @@ from scipy import stats
 from testbed.analysis.arms import Arm, arms
 from testbed.analysis.equivalence import LimitTest, against_limit, decided_on_limit
 from testbed.analysis.intervals import Interval, of_times
+from testbed.analysis.once import once_per_run
 from testbed.analysis.outcomes import failed, outcome_counts
 from testbed.analysis.phases import PHASES, Trial, phase_table, trials_of
 from testbed.analysis.run import Finding, Run
@@ -25,6 +26,7 @@ NEW, KEPT = "outage", "kept"
 """The streams of new connections and of requests on kept ones."""
 
 
+@once_per_run
 def metrics(run: Run) -> pd.DataFrame:
     """A row per trial, to stand beside its factors in trials.csv.
 
@@ -74,6 +76,7 @@ def since_fault(trial: Trial, stream: str) -> pd.DataFrame:
     return samples[(samples["stream"] == stream) & met_it]
 
 
+@once_per_run
 def outcomes(run: Run) -> pd.DataFrame:
     """A row per arm, fault and stream (new or kept connections) with counts of each outcome."""
     labels = {trial: arm.label for arm in arms(run) for trial in arm.trials}
@@ -92,6 +95,7 @@ def outcomes(run: Run) -> pd.DataFrame:
     return outcome_counts(pd.concat(parts), ["arm", "fault", "connections"])
 
 
+@once_per_run
 def phase_intervals(run: Run) -> dict[str, dict[str, Interval]]:
     """arm -> phase -> typical time in ms over trials, each trial its latest node or client."""
     table = metrics(run)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from testbed.analysis.once import once_per_run
 from testbed.analysis.outcomes import failed
 from testbed.analysis.picks import kernel_order_ns
 from testbed.analysis.run import Run
@@ -66,20 +67,36 @@ class Trial:
     """End of the observation."""
     events: pd.DataFrame
     samples: pd.DataFrame
+    """The columns that phases are read from, texts as categories."""
 
     def after_t0_ms(self, t_ns: float) -> float:
         """Milliseconds after the fault."""
         return (t_ns - self.t0_ns) / NS_PER_MS
 
 
+_READ = (
+    *("stream", "client", "client_node", "target", "connection", "picked_backend", "outcome"),
+    *("scheduled_ns", "start_ns", "resolved_ns", "picked_ns", "end_ns"),
+)
+
+
 def trials_of(run: Run) -> Iterator[tuple[Any, Trial]]:
     """(trial id, trial) of every trial in which a fault was recorded."""
+    yield from _trials(run)
+
+
+@once_per_run
+def _trials(run: Run) -> tuple[tuple[Any, Trial], ...]:
+    return tuple(_read_trials(run))
+
+
+def _read_trials(run: Run) -> Iterator[tuple[Any, Trial]]:
     for trial, events in run.events.groupby("trial", sort=True):
         faults = events[(events["source"] == "fault") & events["kind"].isin(FAULTS)]
         if faults.empty:
             continue
         fault = faults.sort_values("t_ns").iloc[0]
-        samples = run.requests.of_trial(trial)
+        samples = run.requests.only((trial,)).columns(*_READ)
         ends = [float(events["t_ns"].max())]
         if len(samples):
             ends.append(float(samples["end_ns"].astype(float).max()))
@@ -113,6 +130,7 @@ def phases_of(trial: Trial) -> tuple[Phase, ...]:
     )
 
 
+@once_per_run
 def phase_table(run: Run) -> pd.DataFrame:
     """A row per trial and phase: trial, fault, phase, where, begin_ms, end_ms, censored."""
     columns = ("trial", "fault", "phase", "where", "begin_ms", "end_ms", "censored")

@@ -90,7 +90,7 @@ class Run:
 
     A row of `trials` is a trial, of `samples` a request, of `ledger` a trial's backend as one
     client node saw it, of `events` an event, whose `detail` is a dict. `samples` is read when it is
-    first asked for; `requests.columns(…)` and `requests.of_trial(…)` read no more than they need.
+    first asked for; `requests.columns(…)` reads no more than its name says.
     """
 
     directory: Path

@@ -35,21 +35,14 @@ class Samples:
             return self.source
         return self.source[self.source["trial"].isin(self.trials)].reset_index(drop=True)
 
-    def of_trial(self, trial: Any) -> pd.DataFrame:
-        """One trial's rows with every column: of a file, no more is read than where they stand."""
-        return self.only((trial,)).frame()
-
     def columns(self, *names: str) -> pd.DataFrame:
-        """Those of the columns that there are; texts as categories in alphabetical order."""
-        wanted = dict.fromkeys(names if self.trials is None else ("trial", *names))
-        if isinstance(self.source, pd.DataFrame):
-            found = _of_frame(self.source, wanted)
-        else:
-            found = _of_file(self.source, wanted)
-        if self.trials is not None and "trial" in found.columns:
-            found = found[found["trial"].isin(self.trials).to_numpy()]
-            found = found.reset_index(drop=True)
-        return found[[name for name in names if name in found.columns]]
+        """Those of the columns that there are; texts as categories in alphabetical order.
+
+        Of a file, no more is read than where the trials stand.
+        """
+        if isinstance(self.source, Path):
+            return _of_file(self.source, names, _chosen(self.trials))
+        return _of_frame(self.frame(), names)
 
 
 def _chosen(trials: frozenset[Any] | None) -> Any:
@@ -70,27 +63,28 @@ def _of_frame(source: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def _of_file(path: Path, names: Collection[str]) -> pd.DataFrame:
+def _of_file(path: Path, names: Collection[str], chosen: Any) -> pd.DataFrame:
     from pyarrow import parquet, types
 
     # One column at a time: never two copies of more than one of them.
     schema = parquet.read_schema(path)
     columns: dict[str, Any] = {}
-    for name in names:
+    for name in dict.fromkeys(names):
         if name not in schema.names:
             continue
         kind = schema.field(name).type
         if types.is_string(kind) or types.is_large_string(kind):
-            columns[name] = _categories(path, name)
+            columns[name] = _categories(path, name, chosen)
         else:
-            columns[name] = parquet.read_table(path, columns=[name]).to_pandas()[name].array
+            table = parquet.read_table(path, columns=[name], filters=chosen)
+            columns[name] = table.to_pandas()[name].array
     return pd.DataFrame(columns, copy=False)
 
 
-def _categories(path: Path, name: str) -> pd.Categorical[str]:
+def _categories(path: Path, name: str, chosen: Any) -> pd.Categorical[str]:
     from pyarrow import parquet
 
-    table = parquet.read_table(path, columns=[name], read_dictionary=[name])
+    table = parquet.read_table(path, columns=[name], read_dictionary=[name], filters=chosen)
     joined = table.unify_dictionaries().column(0).combine_chunks()
     texts = np.asarray(joined.dictionary.to_pylist(), dtype=object)
     codes = joined.indices.fill_null(-1).to_numpy(zero_copy_only=False)

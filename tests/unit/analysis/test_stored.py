@@ -40,9 +40,9 @@ def test_categories_are_in_alphabetical_order_and_hold_what_is_missing(run: Run)
 
 
 def test_one_trial_is_read_alone(run: Run) -> None:
-    assert set(run.requests.of_trial("1-crash")["trial"]) == {"1-crash"}
-    assert run.requests.of_trial("no such trial").empty
-    assert run.only(["0-hang"]).requests.of_trial("1-crash").empty
+    requests = run.requests
+    assert set(requests.only(["1-crash"]).columns("trial", "end_ns")["trial"]) == {"1-crash"}
+    assert requests.only(["0-hang"]).only(["1-crash"]).columns("end_ns").empty
 
 
 def test_a_run_is_read_when_somebody_looks(run: Run, tmp_path: Path) -> None:
