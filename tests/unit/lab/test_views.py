@@ -87,7 +87,19 @@ def test_a_service_with_an_endpoint() -> None:
         "ports": [
             {"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080, "nodePort": 30080}
         ],
-        "endpoints": [{"ip": IP, "port": 8080, "pod": "web-0", "node": "n1", "ready": True}],
+        "externalIPs": [],
+        "loadBalancerIPs": [],
+        "endpoints": [
+            {
+                "ip": IP,
+                "port": 8080,
+                "portName": "http",
+                "protocol": "TCP",
+                "pod": "web-0",
+                "node": "n1",
+                "ready": True,
+            }
+        ],
     }
 
 
