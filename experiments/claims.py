@@ -33,7 +33,7 @@ TOPOLOGY = "claims.yaml"
 FACTORS: dict[str, tuple[Value, ...]] = {
     "proxy": ("iptables-legacy", "ipvs/rr", "ipvs/lc", "ipvs/sh", "ipvs/mh", "userspace"),
     "claims": (register.ALL,),
-    "duration_s": (8.0,),
+    "duration_s": (5.0,),
 }
 """`claims`: all, those of a subject, or one by its name. `duration_s`: of the connections that are
 counted, one after the other from every node. The modes are those of the packaged guest kernel; where

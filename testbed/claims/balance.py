@@ -22,7 +22,10 @@ _PROBABILITY = re.compile(r"--probability (\d\.\d+)")
 
 
 def observe(stage: Stage) -> Mapping[str, Observation]:
-    """One connection after the other from every node at once; before it, some that stay open."""
+    """One connection after the other from every node at once; before it, some that stay open.
+
+    All of a client come from one address: where addresses are hashed, another one is another client.
+    """
     held = stage.ask_all(
         {
             stage.asker(node): {
@@ -37,6 +40,7 @@ def observe(stage: Stage) -> Mapping[str, Observation]:
                 source=stage.caller(node),
                 url=f"http://{stage.address('web')}:{PORT}/hostname",
                 connections=1,
+                source_addresses=(stage.pods[stage.caller(node)].ip,),
                 duration_s=float(stage.factors["duration_s"]),
                 seed=stage.chance.randrange(2**31),
                 label="main",

@@ -80,7 +80,7 @@ def coincided(sequences: Sequence[Sequence[str]]) -> bool:
 
 
 def next_differs(sequences: Mapping[str, Sequence[str]]) -> float:
-    """How often a node's next pick is another backend than its last one."""
+    """How often the next pick for a client is another backend than its last one."""
     pairs = [
         (before, after)
         for sequence in sequences.values()
@@ -226,7 +226,7 @@ def judge_same_first(observed: Sequence[Observation], mode: str) -> Judgement:
     figures = {"trials": len(observed), "trials_with_one": together, "next_differs_chance": chance}
     said = (
         f"In {together} of {count(len(observed), 'trial')} two nodes picked the same backend at the "
-        f"same time; a node's next pick differs from its last with a chance of {chance:.0%}"
+        f"same time; a client's next pick differs from its last with a chance of {chance:.0%}"
     )
     if together:
         return Judgement("holds", f"{said}.", figures)

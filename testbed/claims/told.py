@@ -78,7 +78,7 @@ def _several(observed: Sequence[Observation]) -> list[str]:
     found = []
     for one in observed:
         for place, rows in one["transitions"].items():
-            used = np.asarray(rows).sum(axis=0)
-            if np.count_nonzero(used) > 1:
-                found.append(f"{place} at {np.count_nonzero(used)} backends")
+            used = np.count_nonzero(np.asarray(rows).sum(axis=0))
+            if used > 1:
+                found.append(f"{place} {used} backends")
     return found
