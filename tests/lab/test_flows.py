@@ -23,7 +23,8 @@ MODES: dict[str, dict[str, Any]] = {
     "iptables-nft": {"mode": "iptables", "iptables": {"variant": "nft"}},
     "iptables-legacy": {"mode": "iptables", "iptables": {"variant": "legacy"}},
     "nftables": {"mode": "nftables"},
-    "userspace": {"mode": "userspace"},
+    # An answer by UDP that takes longer is lost: after 250 ms by default, too soon on a busy machine.
+    "userspace": {"mode": "userspace", "userspace": {"udpIdleTimeout": "10s"}},
 }
 TOLD_THE_SAME = "iptables-legacy"
 """The same rules as iptables-nft, letter by letter."""
