@@ -125,7 +125,7 @@ def _cells(row: Row, varied: Sequence[str]) -> tuple[str, ...]:
         number(row.difference),
         interval,
         "" if share is None else f"{share:+.1f}",
-        "" if row.q is None else number(row.q),
+        "" if row.q is None else "< 0.0001" if row.q < 1e-4 else number(row.q),
     )
 
 

@@ -76,7 +76,7 @@ def verdict_table(findings: Sequence[Finding], unfiltered: Sequence[Finding]) ->
     changed = sum(row[2] != row[3] for row in rows)
     return Table(
         title="Verdicts without the exclusions",
-        note=f"{changed} would be another." if changed else "No verdict changes.",
+        note=f"{changed} would be different." if changed else "No verdict changes.",
         columns=("question", "arm", "as reported", "with the excluded trials"),
         rows=tuple(rows),
     )

@@ -34,8 +34,15 @@ def _plot(axes: Axes) -> str:
     against = _one_line(axes.get_xlabel())
     head = ": ".join(filter(None, (title, _joined(quantity, against))))
     parts = [head or "Plot", *_categories(axes), *_intervals(axes)]
-    parts += [*_instants(axes), *_lines(axes), *_range(axes), *_marked(axes)]
+    parts += [*_first(_instants(axes)), *_first(_lines(axes)), *_range(axes), *_marked(axes)]
     return "; ".join(parts) + "."
+
+
+def _first(told: Iterator[str]) -> list[str]:
+    """As much as somebody listens to."""
+    everything = list(told)
+    rest = len(everything) - 4 * FEW
+    return everything[: 4 * FEW] + ([f"and {rest} more"] if rest > 0 else [])
 
 
 def _joined(quantity: str, against: str) -> str:
