@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from testbed.proxy.packet import NodeTracer, Outcome, Packet, host_port, is_loopback
 
-DELIVERED = "delivered"
+DELIVERED, UNREACHABLE, UNKNOWN = "delivered", "unreachable", "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class _Paths:
         if target in world.hosts:
             end = host_port(packet.dst, packet.dport)
             return (Way(1.0, DELIVERED, target, packet.src, end),)
-        return (Way(1.0, "unreachable", reason=f"{start} has no route to {packet.dst}"),)
+        return (Way(1.0, UNREACHABLE, reason=f"{start} has no route to {packet.dst}"),)
 
     def _arriving(self, node: str, packet: Packet) -> Iterable[Way]:
         outcomes = self.tracers[node].from_wire(packet, self.recent.get(node, ()))
@@ -132,7 +132,7 @@ class _Paths:
                     remembered=(*way.remembered, *after.remembered),
                 )
         else:
-            yield replace(way, verdict="unreachable", reason=f"nobody has {seen.dst}")
+            yield replace(way, verdict=UNREACHABLE, reason=f"nobody has {seen.dst}")
 
 
 def _own(addresses: tuple[str, ...], like: str) -> str:
