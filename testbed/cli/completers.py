@@ -7,7 +7,6 @@ control socket without loading the rest. Nothing here raises: a shell shows no e
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +17,7 @@ from typing import Any, cast
 import argcomplete
 from argcomplete.completers import FilesCompleter
 
+from testbed.cli.main import COMMANDS, Parser, module_of
 from testbed.errors import TestbedError
 
 PATIENCE_S = 0.5
@@ -26,15 +26,15 @@ PATIENCE_S = 0.5
 Completer = Callable[..., Iterable[str]]
 
 
-def complete(commands: Mapping[str, str], make: type[argparse.ArgumentParser]) -> None:
-    """Answer the shell, and end this process. `make` is the class of parsers."""
-    parser = make(prog="testbed")
+def complete() -> None:
+    """Answer the shell, and end this process."""
+    parser = Parser(prog="testbed")
     parser.add_argument("--version", action="store_true")
-    parts = parser.add_subparsers(parser_class=make)
-    for name, text in commands.items():
+    parts = parser.add_subparsers(parser_class=Parser)
+    for name, text in COMMANDS.items():
         part = parts.add_parser(name, help=text)
         if name == _typed():
-            importlib.import_module(f"testbed.cli.{name}").add_arguments(part)
+            module_of(name).add_arguments(part)
             for action in part._actions:
                 if action.choices is None and action.dest in COMPLETERS:
                     cast(Any, action).completer = COMPLETERS[action.dest]

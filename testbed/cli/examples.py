@@ -21,6 +21,16 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("testbed schema -o table", "every key with its default, to read"),
     ),
     "render": (("testbed render topologies/quickstart.yaml", "as Kubernetes manifests"),),
+    "import": (
+        (
+            "kubectl get nodes,pods,services,endpointslices -A -o yaml | testbed import - -w mine.yaml",
+            "then: testbed up mine.yaml",
+        ),
+        (
+            "testbed import nodes.json pods.json services.json",
+            "from several files, to standard output",
+        ),
+    ),
     "up": (
         ("testbed up topologies/quickstart.yaml", "returns when every pod answers a packet"),
         (

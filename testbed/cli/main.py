@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import keyword
 import os
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "check": "validate a topology: every mistake at once, with its line",
     "schema": "the JSON Schema of a topology",
     "render": "a topology with its shorthand expanded to Kubernetes objects",
+    "import": "a real cluster's services, nodes and pods as a topology with stand-in pods",
     "up": "bring a lab to what a topology says",
     "down": "end labs",
     "ls": "the labs that run",
@@ -91,8 +93,10 @@ def overview() -> str:
     )
 
 
-def _module(command: str) -> CommandModule:
-    return cast(CommandModule, importlib.import_module(f"testbed.cli.{command}"))
+def module_of(command: str) -> CommandModule:
+    """The module of a command: its name, with an underscore where Python has taken that."""
+    name = f"{command}_" if keyword.iskeyword(command) else command
+    return cast(CommandModule, importlib.import_module(f"testbed.cli.{name}"))
 
 
 def parser_of(command: str) -> Parser:
@@ -104,7 +108,7 @@ def parser_of(command: str) -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    _module(command).add_arguments(parser)
+    module_of(command).add_arguments(parser)
     return parser
 
 
@@ -112,7 +116,7 @@ def _dispatch(argv: Sequence[str]) -> int:
     if "_ARGCOMPLETE" in os.environ:
         from testbed.cli.completers import complete
 
-        complete(COMMANDS, Parser)
+        complete()
     first = argv[0] if argv else ""
     if first in {"-h", "--help", "help"}:
         print(overview())
@@ -131,7 +135,7 @@ def _dispatch(argv: Sequence[str]) -> int:
         said = f"testbed: unknown {what} {first}" + (f", {hint}" if hint else "")
         print(f"{said}; see `testbed --help`", file=sys.stderr)
         return EXIT_USAGE
-    module = _module(first)
+    module = module_of(first)
     parser = parser_of(first)
     # Where words may be left out, options may stand between those that are not.
     intermixed = any(action.nargs in {"*", "?"} for action in parser._actions)

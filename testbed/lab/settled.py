@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from testbed.controllers.decision import Controller
-from testbed.model.objects import Node, Pod, name_of
+from testbed.model.objects import AWAIT_ANNOTATION, Node, Pod, name_of
 from testbed.store import Snapshot
 
 _SHOWN = 5
@@ -16,9 +16,14 @@ def unready_pods(snapshot: Snapshot) -> list[Pod]:
     return [
         pod
         for pod in snapshot.list(Pod)
-        if pod.meta.deletion_s is not None
-        or not (pod.status.ready or pod.status.phase == "Succeeded")
+        if pod.meta.deletion_s is not None or not _is_as_wanted(pod)
     ]
+
+
+def _is_as_wanted(pod: Pod) -> bool:
+    if pod.meta.annotations.get(AWAIT_ANNOTATION) == "false":
+        return pod.status.phase in {"Running", "Succeeded"}
+    return pod.status.ready or pod.status.phase == "Succeeded"
 
 
 def missing(snapshot: Snapshot, controllers: Sequence[Controller], now_s: float) -> str:

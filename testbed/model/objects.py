@@ -26,6 +26,9 @@ SERVICE_TIME_OPTION = "--service-time"
 SERVER_ANNOTATION = "testbed/server"
 """On a pod: `process` (one server process, the default) or `shared` (one for many pods)."""
 
+AWAIT_ANNOTATION = "testbed/await-ready"
+"""On a pod: `false` where `up` is not to wait until it is ready, since it never will be."""
+
 
 @dataclass(frozen=True, slots=True)
 class OwnerReference:
