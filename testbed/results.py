@@ -55,4 +55,5 @@ def ls(root: str | Path = RESULTS) -> pd.DataFrame:
             }
         )
     columns = ("experiment", "run", "profile", "mode", "status", "findings", "directory")
-    return pd.DataFrame(sorted(rows, key=lambda row: row["run"]), columns=pd.Index(columns))
+    rows.sort(key=lambda row: str(row["run"]))
+    return pd.DataFrame(rows, columns=pd.Index(columns))
