@@ -16,5 +16,6 @@ def proxy_config(topology: Topology, family: int) -> ProxyConfig:
         masquerade_all=topology.proxy.masquerade_all,
         node_port_addresses=topology.proxy.node_port_addresses,
         documented=topology.proxy.profile == "documented",
+        keep_stale_udp="keep-stale-udp" in topology.proxy.bugs,
         service_cidr=str(network.service_cidrs[of_family]),
     )

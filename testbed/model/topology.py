@@ -43,6 +43,8 @@ Policy = Literal["Cluster", "Local"]
 Scheduler = Literal[
     "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos"
 ]
+Bug = Literal["keep-stale-udp"]
+"""Faults of kube-proxy that it has mended since; the proxies show them where they are told to."""
 
 ECHO_IMAGE = "testbed/echo"
 """The built-in server; it stands in for every image that `images:` does not map."""
@@ -141,11 +143,22 @@ class Proxy(Strict):
     profile: Literal["kube-proxy-1.36", "documented"] = Field(
         "kube-proxy-1.36", description="whose behaviour, where kube-proxy and its documents differ"
     )
+    bugs: tuple[Bug, ...] = Field(
+        (),
+        description="faults that kube-proxy has mended, brought back: keep-stale-udp never deletes "
+        "UDP conntrack entries",
+    )
 
     @model_validator(mode="after")
     def _external_has_a_command(self) -> Proxy:
         if self.mode == "external" and not self.external.command:
             raise ValueError("mode external needs external.command: what runs on every node")
+        return self
+
+    @model_validator(mode="after")
+    def _external_has_its_own_bugs(self) -> Proxy:
+        if self.mode == "external" and self.bugs:
+            raise ValueError("bugs are the testbed's own proxies'; mode external runs somebody else's")
         return self
 
 

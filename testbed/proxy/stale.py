@@ -65,6 +65,8 @@ def needs_look(before: ForwardingTable | None, now: ForwardingTable) -> bool:
 
     Profile `documented` looks after any other change of such a port as well.
     """
+    if now.config.keep_stale_udp:
+        return False
     if before is None:
         return bool(_udp(now.ports) if now.config.documented else _endpoints(now.ports))
     changed = now.by_service.changed_since(before.by_service).values()

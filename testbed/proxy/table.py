@@ -43,6 +43,8 @@ class ProxyConfig:
     """4 or 6. Whatever has an address in a table is of this family."""
     documented: bool = False
     """Do what the Kubernetes documentation promises, where kube-proxy 1.36 does not."""
+    keep_stale_udp: bool = False
+    """The fault of kubernetes #59368: UDP conntrack entries stay, whatever becomes of endpoints."""
     service_cidr: str = ""
     node_port_addresses: tuple[str, ...] = ()
     """CIDRs, or `primary`, of the node's addresses that node ports answer on; empty: as the mode does."""

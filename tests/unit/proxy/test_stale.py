@@ -115,6 +115,12 @@ def test_the_documentation_wants_a_look_after_any_change_of_a_udp_service() -> N
     assert needs_look(documented(BASE), documented(moved))
 
 
+def test_a_proxy_that_is_told_to_keep_stale_entries_never_looks() -> None:
+    config = replace(BASE.config, keep_stale_udp=True)
+    assert not needs_look(None, replace(BASE, config=config))
+    assert not needs_look(BASE, replace(EMPTIED, config=config))
+
+
 LISTED = (
     "udp      17 29 src=10.244.3.50 dst=10.96.200.3 sport=40001 dport=53 [UNREPLIED]"
     " src=10.244.1.10 dst=10.244.3.50 sport=8080 dport=40001 mark=0 use=1\n"
