@@ -84,12 +84,23 @@ def _limits(
     found = stats.bootstrap(
         (work,),
         np.mean,
-        confidence_level=confidence,
+        confidence_level=_expanded(confidence, n),
         n_resamples=RESAMPLES,
         method="BCa",
         rng=np.random.default_rng(seed),
     ).confidence_interval
     return float(found.low), float(found.high), "BCa bootstrap"
+
+
+def _expanded(confidence: float, n: int) -> float:
+    """The level at which a bootstrap of `n` values covers as often as `confidence` says.
+
+    Resamples scatter as if the spread of the `n` values were the true one; at 20 that covers some 92.5
+    instead of 95 %. Widened as t is against the normal distribution (Hesterberg 2015, expanded
+    percentile interval).
+    """
+    quantile = stats.t.ppf((1 + confidence) / 2, n - 1) * math.sqrt(n / (n - 1))
+    return float(2 * stats.norm.cdf(quantile) - 1)
 
 
 def of_times(values: ArrayLike, censored: ArrayLike, *, seed: int = 0) -> Interval:
