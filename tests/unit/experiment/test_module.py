@@ -63,7 +63,7 @@ def test_the_package_brings_its_own(folder: Path) -> None:
     ("name", "says"),
     [
         ("balanse", "did you mean balance?"),
-        ("zzzzzzzzz", "known: balance"),
+        ("zzzzzzzzz", "known: aa, balance"),
         ("no/such.py", "no experiment file no/such.py"),
     ],
 )
