@@ -45,6 +45,7 @@ def account(evidence: Evidence, seen: Sequence[Sighting], marker: bytes) -> dict
     predicted, kept = _predicted(evidence)
     found_wrong = disagreements(observed, rules, (*predicted, *kept), evidence)
     start_ns = found[0].request[0].t_ns if found else 0
+    times = (start_ns, evidence.realtime_offset_ns)
     return told | {
         "request": {
             "src": _end(evidence.bound[:2]),
@@ -61,7 +62,7 @@ def account(evidence: Evidence, seen: Sequence[Sighting], marker: bytes) -> dict
         ],
         "ipvs": _ipvs(evidence),
         "legs": [
-            _leg(leg, leg.request[0].ends if number else evidence.bound, start_ns)
+            _leg(leg, leg.request[0].ends if number else evidence.bound, times)
             for number, leg in enumerate(found)
         ],
         "observed": observed,
@@ -178,14 +179,18 @@ def _predicted(evidence: Evidence) -> tuple[tuple[Way, ...], tuple[Way, ...]]:
     return ways(packet, start, world, tracers), kept_ways(packet, start, world, tracers)
 
 
-def _leg(leg: Leg, before: Ends, start_ns: int) -> dict[str, Any]:
+def _leg(leg: Leg, before: Ends, times: tuple[int, int]) -> dict[str, Any]:
     return {
-        "request": _hops(leg.request, before, start_ns),
-        "reply": _hops(leg.reply, None, start_ns),
+        "request": _hops(leg.request, before, times),
+        "reply": _hops(leg.reply, None, times),
     }
 
 
-def _hops(way: Sequence[Sighting], before: Ends | None, start_ns: int) -> list[dict[str, Any]]:
+def _hops(
+    way: Sequence[Sighting], before: Ends | None, times: tuple[int, int]
+) -> list[dict[str, Any]]:
+    """`times`: when the first packet was first seen, and CLOCK_REALTIME minus CLOCK_MONOTONIC."""
+    start_ns, offset_ns = times
     hops: list[dict[str, Any]] = []
     for one in way:
         ends = ends_of(one.packet)
@@ -193,6 +198,7 @@ def _hops(way: Sequence[Sighting], before: Ends | None, start_ns: int) -> list[d
         changed = "" if before is None or is_error else _change(before, ends)
         hops.append(
             {
+                "t_ns": one.t_ns - offset_ns,
                 "us": round((one.t_ns - start_ns) / 1e3, 1),
                 "machine": one.machine,
                 "interface": one.interface,

@@ -79,6 +79,7 @@ def traced(lab: Lab, source: str, to: str, timeout_s: float = PATIENCE_S) -> dic
     ("source", "to", "ends"), [row[1:] for row in FLOWS], ids=[row[0] for row in FLOWS]
 )
 def test_the_way_is_foretold(lab: Lab, source: str, to: str, ends: set[str]) -> None:
+    began_ns = lab.now_ns()
     told = traced(lab, source, to)
     assert (told["disagreements"], told["unheard"], told["lost"]) == ([], {}, 0)
     assert told["observed"]["who"] in ends
@@ -88,6 +89,7 @@ def test_the_way_is_foretold(lab: Lab, source: str, to: str, ends: set[str]) -> 
     assert first["request"][0]["machine"] == source
     assert last["request"][-1]["machine"] == told["observed"]["who"]
     assert first["reply"][-1]["machine"] in {source, "n1"}
+    assert began_ns < first["request"][0]["t_ns"] < lab.now_ns()
     times = [hop["us"] for hop in (*first["request"], *first["reply"])]
     assert times == sorted(times)
 
