@@ -200,8 +200,8 @@ def _unreadable(path: Path, problem: Exception) -> UsageError:
 
 def _read_csv(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
     """`columns` are those of the empty table that stands for a missing file; none: no stand-in."""
-    try:
-        return pd.read_csv(path)
+    try:  # only what is empty is missing: "None" is a factor's value, such as of session affinity
+        return pd.read_csv(path, keep_default_na=False, na_values=[""])
     except (FileNotFoundError, pd.errors.EmptyDataError):
         if columns:
             return pd.DataFrame(columns=pd.Index(columns))

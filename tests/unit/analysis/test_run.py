@@ -85,6 +85,13 @@ def test_arms_are_told_apart_by_what_varies(run: Run) -> None:
     assert json.dumps(arms(run)[0].factors)
 
 
+def test_a_factor_s_value_may_be_called_none(run: Run) -> None:
+    file = run.directory / "trials.csv"
+    trials = pd.read_csv(file)
+    trials.assign(reuse=trials["reuse"].map({1: "None", 20: "NA"})).to_csv(file, index=False)
+    assert [arm.label for arm in arms(load_run(run.directory))] == ["reuse=NA", "reuse=None"]
+
+
 def test_a_run_without_factors_is_one_arm(run: Run) -> None:
     (only,) = arms(replace(run, meta={"experiment": "balance"}))
     assert (only.label, len(only.trials)) == ("", 10)
