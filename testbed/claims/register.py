@@ -34,12 +34,12 @@ SUBJECTS = MappingProxyType(
 """Subject -> its claims, in the order in which tables show them."""
 PARTS = (
     ("addresses", "names", "edges", "translation", "balance"),
-    ("failures", "membership", "busy"),
+    ("busy", "failures", "membership"),
     ("proxy-path",),
 )
 """One part after the other; within one, scenes take turns. First what changes nothing."""
-_SECONDS = {"failures": 4.5, "membership": 4.0, "busy": 4.5, "proxy-path": 1.5}
-_STILL_S = 0.4
+_SECONDS = {"failures": 4.0, "membership": 3.5, "busy": 4.0, "proxy-path": 1.0}
+_STILL_S = 0.3
 """What observing a subject takes, on an idle machine; those that wait do so together."""
 ALL = "all"
 CLAIMS: tuple[Claim, ...] = tuple(claim for claims in SUBJECTS.values() for claim in claims)
