@@ -13,8 +13,10 @@ import pandas as pd
 import pytest
 
 from testbed.analysis.run import Run, load_run
+from testbed.cli.main import main
 from testbed.errors import OutOfTimeOrRoom, UsageError
 from testbed.report.build import analysed, build, write
+from tests.unit.analysis.synthetic import Balancer, balance_run
 from tests.unit.report.conftest import BALANCE, FAILOVER, QUICK
 
 
@@ -199,3 +201,14 @@ def test_several_runs_stand_on_one_page(balance_of: Run, failover_of: Run, tmp_p
     assert targets <= set(page.ids)
     assert {"r1-figure-transitions", "r2-figure-phases", "r2-trust"} <= set(page.ids)
     assert text.index('id="answers"') < text.index('id="r1-run"') < text.index('id="r2-run"')
+
+
+def test_runs_named_twice_are_one_and_the_joint_page_goes_where_one_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = balance_run(tmp_path / "balance" / "a", Balancer(connections=20), blocks=1)
+    page = tmp_path / "page.html"
+    assert main(["report", str(run), str(run), "-w", str(page), "-o", "json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["report"], row["together"]) == (str(run / "report.html"), str(page))
+    assert page.read_text(encoding="utf-8") == (run / "report.html").read_text(encoding="utf-8")
