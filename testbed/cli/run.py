@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testbed.cli.output import add_output_option, emit, note
-from testbed.cli.verdicts import matrix
+from testbed.cli.verdicts import ALL, matrix
 from testbed.errors import MissingFeature, NotBuiltYet, UsageError
 
 if TYPE_CHECKING:
@@ -291,6 +291,16 @@ def _outside(job: Job, carrier: Carrier, at_a_time: int) -> Outside:
     )
 
 
+COLUMNS = {
+    "EXPERIMENT": lambda row: row["experiment"],
+    "TRIALS": lambda row: row["trials"],
+    "INVALID": lambda row: row["invalid"],
+    "VERDICT": lambda row: row["verdict"],
+}
+ARM_COLUMN = {"ARM": lambda row: row["arm"] or ALL}
+QUESTION_COLUMN = {"QUESTION": lambda row: row["question"]}
+
+
 def _emit_rows(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
     if args.output != "table":
         emit(args, rows)
@@ -298,17 +308,9 @@ def _emit_rows(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
     tables = {row["directory"]: matrix(row["findings"]) for row in rows}
     listed = [row for row in rows if not tables[row["directory"]]]
     if listed:
-        emit(
-            args,
-            [{**row, **finding} for row in listed for finding in row["findings"]],
-            {
-                "EXPERIMENT": lambda row: row["experiment"],
-                "TRIALS": lambda row: row["trials"],
-                "INVALID": lambda row: row["invalid"],
-                "VERDICT": lambda row: row["verdict"],
-                "QUESTION": lambda row: row["question"],
-            },
-        )
+        found = [{**row, **finding} for row in listed for finding in row["findings"]]
+        of_arms = any(row["arm"] for row in found)
+        emit(args, found, {**COLUMNS, **(ARM_COLUMN if of_arms else {}), **QUESTION_COLUMN})
     for row in rows:
         if table := tables[row["directory"]]:
             print(f"{row['experiment']}: {row['trials']} trials, {row['invalid']} invalid\n{table}")

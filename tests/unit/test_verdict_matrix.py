@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from typing import Any
 
 import pytest
 
+from testbed.cli.run import _emit_rows
 from testbed.cli.verdicts import matrix
 
 LONG = "A claim that takes so many words that a terminal has no room for them in a single line of its own."
@@ -60,3 +62,15 @@ def test_what_is_no_matrix(findings: list[dict[str, Any]]) -> None:
 
 def test_what_does_not_fit() -> None:
     assert matrix(TWO_BY_TWO, 50) == ""
+
+
+def test_rows_of_one_question_tell_their_arms(capsys: pytest.CaptureFixture[str]) -> None:
+    findings = [
+        finding("", "affinity=ClientIP", "holds", "Does it?"),
+        finding("", "", "undecided", "Does it?"),
+    ]
+    row = {"experiment": "mine", "directory": "", "trials": 10, "invalid": 0, "findings": findings}
+    _emit_rows(Namespace(output="table"), [row])
+    _, first, second = capsys.readouterr().out.splitlines()
+    assert "affinity=ClientIP" in first
+    assert "all" in second.split()
