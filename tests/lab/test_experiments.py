@@ -18,7 +18,7 @@ from tests.lab.conducted import conducted
 pytestmark = pytest.mark.lab
 
 RUN = (sys.executable, "-m", "testbed.cli.main", "run", "--profile", "smoke", "--seed", "1")
-BALANCE = ("balance", "--repeat", "1", "--set", "duration_s=1", "--set", "rate_rps=1000")
+BALANCE = ("balance", "--repeat", "1", "--set", "duration_s=1", "--set", "rate_rps=200")
 
 
 def labs_of(pid: int) -> list[str]:
