@@ -35,6 +35,7 @@ QUICK = Analysis(
     BALANCE.analyse,
     lambda run: {"transitions": balance_plots.transitions(run)},
     BALANCE.measure,
+    BALANCE.primary,
 )
 """With one figure, for tests that are not about figures."""
 FAILOVER = Analysis(
