@@ -71,13 +71,14 @@ def estimate_s(factors: Factors) -> float:
 
 
 def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
-    """Every chosen issue attempted; scenes take turns where they wait."""
+    """Every chosen issue attempted, one part of the trial after the other."""
     lab.subject()
     stage = Stage(lab, factors, random.Random(seed), lab.inspect())
     wanted = register.chosen(str(factors["issues"]), str(factors["proxy"]), str(factors["bug"]))
-    seen = played(stage, [issue.scene for issue in wanted])
-    for issue in wanted:
-        lab.note(findings.NOTE, issue=issue.name, **plain(seen[issue.name]))
+    for part in register.parts(wanted):
+        seen = played(stage, [issue.scene for issue in part])
+        for issue in part:
+            lab.note(findings.NOTE, issue=issue.name, **plain(seen[issue.name]))
 
 
 def measure(run: Run) -> pd.DataFrame:

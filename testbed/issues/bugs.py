@@ -10,10 +10,13 @@ KEEP_STALE_UDP = "bug:keep-stale-udp"
 """Proxies never delete UDP conntrack entries, as before kubernetes #22573 and #98305."""
 SKIP_EMPTY_SERVICES = "bug:skip-empty-services"
 """kube-proxy 1.32 to 1.36 as it is: a service without endpoints keeps its entries (#139628)."""
-REUSE_PORTS = "bug:conn-reuse-mode-0"
-"""IPVS reuses the entry of a port that comes back, as kube-proxy has it on kernels 4.1 to 5.8 (#81775)."""
+REUSE_PORTS = "bug:reuse-ports"
+"""A port that comes back is led where its last connection was: IPVS as kube-proxy had it on kernels 4.1 to
+5.8, conn_reuse_mode=0 (#81775); and expire_nodest_conn=0, which kernels before 5.16 did not heed there.
+"""
+ONLY_IN = {REUSE_PORTS: "ipvs"}
+"""Switch -> the beginning of the modes that have what it is about; the others have all of it."""
 BUGS = (NONE, KEEP_STALE_UDP, SKIP_EMPTY_SERVICES, REUSE_PORTS)
-CONN_REUSE_MODE = "net.ipv4.vs.conn_reuse_mode"
 
 
 def with_bug(topology: Topology, bug: str) -> Topology:

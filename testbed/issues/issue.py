@@ -29,8 +29,6 @@ class Issue:
     judge: Judge
     bugs: tuple[str, ...] = (NONE,)
     """The switches under which it is attempted."""
-    modes: tuple[str, ...] = ()
-    """Beginnings of the modes that it is about; empty: all."""
 
     @property
     def link(self) -> str:

@@ -14,26 +14,21 @@ from testbed.experiment.subjects import PodRef
 from testbed.issues.bugs import KEEP_STALE_UDP, NONE, SKIP_EMPTY_SERVICES
 from testbed.issues.issue import Issue, attempt
 from testbed.issues.judging import once_a_trial
+from testbed.issues.waiting import NODE, PATIENCE_S, SERVES, in_place
 from testbed.model.topology import ServiceSpec, Topology
 
-NODE = "n1"
-"""Whose proxy is restarted, and where the clients inside the cluster are."""
 LATE, LATE_PORT, LATE_NODE_PORT = "late", 5514, 31514
 STATSD_NODE_PORT, RESTARTING_NODE_PORT = 31125, 31201
-DENSE_S, DENSE_FLOWS = 0.001, 4
-"""To meet the instant between two tables of rules: refused at once, each flow tries every millisecond."""
+DENSE_S, DENSE_FLOWS = 0.002, 4
+"""To meet the instant between two tables of rules: refused at once, each flow tries again and again."""
 LEAD_IN_S = 0.3
 """So long every client sends before anything changes."""
 WATCH_S = 0.8
 """So long after everything is in place each client is watched for an answer."""
 TIMEOUT_S, PERIOD_S = 0.1, 0.02
-LONGEST_S = 60.0
-PATIENCE_S = 30.0
+LONGEST_S = 300.0
 FEWEST = 2
 """Requests after the change without which an attempt does not count."""
-SERVES = "serves"
-"""The label that moves pods in and out of services."""
-
 Rows = Sequence[Sequence[Any]]
 
 
@@ -178,11 +173,6 @@ def with_late_service(topology: Topology) -> Topology:
         {"type": "NodePort", "ports": [port], "selector": {"app": "web"}}
     )
     return topology.model_copy(update={"services": {**topology.services, LATE: late}})
-
-
-def in_place(stage: Stage) -> None:
-    """Return when every node's rules, and its connection tracking entries, are as they are going to be."""
-    stage.lab.apply(lambda topology: topology)
 
 
 def judged(
