@@ -9,6 +9,7 @@ so many `failures`, or when a target that pauses has seen two that answer.
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import socket
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from typing import Any
 
 KINDS = {
@@ -26,6 +28,11 @@ KINDS = {
 
 JITTER_S = 0.004
 """Between attempts: two clients in step would split a round robin between them, one backend each."""
+
+PORTS = cycle(range(32768, 61000))
+"""In turn, so that none comes twice: conntrack remembers for two minutes where a port's packets went, if only
+into the void because there was no rule yet, and leads those of a new connection there, too.
+"""
 
 FAILURES = {
     ConnectionRefusedError: "refused",
@@ -40,7 +47,7 @@ def attempt(target: dict[str, Any]) -> tuple[str, str]:
     family = socket.AF_INET6 if ":" in target["host"] else socket.AF_INET
     with socket.socket(family, *KINDS[target["protocol"]]) as sock:
         sock.settimeout(target["timeout_s"])
-        sock.bind((source_of(family, target), target.get("source_port", 0)))
+        bind(sock, source_of(family, target), target.get("source_port", 0))
         try:
             sock.connect((target["host"], target["port"]))
             who = ask(sock, b"hostname\n")
@@ -48,6 +55,18 @@ def attempt(target: dict[str, Any]) -> tuple[str, str]:
         except OSError as error:
             return FAILURES.get(type(error), f"failed: {error}"), ""
     return (who, seen.rpartition(":")[0].strip("[]")) if who else ("closed", "")
+
+
+def bind(sock: socket.socket, source: str, port: int) -> None:
+    """To a port, or (0) to the next one that is free."""
+    while True:
+        try:
+            sock.bind((source, port or next(PORTS)))
+        except OSError as error:
+            if port or error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return
 
 
 def source_of(family: int, target: dict[str, Any]) -> str:
