@@ -35,7 +35,7 @@ def ordinary_world(command: Sequence[str]) -> list[str]:
 
 
 def run(
-    argv: Sequence[str], runtime_folder: Path, timeout_s: float = 120.0
+    argv: Sequence[str], runtime_folder: Path, timeout_s: float = 500.0
 ) -> subprocess.CompletedProcess[str]:
     """Run a world to its end; ordinary users' labs are in `runtime_folder`."""
     env = {**os.environ, "XDG_RUNTIME_DIR": str(runtime_folder), "PYTHONPATH": str(ROOT)}

@@ -29,7 +29,7 @@ def labs_of(pid: int) -> list[str]:
 def test_balance_accounts_for_every_connection(tmp_path: Path) -> None:
     junit = tmp_path / "junit.xml"
     words = (*RUN, *BALANCE, "-o", "json", "-d", str(tmp_path), "--junit", str(junit))
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=400)
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)
     assert (row["trials"], row["experiment"]) == (2, "balance")
@@ -110,7 +110,7 @@ def test_an_interrupted_run_leaves_no_lab_and_goes_on(
     assert len(load_run(path).trials) == 1
 
     again = (*RUN[:4], "--resume", str(path))
-    done = subprocess.run(again, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(again, capture_output=True, text=True, check=False, timeout=400)
     assert done.returncode == 0, done.stderr
     run = load_run(path)
     assert run.meta["status"] == "complete"
