@@ -38,7 +38,7 @@ class User:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
             env={**self.env, **(env or {})},
         )
