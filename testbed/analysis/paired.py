@@ -163,15 +163,20 @@ def _sentence(one: Difference) -> str:
     unit = f" {one.measure.unit}" if one.measure.unit else ""
     if not one.values:
         return "No block in which both were watched to the end."
-    said = f"{one.interval.estimate:+.3g}{unit}"
+    said = f"{_signed(one.interval.estimate)}{unit}"
     interval = "too few blocks for an interval"
     if one.interval.low is not None and one.interval.high is not None:
-        interval = f"95 % interval {one.interval.low:+.3g} to {one.interval.high:+.3g}"
+        interval = f"95 % interval {_signed(one.interval.low)} to {_signed(one.interval.high)}"
     left_out = f"; {one.censored} blocks left out, not watched to the end" if one.censored else ""
     return (
         f"{one.arm} minus {one.baseline}: {said}, {interval}, against a margin of "
         f"{one.measure.margin:g}{unit}; n = {one.interval.n} blocks{left_out}."
     )
+
+
+def _signed(value: float) -> str:
+    """Three digits, or all before the point: +0.0172, -1,380."""
+    return f"{value:+,.0f}" if abs(value) >= 1000 else f"{value:+.3g}"
 
 
 def standardised(one: Difference) -> tuple[float, float | None, float | None]:
