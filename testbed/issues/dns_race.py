@@ -13,7 +13,7 @@ from testbed.errors import NotFound, TestbedError
 from testbed.issues.issue import Issue, attempt
 from testbed.issues.judging import many_a_trial
 from testbed.issues.pattern import begin
-from testbed.issues.waiting import NODE
+from testbed.issues.waiting import CALM_NODE
 
 PAIRS = 200
 NAME = "web.default.svc.cluster.local"
@@ -34,7 +34,7 @@ def observe(stage: Stage) -> Mapping[str, Observation]:
         "pairs": PAIRS,
         "timeout_s": TIMEOUT_S,
     }
-    raced = begin(stage, stage.asker(NODE), race=wanted).answers()["race"]
+    raced = begin(stage, stage.asker(CALM_NODE), race=wanted).answers()["race"]
     after = counters(stage)
     return {"dns-pair-loses-one": lost(raced, {name: after[name] - before[name] for name in after})}
 
@@ -49,9 +49,9 @@ def resolver(stage: Stage) -> str:
 
 def counters(stage: Stage) -> dict[str, int]:
     """What the client's node counts of its connection tracking, over all CPUs."""
-    done = stage.lab.exec(NODE, ["conntrack", "-S"])
+    done = stage.lab.exec(CALM_NODE, ["conntrack", "-S"])
     if done.returncode:
-        raise TestbedError(f"conntrack -S on {NODE}: {done.stderr.strip()}")
+        raise TestbedError(f"conntrack -S on {CALM_NODE}: {done.stderr.strip()}")
     totals = Counter(dict.fromkeys(COUNTERS, 0))
     for name, value in _COUNTER.findall(done.stdout):
         if name in totals:

@@ -10,7 +10,7 @@ from testbed.claims.stage import Stage
 from testbed.issues.issue import Issue, attempt
 from testbed.issues.judging import many_a_trial, once_a_trial
 from testbed.issues.pattern import begin
-from testbed.issues.waiting import NODE, await_endpoint
+from testbed.issues.waiting import CALM_NODE, await_endpoint
 
 PORT = 80
 BURSTS = 40
@@ -30,11 +30,11 @@ def observe(stage: Stage) -> Mapping[str, Observation]:
     """From one pod: bursts of as many connections as there are backends, and clients that keep theirs."""
     names = [pod.name for pod in stage.backends("web")]
     target = {"host": stage.address("web"), "port": PORT, "count": BURSTS, "size": len(names)}
-    in_turn = begin(stage, stage.asker(NODE), bursts={**target, "held": False}).answers()
-    at_once = begin(stage, stage.asker(NODE), bursts={**target, "held": True}).answers()
+    in_turn = begin(stage, stage.asker(CALM_NODE), bursts={**target, "held": False}).answers()
+    at_once = begin(stage, stage.asker(CALM_NODE), bursts={**target, "held": True}).answers()
     kept = begin(
         stage,
-        stage.asker(NODE),
+        stage.asker(CALM_NODE),
         clients={
             **target,
             "count": CLIENTS,
@@ -81,7 +81,7 @@ def after_restart(stage: Stage) -> Generator[None, None, Mapping[str, Observatio
         "connections": RECONNECTING,
         "period_s": PERIOD_S,
     }
-    asked = begin(stage, stage.asker(NODE), reconnecting=wanted)
+    asked = begin(stage, stage.asker(CALM_NODE), reconnecting=wanted)
     asked.await_start()
     fault = stage.lab.fault("crash", victim.name)
     yield

@@ -12,7 +12,7 @@ from testbed.issues.bugs import NONE, REUSE_PORTS
 from testbed.issues.issue import Issue, attempt
 from testbed.issues.judging import many_a_trial, once_a_trial
 from testbed.issues.pattern import begin
-from testbed.issues.waiting import NODE, SERVES, await_endpoint
+from testbed.issues.waiting import CALM_NODE, SERVES, await_endpoint
 
 PORT = 80
 OWN_PORTS = tuple(range(20001, 20009))
@@ -40,7 +40,7 @@ def scene(stage: Stage) -> Generator[None, None, Mapping[str, Observation]]:
     service, and goes on to live.
     """
     settings = _settings(stage)
-    place, host = stage.asker(NODE), stage.address("draining")
+    place, host = stage.asker(CALM_NODE), stage.address("draining")
     victim = stage.chance.choice(stage.backends("draining"))
     control = {"host": victim.ip, "port": POD_PORT, "own_ports": CONTROL_PORTS}
     often = {"period_s": PERIOD_S, "rounds": ROUNDS}
@@ -86,7 +86,7 @@ def _settings(stage: Stage) -> str:
                 # In a namespace such a write may come to nothing, without an error.
                 if _read(stage, node, name) != "0":
                     raise TestbedError(f"net.ipv4.vs.{name} cannot be set on {node}")
-    return ", ".join(f"{name}={_read(stage, NODE, name)}" for name in SYSCTLS)
+    return ", ".join(f"{name}={_read(stage, CALM_NODE, name)}" for name in SYSCTLS)
 
 
 def _read(stage: Stage, node: str, name: str) -> str:

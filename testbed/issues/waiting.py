@@ -6,7 +6,11 @@ from testbed.claims.stage import Stage
 from testbed.events import Event
 
 NODE = "n1"
-"""Where the clients inside the cluster are, and whose proxy is restarted."""
+"""Where the clients of stale flows are, and whose proxy is restarted: connections through a userspace proxy
+end with it.
+"""
+CALM_NODE = "n2"
+"""Where all others are."""
 SERVES = "serves"
 """The label that moves pods in and out of services."""
 PATIENCE_S = 60.0
