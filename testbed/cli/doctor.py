@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 
 from testbed.cli.output import add_output_option, emit, note
@@ -25,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _features(args: argparse.Namespace) -> int:
+    from testbed.kernel.packages import missing
     from testbed.lab.kernels import kernels_of, mode_kernels
 
     statuses = probe()
@@ -37,6 +39,9 @@ def _features(args: argparse.Namespace) -> int:
     if args.output == "table":
         print()
         emit(args, [mode.to_json() for mode in mode_kernels(found)], MODE_COLUMNS)
+    if packages := missing():
+        root = "" if os.geteuid() == 0 else "sudo "
+        note(f"for what is missing: {root}{INSTALL} {' '.join(packages)}")
     lacking = unmet(statuses, needed_by_up())
     if not lacking:
         note("testbed up has what it needs.")
@@ -47,6 +52,7 @@ def _features(args: argparse.Namespace) -> int:
 
 
 EXIT_LACKING = 3
+INSTALL = "apt-get install --no-install-recommends"
 
 COLUMNS = {
     "FEATURE": lambda row: row["feature"],

@@ -18,6 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from testbed.errors import MissingFeature
+from testbed.kernel.capabilities import root_remedy
 from testbed.kernel.search_path import with_admin_folders
 
 
@@ -296,6 +297,8 @@ def _remedy(feature: Feature, trial: Trial) -> str:
         return _install(trial.package)
     if os.geteuid() != 0 and _failure(TRIALS[Feature.USER_NAMESPACES]) is not None:
         return user_namespace_remedy()
+    if remedy := root_remedy():
+        return remedy
     return "kernel: auto takes a guest kernel that has it; `testbed kernel build` makes one that has all"
 
 
@@ -329,7 +332,10 @@ def user_namespace_remedy(settings: Path = Path("/proc/sys")) -> str:
             continue  # this kernel does not have the setting
         if value == refusing:
             return remedy
-    return "run as root: this kernel or a container around it refuses user namespaces"
+    return (
+        "run as root: this kernel refuses user namespaces, or a container around it does"
+        " (then: --security-opt seccomp=unconfined --security-opt systempaths=unconfined)"
+    )
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from testbed.errors import MissingFeature, TestbedError, UsageError
 from testbed.kernel import features, guests
+from testbed.kernel.capabilities import root_remedy
 from testbed.kernel.features import Feature, FeatureStatus
 from testbed.kernel.guests import GuestKernel
 from testbed.lab.backends import BACKENDS
@@ -50,6 +51,8 @@ def choose(
         raise UsageError(
             "some topologies ask for kernel: host, some for uml", "compare on one kernel"
         )
+    if remedy := root_remedy():  # a guest kernel's wire needs them, too
+        raise MissingFeature("root may not make namespaces and links here", remedy)
     refusals: list[_Refusal] = []
     for attempt in _attempts(wanted, also, guests_only="uml" in asked, say=say):
         if isinstance(attempt, Carrier):

@@ -70,7 +70,7 @@ def enter(supervisor: Callable[[], int], pid_file: Path) -> NoReturn:
     except OSError as error:
         raise MissingFeature(
             f"this host does not let user {uid} mount /proc: {error.strerror}",
-            "inside a container: run it with --privileged or with /proc unmasked",
+            "inside a container: run it with --security-opt systempaths=unconfined, or --privileged",
         ) from None
     _init(supervisor)
 
@@ -88,10 +88,11 @@ def _map_ids(uid: int, gid: int) -> None:
 
 
 def _remedy(uid: int) -> str:
-    if uid == 0:
-        return "root without CAP_SYS_ADMIN: run it outside the container, or with --privileged"
+    from testbed.kernel.capabilities import root_remedy
     from testbed.kernel.features import user_namespace_remedy
 
+    if uid == 0:
+        return root_remedy() or "run it outside the container, or with --privileged"
     return user_namespace_remedy()
 
 
