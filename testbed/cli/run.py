@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Generator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testbed.cli.output import add_output_option, emit, note
 from testbed.cli.verdicts import ALL, matrix
-from testbed.errors import MissingFeature, NotBuiltYet, UsageError
+from testbed.errors import MissingFeature, UsageError
 
 if TYPE_CHECKING:
     from testbed.analysis.run import Finding
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 RESULTS = Path("results")
 EXIT_INVALID = 1
+_LOCAL = "local"
 _SEEDS = 100_000
 """Seeds drawn where none is given: short, because they stand in the run's name."""
 
@@ -53,7 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", type=int, metavar="J", help="trials at a time (1), where no times are measured"
     )
-    parser.add_argument("--executor", metavar="E", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--executor",
+        metavar="E",
+        default=_LOCAL,
+        help="who runs the blocks: local, or the workers of a Dask scheduler, dask://HOST:PORT",
+    )
+    parser.add_argument(
+        "--across", action="store_true", help="use workers though their kernels differ"
+    )
     parser.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted")
     parser.add_argument(
         "-d", "--directory", type=Path, default=RESULTS, metavar="DIR", help="of results (results)"
@@ -75,11 +86,11 @@ def run(args: argparse.Namespace) -> int:
         pairs = zip(jobs, kernels, strict=True)
         emit_plan(args, [plan_row(job, kernel, args.directory) for job, kernel in pairs])
         return 0
-    carriers = [_carrier(job) for job in jobs]
     rows: list[dict[str, Any]] = []
     try:
-        for job, carrier in zip(jobs, carriers, strict=True):
-            rows.append(_run_one(job, args.directory, carrier, args.jobs or 1))
+        with closing(_runs(args, jobs)) as runs:
+            for run_one in runs:
+                rows.append(run_one())
     finally:  # what was found before an error or Ctrl-C is told all the same
         if rows:
             _emit_rows(args, rows)
@@ -96,8 +107,17 @@ def _write_junit(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def _refuse(args: argparse.Namespace) -> None:
-    if args.executor not in {None, "local"}:
-        raise NotBuiltYet(f"--executor {args.executor} is not built yet", "leave it out: local")
+    if args.executor != _LOCAL:
+        from testbed.experiment.dask_cluster import address_of
+
+        address_of(args.executor)
+        if args.jobs is not None:
+            raise UsageError(
+                "--jobs is about this machine, --executor about others",
+                "start as many workers as there are to be blocks at a time",
+            )
+    elif args.across:
+        raise UsageError("--across is about several machines", "give --executor, or leave it out")
     if args.jobs is not None and args.jobs < 1:
         raise UsageError(f"--jobs {args.jobs} runs nothing", "give at least 1")
     if not args.experiments and not args.resume:
@@ -191,20 +211,11 @@ def _settings_of(own: Collection[str], known: Collection[str], settings: list[st
 
 
 def _carrier(job: Job) -> Carrier:
-    """The one kernel for all trials of a run. Raises MissingFeature."""
+    """The one kernel for all trials of a run here. Raises MissingFeature."""
+    from testbed.cli.outside import carrier_of
     from testbed.experiment.setting import topologies
-    from testbed.kernel.features import Feature
-    from testbed.lab.kernels import choose
 
-    known = {feature.value for feature in Feature}
-    unknown = sorted(job.experiment.requires - known)
-    if unknown:
-        raise MissingFeature(
-            f"{job.experiment.name} requires {unknown[0]}, which no host can offer",
-            f"known: {', '.join(sorted(known))}",
-        )
-    built = topologies(job.experiment, job.design, job.topology)
-    return choose(built, note, frozenset(map(Feature, job.experiment.requires)))
+    return carrier_of(job.experiment, topologies(job.experiment, job.design, job.topology))
 
 
 def _carrier_if_any(job: Job) -> Carrier | None:
@@ -223,7 +234,32 @@ def _name(carrier: Carrier) -> str:
     return carrier.guest.name if carrier.guest else HOST
 
 
-def _run_one(job: Job, root: Path, carrier: Carrier, at_a_time: int) -> dict[str, Any]:
+def _runs(args: argparse.Namespace, jobs: list[Job]) -> Generator[Callable[[], dict[str, Any]]]:
+    """What runs each job, here or on the machines of `--executor`; those are asked before each, and what can be
+    refused at once is.
+    """
+    from testbed.cli.outside import outside_elsewhere, outside_here
+
+    if args.executor == _LOCAL:
+        at_a_time = args.jobs or 1
+        for job, carrier in [(job, _carrier(job)) for job in jobs]:
+            outside = outside_here(job, carrier, at_a_time)
+            yield partial(_run_one, job, args.directory, outside, _name(carrier), at_a_time)
+        return
+    from testbed.experiment.dask_cluster import address_of, connected
+    from testbed.experiment.plan import HOST, LAB_S
+
+    with connected(address_of(args.executor)) as cluster:
+        for job in jobs:
+            outside, at_a_time = outside_elsewhere(job, cluster, across=args.across)
+            kernel = outside.kernel["version"].removesuffix(" guest")
+            kernel = kernel if kernel in LAB_S else HOST
+            yield partial(_run_one, job, args.directory, outside, kernel, at_a_time)
+
+
+def _run_one(
+    job: Job, root: Path, outside: Outside, kernel: str | None, at_a_time: int
+) -> dict[str, Any]:
     """One run with its report; the row of `-o json`."""
     from testbed.analysis.run import load_run
     from testbed.experiment.plan import estimate_s
@@ -232,13 +268,13 @@ def _run_one(job: Job, root: Path, carrier: Carrier, at_a_time: int) -> dict[str
     from testbed.report.build import build, json_safe
 
     name, design = job.experiment.name, job.design
-    about = clock_text(estimate_s(job.experiment, design, _name(carrier)) / at_a_time)
+    about = clock_text(estimate_s(job.experiment, design, kernel) / at_a_time)
     most = "at most " if job.until else ""
     note(
         f"{name}: {most}{job.planned} trials, {design.repeats} of each arm, seed {design.seed}, "
         f"profile {design.profile}, {most}about {about}"
     )
-    ended = execute(job, root, _outside(job, carrier, at_a_time), note)
+    ended = execute(job, root, outside, note)
     if ended.stopped:
         note(f"{name}: {ended.stopped}")
     findings: list[Finding] = []
@@ -262,33 +298,6 @@ def _run_one(job: Job, root: Path, carrier: Carrier, at_a_time: int) -> dict[str
         "stopped": ended.stopped,
         "findings": [json_safe(finding.to_json()) for finding in findings],
     }
-
-
-def _outside(job: Job, carrier: Carrier, at_a_time: int) -> Outside:
-    """Real labs on one kernel, and the judgement of `analysis.validity`. Of several trials at a time none has
-    a CPU to itself.
-    """
-    from testbed.analysis.precision import PrimaryPrecision
-    from testbed.analysis.validity import judged, limits_of
-    from testbed.experiment.cpus import generator_cpu
-    from testbed.experiment.environment import guest_kernel, host_kernel
-    from testbed.experiment.runner import Outside
-    from testbed.experiment.side_by_side import in_turn, side_by_side
-    from testbed.lab.client import Lab
-
-    limits = limits_of(job.experiment.timing, job.design.profile)
-    guest, alone = carrier.guest, at_a_time == 1
-    primary = job.experiment.primary
-    return Outside(
-        up=lambda topology, name: Lab.up(
-            topology, name=name, ephemeral=True, pin=alone, carrier=carrier
-        ),
-        judge=lambda record: judged(record, limits),
-        kernel=guest_kernel(guest.name, guest.release) if guest else host_kernel(),
-        generator_cpu=generator_cpu() if alone and not guest else None,
-        executor=in_turn if alone else side_by_side(at_a_time),
-        precision=PrimaryPrecision(job.until, primary) if job.until and primary else None,
-    )
 
 
 COLUMNS = {

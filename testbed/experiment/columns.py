@@ -47,7 +47,18 @@ LEDGER = (
 """A row per trial, client node and backend: connections."""
 
 TRIALS = frozenset(
-    {"trial", "block", "arm", "seed", "started_ns", "elapsed_s", "mode", "valid", "invalid_reason"}
+    {
+        "trial",
+        "block",
+        "arm",
+        "machine",
+        "seed",
+        "started_ns",
+        "elapsed_s",
+        "mode",
+        "valid",
+        "invalid_reason",
+    }
 )
 """Columns of trials.csv that no factor may be called."""
 

@@ -59,6 +59,7 @@ def environment(kernel: Mapping[str, str]) -> dict[str, Any]:
     return {
         "testbed": testbed.__version__,
         "commit": _commit(),
+        "host": platform.node(),
         "kernel": dict(kernel),
         "distribution": _distribution(),
         "cpu": {"model": _cpu_model(), "online": os.cpu_count()},

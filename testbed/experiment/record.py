@@ -52,6 +52,8 @@ class TrialRecord:
     """Kernel counters of the trial: conntrack insert_failed, drop, early_drop; records lost."""
     mode: str = ""
     """The proxy's label, such as iptables-nft."""
+    machine: str = ""
+    """The host name of the machine that it ran on."""
     invalid: tuple[str, ...] = ()
     """Why the trial must not be used; empty: it is valid."""
     failed: bool = False
@@ -158,21 +160,57 @@ class RunDirectory:
 
     def store(self, record: TrialRecord) -> None:
         """Write a trial, whole or not at all."""
-        final = self._trials / record.trial.id
-        draft = self._trials / f".{record.trial.id}"
+        with self._whole(record.trial.id) as draft:
+            _write_trial(draft, record)
+
+    @contextmanager
+    def _whole(self, trial: str) -> Iterator[Path]:
+        """A trial's folder while it is filled."""
+        draft = self._trials / f".{trial}"
         with room_in(self.path):
             shutil.rmtree(draft, ignore_errors=True)
             try:
                 draft.mkdir(parents=True)
-                _write_trial(draft, record)
-                draft.replace(final)
+                yield draft
+                draft.replace(self._trials / trial)
             except BaseException:
                 shutil.rmtree(draft, ignore_errors=True)
                 raise
 
+    def files(self) -> dict[str, dict[str, bytes]]:
+        """All stored trials in the order in which they ran, each as its files."""
+        folders = {row["trial"]: self._trials / row["trial"] for row in self._stored()}
+        return {
+            trial: {
+                str(path.relative_to(folder)): path.read_bytes()
+                for path in sorted(folder.rglob("*"))
+                if path.is_file()
+            }
+            for trial, folder in folders.items()
+        }
+
+    def take_in(self, trial: str, files: Mapping[str, bytes]) -> dict[str, Any]:
+        """Store a trial that ran elsewhere, whole or not at all; returns its trial.json."""
+        with self._whole(trial) as draft:
+            (draft / "rules").mkdir()
+            for name, content in files.items():
+                (draft / name).write_bytes(content)
+        row: dict[str, Any] = json.loads(files["trial.json"])
+        return row
+
     def finished(self) -> dict[str, tuple[str, ...]]:
         """Trials stored so far by id, each with the reasons that make it invalid."""
         return {row["trial"]: tuple(row["invalid"]) for row in self._stored()}
+
+    def elsewhere(self, machine: str) -> dict[str, tuple[int, int, str]]:
+        """Blocks without an invalid trial that ran on other machines: number, attempt and machine, by id."""
+        rows = self._stored()
+        bad = {(row["block"], row["attempt"]) for row in rows if row["invalid"]}
+        return {
+            block_id(row["block"], row["attempt"]): (row["block"], row["attempt"], row["machine"])
+            for row in rows
+            if row.get("machine", machine) != machine and (row["block"], row["attempt"]) not in bad
+        }
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of trials.csv as they stand."""
@@ -294,6 +332,7 @@ def trial_rows(stored: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "trial": row["trial"],
                 "block": block_id(row["block"], row["attempt"]),
                 "arm": row["arm"],
+                "machine": row.get("machine", ""),
                 "seed": row["seed"],
                 **row["factors"],
                 "started_ns": row["started_ns"],
@@ -314,6 +353,7 @@ def _write_trial(folder: Path, record: TrialRecord) -> None:
         "trial": trial.id,
         "block": trial.block,
         "arm": trial.arm,
+        "machine": record.machine,
         "attempt": trial.attempt,
         "seed": trial.seed,
         "factors": dict(trial.factors),

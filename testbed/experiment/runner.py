@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
@@ -13,14 +14,15 @@ from testbed.events import Event
 from testbed.experiment import fidelity, node_signals
 from testbed.experiment.collect import collect, nothing
 from testbed.experiment.cpus import generator_cpu
-from testbed.experiment.design import Design, Trial, block
+from testbed.experiment.design import Design, Trial, block, block_id
 from testbed.experiment.environment import host_kernel
+from testbed.experiment.executor import Executor, Files, Finished
 from testbed.experiment.interrupt import Interrupts
 from testbed.experiment.module import Experiment
 from testbed.experiment.node_signals import NodeSignals
 from testbed.experiment.progress import Progress
 from testbed.experiment.record import RunDirectory, TrialRecord
-from testbed.experiment.side_by_side import Executor, in_turn
+from testbed.experiment.side_by_side import in_turn
 from testbed.experiment.trial_lab import Lab, TrialLab
 from testbed.experiment.until import Look, Precision, first_look
 
@@ -42,6 +44,12 @@ class Outside:
     """Which CPU of that kernel the generators have to themselves; None: it has only one."""
     executor: Executor = in_turn
     """Runs the blocks."""
+    machine: str = field(default_factory=platform.node)
+    """The one that this process runs trials on; empty: others run them all."""
+    machines: Callable[[], Mapping[str, Mapping[str, Any]]] | None = None
+    """What the others are, by name (`environment`); None: there are none."""
+    across: bool = False
+    """Whether kernels may differ."""
     precision: Precision | None = None
     """What `--until` looks at; None: every block is run."""
 
@@ -71,6 +79,7 @@ class Runner:
         CheckFailed when a block failed `MAX_ATTEMPTS` times; what is finished is stored.
         """
         finished = self._directory.finished()
+        self._drop_split(finished)
         valid = sum(row["valid"] for row in self._directory.rows())
         progress = Progress(self._experiment.name, self._design, say, valid)
         look: Look | None = None
@@ -81,10 +90,8 @@ class Runner:
                     return
                 yield number
 
-        def run_block(number: int) -> None:
-            self._run_block(number, finished, interrupts, progress)
-
-        for number in self._outside.executor(wanted(), run_block):
+        blocks = _Blocks(self, finished, interrupts, progress)
+        for number in self._outside.executor(wanted(), blocks):
             with interrupts.recognised():
                 look = self._look(number, say) or look
         return look
@@ -103,21 +110,54 @@ class Runner:
         say(f"{self._experiment.name} [{look.blocks} blocks] {look.said}")
         return look
 
-    def _run_block(
+    def _drop_split(self, finished: dict[str, tuple[str, ...]]) -> None:
+        """A block is run on one machine: what was begun on another than goes on is run anew."""
+        for name, trials in self._directory.elsewhere(self._outside.machine).items():
+            number, attempt, machine = trials
+            missing = [
+                trial for trial in block(self._design, number, attempt) if trial.id not in finished
+            ]
+            if missing:
+                reason = f"{name} was begun on {machine}, and a block is run on one machine"
+                self._directory.store(record := nothing(missing[0], reason))
+                finished[record.trial.id] = record.invalid
+
+    def take_in(
+        self,
+        trials: Mapping[str, Files],
+        finished: dict[str, tuple[str, ...]],
+        interrupts: Interrupts,
+        progress: Progress,
+    ) -> None:
+        """Store trials that ran elsewhere, and tell of them."""
+        self._directory.require_room()
+        with interrupts.shielded():
+            for name, files in trials.items():
+                row = self._directory.take_in(name, files)
+                finished[name] = tuple(row["invalid"])
+                number, attempt = row["block"], row["attempt"]
+                trial = next(one for one in block(self._design, number, attempt) if one.id == name)
+                self._tell(trial, row["ended_ns"] - row["started_ns"], finished[name], progress)
+
+    def run_block(
         self,
         number: int,
         finished: dict[str, tuple[str, ...]],
         interrupts: Interrupts,
         progress: Progress,
     ) -> None:
-        """Run a block, anew where a trial is invalid. Raises CheckFailed as `run` does."""
+        """Run a block, anew where a trial is invalid; those that are `finished` are not repeated.
+
+        Raises CheckFailed as `run` does.
+        """
         failures = []
         for attempt in range(MAX_ATTEMPTS):
             for trial in block(self._design, number, attempt):
                 if trial.id not in finished:
                     record = self._run_trial(trial, interrupts)
                     finished[trial.id] = record.invalid
-                    self._tell(record, progress)
+                    elapsed_ns = record.ended_ns - record.started_ns
+                    self._tell(trial, elapsed_ns, record.invalid, progress)
                     failures += [record.invalid[0]] if record.failed else []
                 if finished[trial.id]:
                     break
@@ -126,10 +166,11 @@ class Runner:
         if len(failures) == MAX_ATTEMPTS:
             raise CheckFailed(f"block {number} failed {MAX_ATTEMPTS} times: {failures[-1]}")
 
-    def _tell(self, record: TrialRecord, progress: Progress) -> None:
-        seconds = (record.ended_ns - record.started_ns) / 1e9
+    def _tell(
+        self, trial: Trial, elapsed_ns: int, invalid: tuple[str, ...], progress: Progress
+    ) -> None:
         valid = sum(row["valid"] for row in self._directory.rows())
-        progress.trial(record.trial, seconds, record.invalid, valid)
+        progress.trial(trial, elapsed_ns / 1e9, invalid, valid)
 
     def _run_trial(self, trial: Trial, interrupts: Interrupts) -> TrialRecord:
         self._directory.require_room()
@@ -137,6 +178,7 @@ class Runner:
             record = self._conduct(trial, interrupts)
         if not record.failed:
             record = replace(record, invalid=self._outside.judge(record))
+        record = replace(record, machine=self._outside.machine)
         with interrupts.shielded():
             self._directory.store(record)
         return record
@@ -182,6 +224,28 @@ class Runner:
                 Event(ended_ns, "lab", "", "trial-end", trial.id),
             ),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """A run's blocks, for its executor (`executor.Blocks`)."""
+
+    runner: Runner
+    stored: dict[str, tuple[str, ...]]
+    interrupts: Interrupts
+    progress: Progress
+
+    def __call__(self, number: int) -> None:
+        self.runner.run_block(number, self.stored, self.interrupts, self.progress)
+
+    def finished(self, number: int) -> Finished:
+        own = {block_id(number, attempt) for attempt in range(MAX_ATTEMPTS)}
+        return {
+            name: invalid for name, invalid in self.stored.items() if name.rpartition("-")[0] in own
+        }
+
+    def take_in(self, trials: Mapping[str, Files]) -> None:
+        self.runner.take_in(trials, self.stored, self.interrupts, self.progress)
 
 
 def _node_signals(lab: Lab, view: Mapping[str, Any]) -> dict[str, NodeSignals]:

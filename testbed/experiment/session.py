@@ -15,6 +15,7 @@ from testbed.experiment.columns import FORMAT_VERSION
 from testbed.experiment.design import Design, arms
 from testbed.experiment.environment import environment
 from testbed.experiment.interrupt import Interrupts
+from testbed.experiment.machines import same_kernel
 from testbed.experiment.module import Experiment
 from testbed.experiment.record import RunDirectory, find_run, new_run
 from testbed.experiment.runner import Outside, Runner
@@ -88,8 +89,9 @@ def execute(job: Job, root: Path, outside: Outside, say: Callable[[str], None]) 
     interrupts = Interrupts()
     if job.resumed and directory.meta().get("status") == COMPLETE:
         return _complete(directory)
-    meta = directory.meta() if job.resumed else _meta(job, path, outside.kernel)
-    _require_kernel(path, meta, outside.kernel)
+    meta = directory.meta() if job.resumed else _meta(job, path, outside)
+    if not outside.across:
+        _require_kernel(path, meta, outside.kernel)
     directory.write_meta({**meta, "status": RUNNING})
     runner = Runner(
         job.experiment,
@@ -100,7 +102,7 @@ def execute(job: Job, root: Path, outside: Outside, say: Callable[[str], None]) 
     )
     progress = _Progress(job, directory)
     try:
-        with interrupts.handled(), _concluded(progress, meta, interrupts):
+        with interrupts.handled(), _concluded(progress, meta, outside, interrupts):
             progress.look = runner.run(interrupts, say)
     except (KeyboardInterrupt, TestbedError):
         kept = progress.ended().valid
@@ -145,7 +147,7 @@ class _Progress:
 
 def _require_kernel(path: Path, meta: Mapping[str, Any], kernel: Mapping[str, str]) -> None:
     began = meta["environment"]["kernel"]
-    if began != kernel:
+    if not same_kernel(began, kernel):
         raise UsageError(
             f"{path} was begun on kernel {began['release']}, and this is {kernel['release']}",
             "trials that are compared run on one kernel: start a new run",
@@ -154,7 +156,7 @@ def _require_kernel(path: Path, meta: Mapping[str, Any], kernel: Mapping[str, st
 
 @contextmanager
 def _concluded(
-    progress: _Progress, meta: Mapping[str, Any], interrupts: Interrupts
+    progress: _Progress, meta: Mapping[str, Any], outside: Outside, interrupts: Interrupts
 ) -> Iterator[None]:
     """However the trials end, what is stored becomes a run that can be read and resumed."""
     status, error, directory = STOPPED, "", progress.directory
@@ -177,12 +179,25 @@ def _concluded(
                     "error": error,
                     "mode": directory.mode(),
                     "stopped": progress.ended().stopped,
+                    "machines": _machines(meta, outside),
                 }
             )
 
 
-def _meta(job: Job, path: Path, kernel: Mapping[str, str]) -> dict[str, Any]:
+def _machines(meta: Mapping[str, Any], outside: Outside) -> dict[str, Any]:
+    """What each machine of a run is that had several, by its name: those so far and those of now."""
+    before = dict(meta.get("machines", {}))
+    if outside.machines:
+        return before | dict(outside.machines())
+    if before:
+        before[outside.machine] = environment(outside.kernel)
+    return before
+
+
+def _meta(job: Job, path: Path, outside: Outside) -> dict[str, Any]:
     """`run.json` as it is before the first trial."""
+    machines = _machines({}, outside)
+    own = next(iter(machines.values())) if machines else environment(outside.kernel)
     built = topologies(job.experiment, job.design, job.topology)
     return {
         "format": FORMAT_VERSION,
@@ -206,7 +221,7 @@ def _meta(job: Job, path: Path, kernel: Mapping[str, str]) -> dict[str, Any]:
             }
             for factors, topology in zip(arms(job.design), built, strict=True)
         ],
-        "environment": environment(kernel),
+        "environment": {**own, "kernel": dict(outside.kernel)},
         "findings": [],
     }
 

@@ -14,12 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from testbed.errors import CheckFailed, TestbedError
+from testbed.experiment.executor import Executor
 
 RunBlock = Callable[[int], None]
 """Runs a block and stores its trials. Raises TestbedError."""
-Executor = Callable[[Iterator[int], RunBlock], Iterator[int]]
-"""Runs the blocks of these numbers, in whatever order, and yields each one's number when it is done. It asks
-for a number only when it can begin that block: later ones may never be wanted."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -72,14 +70,14 @@ def _started(number: int, run: RunBlock) -> _Worker:
     os.close(mine)
     code = 1
     try:
-        _end_with(parent)
+        end_with(parent)
         code = _said(its, number, run)
     finally:
         sys.stderr.flush()
         os._exit(code)
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """Be asked to end when the parent is gone, even if it was killed."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:

@@ -32,7 +32,7 @@ from testbed.experiment.plan import estimate_s
         ("balance --until ci=5% --repeat 9", 2, "at least 10"),
         ("failover --until ci=5% --profile paper --repeat 19", 2, "at least 20"),
         ("--resume 20200101T000000Z-1 --until ci=5%", 2, "leave --set, --topology"),
-        ("balance --executor slurm", 3, "not built yet"),
+        ("balance --executor slurm", 2, "no such executor"),
         ("balance --topology nowhere.yaml", 4, "no topology nowhere.yaml"),
         ("--resume 20200101T000000Z-1", 4, "no run 20200101T000000Z-1"),
         ("--resume 20200101T000000Z-1 --seed 3", 2, "leave --set, --topology"),
