@@ -63,8 +63,11 @@ def lost(raced: Mapping[str, Any], counted: Mapping[str, int]) -> Observation:
     """An attempt is a pair; it shows the fault where one of the two answers never came."""
     if raced["cpus"] < 2:
         return attempt(0, 0, "the kernel has one CPU, where no two packets are sent at once")
-    answers = raced["answers"]
-    shown = sum(1 for came in answers if came < 2)
+    # A pair of which nothing came met something else than this race, which one of the two wins.
+    answers = [came for came in raced["answers"] if came]
+    if not answers:
+        return attempt(0, 0, "the DNS service does not answer")
+    shown = answers.count(1)
     said = ", ".join(f"{name} {counted[name]}" for name in COUNTERS)
     return attempt(
         len(answers), shown, remark=f"conntrack -S of the client's node in one trial: {said}"

@@ -30,10 +30,6 @@ class Issue:
     bugs: tuple[str, ...] = (NONE,)
     """The switches under which it is attempted."""
 
-    @property
-    def link(self) -> str:
-        return f"https://github.com/kubernetes/kubernetes/issues/{self.number}"
-
 
 def attempt(attempts: int, shown: int, example: str = "", **figures: Any) -> Observation:
     """What one trial saw: how often it was tried, how often the fault showed, and in words one of these."""

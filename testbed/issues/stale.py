@@ -26,6 +26,8 @@ LEAD_IN_S = 0.3
 WATCH_S = 0.8
 """So long after everything is in place each client is watched for an answer."""
 TIMEOUT_S, PERIOD_S = 0.1, 0.02
+ANEW_S = 2.0
+"""So long a new socket waits for its answer; it asks twice."""
 LONGEST_S = 300.0
 FEWEST = 2
 """Requests after the change without which an attempt does not count."""
@@ -66,6 +68,7 @@ def scene(stage: Stage) -> Generator[None, None, Mapping[str, Observation]]:
     stage.lab.apply(with_late_service)
     in_place(stage)
     settled_ns = stage.lab.now_ns()
+    fresh = _answered_anew(stage, senders)
     stage.lab.pause(WATCH_S)
     rows = _ended(watching, senders)
     known = tables(stage, "udp")
@@ -76,12 +79,16 @@ def scene(stage: Stage) -> Generator[None, None, Mapping[str, Observation]]:
         "udp-service-created-late": Heir("web"),
         "udp-last-endpoint-gone": Heir("", emptied.ip),
     }
-    return {
-        issue: judged(
-            [(one, seen) for one, seen in rows if one.issue == issue], heir, settled_ns, known
-        )
-        for issue, heir in heirs.items()
-    }
+    found = {}
+    for issue, heir in heirs.items():
+        # Where a new socket is not answered either, silence says nothing of the old one.
+        counted = [
+            (one, seen)
+            for one, seen in rows
+            if one.issue == issue and (not heir.workload or _where(one) in fresh)
+        ]
+        found[issue] = judged(counted, heir, settled_ns, known)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +148,22 @@ def _ended(watching: Mapping[str, Asked], senders: Iterable[Sender]) -> list[tup
     return [(one, next(rows[one.place])) for one in senders]
 
 
+def _answered_anew(stage: Stage, senders: Iterable[Sender]) -> set[str]:
+    """Where a new socket from the same place is answered."""
+    jobs: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for one in senders:
+        dial = {"host": one.host, "port": one.port, "protocol": "udp", "timeout_s": ANEW_S}
+        wanted = jobs.setdefault(one.place, {"dial": []})["dial"]
+        if dial not in wanted:
+            wanted.append(dial)
+    return {
+        f"{row['host']}:{row['port']}"
+        for answers in stage.ask_all(jobs).values()
+        for row in answers["dial"]
+        if row["who"]
+    }
+
+
 def _replaced_behind_the_proxy(stage: Stage, old: PodRef, new: PodRef) -> None:
     """The endpoint of `resolver` becomes another one while the node's proxy sees nothing; then a new proxy
     takes its place, which has never heard of the old endpoint.
@@ -195,7 +218,9 @@ def judged(
         # Whoever was answered by the right one even once is not stuck: datagrams may be lost.
         if answered - right or (to_the_gone if not heir.workload else not right):
             stuck.append(_told(sender, len(after), answered, entry))
-    return attempt(int(counted > 0), int(bool(stuck)), *stuck[:1], flows=counted, stuck=len(stuck))
+    if not counted:
+        return attempt(0, 0, "no flow of it was answered, not even a new one", flows=0, stuck=0)
+    return attempt(1, int(bool(stuck)), *stuck[:1], flows=counted, stuck=len(stuck))
 
 
 def _told(sender: Sender, requests: int, answered: Iterable[str], entry: Entry | None) -> str:
@@ -215,7 +240,10 @@ def _where(sender: Sender) -> str:
     return f"{sender.host}:{sender.port}"
 
 
-_STUCK = "after every proxy has finished, no request of the flow is answered by a pod that serves"
+_STUCK = (
+    "after every proxy has finished, no request of the flow is answered by a pod that serves, though a new "
+    "socket's is"
+)
 
 
 def _issue(name: str, number: int, says: str, provoked: str) -> Issue:
