@@ -35,7 +35,8 @@ def emit(args: argparse.Namespace, answer: Any, columns: Columns | None = None) 
 
 
 def note(text: str) -> None:
-    """Tell a person something that is not the answer."""
+    """Tell a person something that is not the answer; where both go to one place, in their order."""
+    sys.stdout.flush()
     print(text, file=sys.stderr, flush=True)
 
 

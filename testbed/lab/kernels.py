@@ -91,7 +91,9 @@ def _require_tools(absent: Iterable[Feature]) -> None:
 
 
 def _remedy() -> str:
-    """The guest kernels that are not there yet."""
+    """What a container withholds, else the guest kernels that are not there yet."""
+    if remedy := root_remedy():
+        return remedy
     names = {guest.name for guest in guests.installed()}
     missing = [remedy for name, remedy in guests.REMEDIES.items() if name not in names]
     return " or ".join(missing) or "`testbed kernel ls` says which modes each kernel has"

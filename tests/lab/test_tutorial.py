@@ -89,7 +89,7 @@ def test_every_command_does_what_is_shown(
         check=False,
         cwd=folder,
         env={
-            **os.environ,
+            **{key: os.environ[key] for key in os.environ.keys() - {"PYTHONUNBUFFERED"}},
             "HOME": str(folder),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "XDG_RUNTIME_DIR": str(folder),
