@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from glob import iglob
 from pathlib import Path
 from types import MappingProxyType
 
@@ -39,7 +40,8 @@ def read() -> HostSignals:
 
 
 def _task_waits_ns() -> Iterator[tuple[str, int]]:
-    for path in Path("/proc").glob("[0-9]*/task/[0-9]*/schedstat"):
+    for name in iglob("/proc/[0-9]*/task/[0-9]*/schedstat"):  # pathlib's raises where one ends
+        path = Path(name)
         try:  # "time on a CPU, time waiting for one, time slices", proc_pid_schedstat(5)
             yield path.parent.name, int(path.read_text().split()[1])
         except OSError:  # it has just ended
