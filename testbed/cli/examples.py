@@ -102,6 +102,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("testbed run modes --plan", "how many trials, how long, and what they can show"),
         ("testbed run balance --set replicas=2,5 --until ci=5%", "until the intervals are narrow"),
         ("testbed run --resume 20260101T000000Z-1", "go on where it was interrupted"),
+        ("testbed run modes --executor dask://10.0.0.1:8786", "on the workers of a scheduler"),
     ),
     "graph": (
         ("testbed graph topologies/quickstart.yaml -w quickstart.svg", "before it is started"),
