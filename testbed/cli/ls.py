@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from testbed.cli.output import add_output_option, emit, note
 from testbed.errors import NotFound, OutOfTimeOrRoom
+from testbed.model import shipped
 
 _PATIENCE_S = 2.0
 """One lab that is busy must not keep the others from being listed."""
@@ -35,5 +36,15 @@ def run(args: argparse.Namespace) -> int:
     if args.output == "table" and not rows:
         print("no lab runs; `testbed up FILE` starts one")
     else:
-        emit(args, rows)
+        emit(args, rows, COLUMNS)
     return 0
+
+
+COLUMNS = {
+    "NAME": lambda row: row["name"],
+    "TOPOLOGY": lambda row: shipped.spelt(row["topology"]),
+    "KERNEL": lambda row: row["kernel"],
+    "NODES": lambda row: row["nodes"],
+    "PODS": lambda row: row["pods"],
+    "SINCE": lambda row: row["since"],
+}

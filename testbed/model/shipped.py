@@ -32,6 +32,12 @@ def found(text: str) -> str:
     return text
 
 
+def spelt(path: str) -> str:
+    """A topology's path as people type it: the name, where it comes with the package."""
+    file = Path(path)
+    return file.stem if file.parent == folder() else path
+
+
 def hint(text: str) -> str:
     """What somebody may have meant by a name that is none."""
     return did_you_mean(text, names()) or f"a path, or one of {', '.join(names())}"

@@ -19,6 +19,11 @@ def test_a_name_is_one_of_the_package() -> None:
     assert Path(shipped.found("quickstart")) == shipped.folder() / "quickstart.yaml"
 
 
+def test_its_path_is_spelt_as_the_name() -> None:
+    assert shipped.spelt(shipped.found("quickstart")) == "quickstart"
+    assert shipped.spelt("topologies/quickstart.yaml") == "topologies/quickstart.yaml"
+
+
 def test_ones_own_come_first() -> None:
     own = Path("topologies/quickstart.yaml")
     own.parent.mkdir()
