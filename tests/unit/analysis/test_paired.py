@@ -91,3 +91,14 @@ def test_a_ratio_is_a_geometric_mean() -> None:
     (one,) = differences(run, table_of(run, 100, noise_ms=0.0), "proxy", [TIME])
     assert one.ratio.estimate == pytest.approx(2.0)
     assert math.isclose(one.values[0], 100.0)
+
+
+def test_what_machines_differ_by_cancels() -> None:
+    """Whole blocks on three machines, of which one takes ten times as long."""
+    run = run_of(12)
+    table = table_of(run, 1)
+    slower_ms = run.trials["block"].map(lambda block: (0, 50, 1000)[block % 3])
+    (found,) = differences(run, table.assign(took_ms=table["took_ms"] + slower_ms), "proxy", [TIME])
+    (alike,) = differences(run, table, "proxy", [TIME])
+    assert found.interval.estimate == pytest.approx(alike.interval.estimate)
+    assert found.interval.low == pytest.approx(alike.interval.low)

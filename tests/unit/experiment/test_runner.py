@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,11 @@ from testbed.experiment import record as record_module
 from testbed.experiment import session
 from testbed.experiment.design import Design
 from testbed.experiment.environment import guest_kernel
+from testbed.experiment.executor import Blocks
+from testbed.experiment.interrupt import Interrupts
+from testbed.experiment.progress import Progress
 from testbed.experiment.record import RunDirectory, TrialRecord
-from testbed.experiment.runner import MAX_ATTEMPTS, Outside
+from testbed.experiment.runner import MAX_ATTEMPTS, Outside, Runner
 from testbed.experiment.session import Job, execute, resumed_job
 from testbed.experiment.trial_lab import TrialLab
 from testbed.traffic.spec import LoadSpec
@@ -60,9 +63,15 @@ def fine(_: TrialRecord) -> tuple[str, ...]:
     return ()
 
 
-def run(job: Job, root: Path, labs: Labs, judge: Callable[[TrialRecord], Any] = fine) -> Any:
+def run(
+    job: Job,
+    root: Path,
+    labs: Labs,
+    judge: Callable[[TrialRecord], Any] = fine,
+    machine: str = "here",
+) -> Any:
     said: list[str] = []
-    return execute(job, root / "results", Outside(labs.up, judge), said.append)
+    return execute(job, root / "results", Outside(labs.up, judge, machine=machine), said.append)
 
 
 def only_run(root: Path) -> Path:
@@ -210,6 +219,53 @@ def test_a_run_begun_on_another_kernel_is_not_resumed(job: Job, tmp_path: Path, 
     guest = Outside(labs.up, fine, guest_kernel("packaged", "6.1.176"))
     with pytest.raises(UsageError, match=r"this is 6\.1\.176"):
         execute(again, tmp_path / "results", guest, lambda text: None)
+
+
+def test_a_block_is_never_split_over_machines(job: Job, tmp_path: Path, labs: Labs) -> None:
+    labs.before = lambda lab: os.kill(os.getpid(), signal.SIGINT) if lab == 4 else None
+    with pytest.raises(KeyboardInterrupt):
+        run(job, tmp_path, labs, machine="m1")
+
+    labs.before = lambda lab: None
+    again = resumed_job(tmp_path / "results", only_run(tmp_path).name, [])
+    ended = run(again, tmp_path, labs, machine="m2")
+    assert (ended.valid, ended.status) == (6, "complete")
+    trials = load_run(ended.directory).trials
+    kept = trials[trials["valid"]]
+    assert set(zip(kept["block"], kept["machine"], strict=True)) == {
+        ("b00", "m1"),
+        ("b01-r1", "m2"),
+        ("b02", "m2"),
+    }
+    assert "b01 was begun on m1" in "; ".join(trials["invalid_reason"].dropna())
+
+
+def test_trials_that_ran_elsewhere_are_stored_as_they_were(
+    job: Job, tmp_path: Path, labs: Labs
+) -> None:
+    """Another machine's executor: it runs each block in a folder of its own, and sends what is in it."""
+    there = Outside(labs.up, fine, machine="m7")
+
+    def elsewhere(numbers: Iterator[int], blocks: Blocks) -> Iterator[int]:
+        for number in numbers:
+            folder = RunDirectory(tmp_path / f"there-{number}")
+            folder.path.mkdir()
+            runner = Runner(job.experiment, job.design, folder, lambda factors: None, there)
+            runner.run_block(number, dict(blocks.finished(number)), Interrupts(), quiet)
+            blocks.take_in(folder.files())
+            yield number
+
+    quiet = Progress("example", job.design, lambda text: None)
+    machines: dict[str, dict[str, Any]] = {"m7": {"host": "m7", "kernel": {}}}
+    here = Outside(labs.up, fine, executor=elsewhere, machine="", machines=lambda: machines)
+    said: list[str] = []
+    ended = execute(job, tmp_path / "results", here, said.append)
+    whole = run(job, tmp_path / "whole", labs)
+    stored = load_run(ended.directory)
+    assert (ended.valid, ended.status, len(said)) == (6, "complete", 6)
+    assert set(stored.trials["machine"]) == set(stored.meta["machines"]) == {"m7"}
+    assert stored.samples.equals(load_run(whole.directory).samples)
+    assert (ended.directory / "rules" / "index.json").is_file()
 
 
 def test_a_complete_run_resumed_runs_nothing(job: Job, tmp_path: Path, labs: Labs) -> None:
