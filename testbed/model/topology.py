@@ -158,7 +158,9 @@ class Proxy(Strict):
     @model_validator(mode="after")
     def _external_has_its_own_bugs(self) -> Proxy:
         if self.mode == "external" and self.bugs:
-            raise ValueError("bugs are the testbed's own proxies'; mode external runs somebody else's")
+            raise ValueError(
+                "bugs are the testbed's own proxies'; mode external runs somebody else's"
+            )
         return self
 
 
