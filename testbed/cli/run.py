@@ -80,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
     _refuse(args)
     jobs = _jobs(args)
     if args.plan:
+        if args.executor != _LOCAL:
+            note("a plan is of this machine alone: of several, each takes its part of the time")
         from testbed.cli.run_plan import emit_plan, plan_row
 
         kernels = [_name(one) if one else None for one in map(_carrier_if_any, jobs)]

@@ -111,7 +111,7 @@ def answer_of(future: Future, where: str) -> dict[str, Any]:
     if isinstance(problem, KilledWorker):
         raise Lost from problem
     ours = program()
-    if isinstance(problem, ImportError | AttributeError):
+    if isinstance(problem, ImportError):
         raise UsageError(
             f"{where} has no testbed {ours['version']}: {problem}",
             "install kube-testbed[dask] of this version there",
@@ -125,10 +125,10 @@ def answer_of(future: Future, where: str) -> dict[str, Any]:
             f"{ours['version']} (source {ours['source']})",
             "install the same on both, and start the worker again",
         )
-    if crashed := answer.get("crashed"):
+    if "crashed" in answer:
         if answer["code"] < 0 or answer["code"] == _INTERRUPTED:
             raise Lost
-        raise RuntimeError(f"{where} ended with {answer['code']}\n{crashed}")
+        raise RuntimeError(f"{where} ended with {answer['code']}\n{answer['crashed']}")
     if isinstance(error := answer.get("error"), TestbedError):
         error.message = f"{where}: {error.message}"
     return answer
