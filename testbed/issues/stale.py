@@ -14,7 +14,7 @@ from testbed.experiment.subjects import PodRef
 from testbed.issues.bugs import KEEP_STALE_UDP, NONE, SKIP_EMPTY_SERVICES
 from testbed.issues.issue import Issue, attempt
 from testbed.issues.judging import once_a_trial
-from testbed.issues.waiting import NODE, PATIENCE_S, SERVES, in_place
+from testbed.issues.waiting import NODE, PATIENCE_S, SERVES, await_write, in_place
 from testbed.model.topology import ServiceSpec, Topology
 
 LATE, LATE_PORT, LATE_NODE_PORT = "late", 5514, 31514
@@ -168,9 +168,10 @@ def _replaced_behind_the_proxy(stage: Stage, old: PodRef, new: PodRef) -> None:
     """The endpoint of `resolver` becomes another one while the node's proxy sees nothing; then a new proxy
     takes its place, which has never heard of the old endpoint.
     """
-    stage.lab.fault("stall-proxy", NODE)
+    since_ns = stage.lab.fault("stall-proxy", NODE).t_ns
     stage.lab.label(new.name, **{SERVES: "resolver"})
     stage.lab.label(old.name, **{SERVES: "nobody"})
+    await_write(stage, "endpoint-not-ready", old.ip, since_ns)
     stage.lab.fault("restart-proxy", NODE)
 
 

@@ -29,6 +29,12 @@ def await_endpoint(stage: Stage, kind: str, ip: str, since_ns: int) -> None:
     """Return when every node's rules hold an endpoint's coming (`endpoint-ready`) or going
     (`endpoint-not-ready`). Raises OutOfTimeOrRoom.
     """
+    await_write(stage, kind, ip, since_ns)
+    in_place(stage)
+
+
+def await_write(stage: Stage, kind: str, ip: str, since_ns: int) -> None:
+    """Return when the store holds it, whoever has heard of it. Raises OutOfTimeOrRoom."""
 
     def is_meant(event: Event) -> bool:
         return (
@@ -38,4 +44,3 @@ def await_endpoint(stage: Stage, kind: str, ip: str, since_ns: int) -> None:
         )
 
     stage.lab.wait_event(is_meant, PATIENCE_S)
-    in_place(stage)
