@@ -1,0 +1,10 @@
+"""For all tests: Ctrl-C means what it means on a terminal."""
+
+from __future__ import annotations
+
+import signal
+
+# Whoever starts a test run in the background of a script hands down that SIGINT is ignored, and every
+# program that a test starts would ignore it, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
