@@ -49,7 +49,8 @@ def connected(address: str) -> Iterator[Cluster]:
         raise MissingFeature(
             "Dask.distributed is not installed", "pip install 'kube-testbed[dask]'"
         ) from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the run says it in its own words
+    for name in ("distributed", "distributed.client"):  # the run says it in its own words
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
         client = Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:

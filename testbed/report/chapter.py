@@ -98,7 +98,7 @@ def chapter(outcome: Outcome, prefix: str = "") -> Chapter:
         method=_method(meta),
         command=str(meta.get("command", "")),
         directory=str(run.directory),
-        environment=tuple(environment_rows(meta.get("environment", {}))),
+        environment=(*machines_row(meta), *environment_rows(meta.get("environment", {}))),
     )
 
 
@@ -146,6 +146,12 @@ def inline_svg(text: str, name: str) -> str:
     text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
     return re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"', r"<svg \1", text, count=1)
+
+
+def machines_row(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Of a run on several machines: their names. The environment is that of the first one."""
+    names = list(meta.get("machines", {}))
+    return [("machines", f"{', '.join(names)}; what follows is {names[0]}")] if names[1:] else []
 
 
 def environment_rows(environment: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
