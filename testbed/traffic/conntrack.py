@@ -44,7 +44,12 @@ COLUMNS = {
 _RECORD = struct.Struct("<QHB 16s16sB2s2s 16s16sB2s2s 3x")
 _IPV6 = 0x80
 """Of a record's event: its addresses are 16 bytes long, not 4 and zeros."""
-_NODE_AND_EVENT, _PROTOCOL, _TO, _TO_PORT = slice(8, 11), slice(43, 44), slice(27, 43), slice(46, 48)
+_NODE_AND_EVENT, _PROTOCOL, _TO, _TO_PORT = (
+    slice(8, 11),
+    slice(43, 44),
+    slice(27, 43),
+    slice(46, 48),
+)
 _ENDPOINT, _ENDPOINT_PORT = slice(48, 64), slice(81, 83)
 """Of a record: the destination that the client dialled, and the source of the reply."""
 _DIRECTION = [
