@@ -71,8 +71,11 @@ def _compared(root: Path) -> Compared:
     return Compared(a, b, found, judged(found.rows, margins(["5%"])))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """For a module only: as long as it is there, playwright's event loop runs in this thread, and no test
+    can have one of its own.
+    """
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     assert path, f"no browser: install one of {', '.join(BROWSERS)} (`scripts/setup test` does)"
     with sync_playwright() as playwright:
