@@ -22,10 +22,10 @@ from testbed.experiment.arrange import (
 from testbed.experiment.modes import MODES, with_mode
 from testbed.experiment.module import Factors, Profile, Value
 from testbed.experiment.primary import Pilot, Primary
+from testbed.experiment.streams import main_and_control
 from testbed.experiment.trial_lab import TrialLab
 from testbed.kernel.features import Feature
 from testbed.model.topology import Topology
-from testbed.traffic.spec import LoadSpec
 
 QUESTION = "Is a difference found between two labels of one and the same proxy mode?"
 HYPOTHESIS = (
@@ -83,28 +83,8 @@ def estimate_s(factors: Factors) -> float:
 
 def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
     """Poisson arrivals from every node, and from every node a control straight to a pod."""
-    subject = lab.subject()
-    share_rps = float(factors["rate_rps"]) / len(subject.clients)
-    main = LoadSpec(
-        source="", url=subject.url(), rate_rps=share_rps, duration_s=float(factors["duration_s"])
-    )
-    lab.load(
-        *(
-            replace(main, source=client.name, seed=seed + number, label="main")
-            for number, client in enumerate(subject.clients)
-        ),
-        *(
-            replace(
-                main,
-                source=control.name,
-                url=subject.direct_url(subject.control_for(control)),
-                rate_rps=share_rps / 3,
-                seed=seed + 100 + number,
-                label="control",
-            )
-            for number, control in enumerate(subject.controls)
-        ),
-    )
+    rate_rps, duration_s = float(factors["rate_rps"]), float(factors["duration_s"])
+    lab.load(*main_and_control(lab.subject(), rate_rps, duration_s, seed))
 
 
 def measure(run: Run) -> pd.DataFrame:

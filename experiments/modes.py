@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -26,6 +25,7 @@ from testbed.experiment.arrange import (
 from testbed.experiment.modes import MODES, with_mode
 from testbed.experiment.module import Factors, Profile, Value
 from testbed.experiment.primary import Pilot, Primary
+from testbed.experiment.streams import main_and_control
 from testbed.experiment.trial_lab import TrialLab
 from testbed.kernel.features import Feature
 from testbed.model.topology import Topology
@@ -102,26 +102,8 @@ def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
     """Poisson arrivals first; then a backend crashes under a steady stream of new connections."""
     chance = random.Random(seed)
     subject = lab.subject()
-    duration_s = float(factors["duration_s"])
-    share_rps = float(factors["rate_rps"]) / len(subject.clients)
-    main = LoadSpec(source="", url=subject.url(), rate_rps=share_rps, duration_s=duration_s)
-    lab.load(
-        *(
-            replace(main, source=client.name, seed=seed + number, label="main")
-            for number, client in enumerate(subject.clients)
-        ),
-        *(
-            replace(
-                main,
-                source=control.name,
-                url=subject.direct_url(subject.control_for(control)),
-                rate_rps=share_rps / 3,
-                seed=seed + 100 + number,
-                label="control",
-            )
-            for number, control in enumerate(subject.controls)
-        ),
-    )
+    rate_rps, duration_s = float(factors["rate_rps"]), float(factors["duration_s"])
+    lab.load(*main_and_control(subject, rate_rps, duration_s, seed))
     outages = lab.start_loads(
         *(
             LoadSpec(

@@ -1,0 +1,41 @@
+"""The traffic that trials have in common: the subject's, and beside it the way straight to its pods."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from testbed.experiment.subjects import Subject
+from testbed.traffic.spec import LoadSpec
+
+_CONTROL_SHARE = 1 / 3
+"""Of the main stream's rate: enough for a ratio, too little to be the load."""
+_CONTROL_SEEDS = 100
+
+
+def main_and_control(
+    subject: Subject, rate_rps: float, duration_s: float, seed: int
+) -> tuple[LoadSpec, ...]:
+    """Stream `main` from every client to the service, `rate_rps` of all together, and from every node a
+    stream `control` straight to a pod (MEASURING.md: every latency has one).
+    """
+    share_rps = rate_rps / len(subject.clients)
+    main = LoadSpec(
+        source="", url=subject.url(), rate_rps=share_rps, duration_s=duration_s, label="main"
+    )
+    return (
+        *(
+            replace(main, source=client.name, seed=seed + number)
+            for number, client in enumerate(subject.clients)
+        ),
+        *(
+            replace(
+                main,
+                source=control.name,
+                url=subject.direct_url(subject.control_for(control)),
+                rate_rps=share_rps * _CONTROL_SHARE,
+                seed=seed + _CONTROL_SEEDS + number,
+                label="control",
+            )
+            for number, control in enumerate(subject.controls)
+        ),
+    )
