@@ -110,8 +110,9 @@ def _phase_plot(axes: Axes, rows: pd.DataFrame, intervals: Any) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     low, high = axes.get_ylim()
     # Within two decades the powers of ten alone would name too little of the axis.
+    between = "25" if high < 100 * low else ""
     axes.yaxis.set_minor_formatter(
-        lambda value, _: f"{value:g}" * (high < 100 * low and f"{value:e}"[0] in "25")
+        lambda value, _: f"{value:g}" if f"{value:e}"[0] in between else ""
     )
 
 

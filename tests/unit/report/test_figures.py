@@ -10,8 +10,9 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from testbed.analysis.run import Run
+from testbed.analysis.run import Run, load_run
 from testbed.report import style
+from tests.unit.analysis.synthetic import Story, failover_run
 from tests.unit.report.conftest import BALANCE, FAILOVER
 
 SMALLEST_PT = 9
@@ -130,6 +131,12 @@ def test_with_emulated_delays_the_caption_does_not_say_so(failover_of: Run) -> N
               failover_of.ledger, failover_of.events)  # fmt: skip
     for figure in FAILOVER.plot(run).values():
         assert "etcd" not in style.caption_of(figure)
+
+
+def test_phases_may_lie_decades_apart(tmp_path: Path) -> None:
+    quick = Story(detect_ms=2.0, withdraw_ms=3.0)
+    run = load_run(failover_run(tmp_path / "run", {"crash": [Story(), quick]}))
+    FAILOVER.plot(run)["phases"].draw_without_rendering()
 
 
 def test_axes_of_quantities_have_units(drawn: dict[str, Figure]) -> None:
