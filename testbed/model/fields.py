@@ -68,13 +68,18 @@ def kind_of(value: object) -> str:
 
 
 class Fields:
-    """One mapping at `path`; every mistake found in it goes to the shared list `mistakes`."""
+    """One mapping at `path`; every mistake found in it goes to the shared list `mistakes`. With `open`, keys
+    that nobody reads are none.
+    """
 
-    __slots__ = ("mistakes", "path", "values")
+    __slots__ = ("mistakes", "open", "path", "values")
 
-    def __init__(self, value: Any, path: Path, mistakes: list[Mistake]) -> None:
+    def __init__(
+        self, value: Any, path: Path, mistakes: list[Mistake], *, open: bool = False
+    ) -> None:
         self.path = path
         self.mistakes = mistakes
+        self.open = open
         self.values: Mapping[str, Any] = {}
         if isinstance(value, Mapping):
             self.values = value
@@ -90,6 +95,8 @@ class Fields:
         self, known: Collection[str], ignored: Collection[str], unbuilt: Collection[str] = ()
     ) -> None:
         """Note keys that are none of these; `ignored` ones mean nothing to service networking."""
+        if self.open:
+            return
         for key in self.values:
             if key in known or key in ignored or self.values[key] is None:
                 continue
@@ -218,13 +225,13 @@ class Fields:
 
     def child(self, key: str) -> Fields:
         """The mapping at `key`; an empty one when it is absent."""
-        return Fields(self.values.get(key), (*self.path, key), self.mistakes)
+        return Fields(self.values.get(key), (*self.path, key), self.mistakes, open=self.open)
 
     def children(self, key: str) -> list[Fields]:
         """The mappings in the list at `key`."""
         path = (*self.path, key)
         return [
-            Fields({} if item is None else item, (*path, index), self.mistakes)
+            Fields({} if item is None else item, (*path, index), self.mistakes, open=self.open)
             for index, item in enumerate(self._list(key))
         ]
 

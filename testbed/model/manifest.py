@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from testbed.errors import UsageError
+from testbed.model.documents import DOCUMENTS, document
 from testbed.model.fields import Fields, Mistake
 from testbed.model.manifest_read import READERS
-from testbed.model.manifest_write import WRITERS
-from testbed.model.objects import KINDS, Object
+from testbed.model.manifest_write import WRITERS, document_manifest
+from testbed.model.objects import KINDS, Object, with_meta
+from testbed.model.remainder import merged, remainder
 from testbed.spelling import nearest
 
 API_VERSIONS = {
@@ -21,7 +23,10 @@ API_VERSIONS = {
     "Deployment": "apps/v1",
     "Service": "v1",
     "EndpointSlice": "discovery.k8s.io/v1",
+    **{kind: found.api_version for kind, found in DOCUMENTS.items()},
 }
+_STAMPS = ("creationTimestamp", "deletionTimestamp", "selfLink", "uid", "resourceVersion")
+"""Of metadata: not the manifest's to say."""
 
 
 class ManifestError(UsageError):
@@ -34,36 +39,61 @@ class ManifestError(UsageError):
 
 def to_manifest(item: Object) -> dict[str, Any]:
     """The object as plain JSON values, keys in Kubernetes' order; empty fields are left out."""
-    return {
-        "apiVersion": API_VERSIONS[item.kind],
-        "kind": item.kind,
-        **WRITERS[item.kind](item),
-    }
+    known = {"apiVersion": API_VERSIONS[item.kind], "kind": item.kind, **_written(item)}
+    return merged(known, item.meta.rest) if item.meta.rest else known
+
+
+def _written(item: Object) -> dict[str, Any]:
+    return WRITERS.get(item.kind, document_manifest)(item)
 
 
 def from_manifest(manifest: Any, default_namespace: str = "default") -> Object:
-    """The object that a manifest describes. Raises ManifestError with every mistake in it."""
+    """The object that a manifest describes. Raises ManifestError with every mistake in it, of which a key that
+    means nothing here is one.
+    """
+    return _read(manifest, default_namespace, KINDS, whole=False)
+
+
+def from_client(manifest: Any, default_namespace: str = "default") -> Object:
+    """The object of any kind that a client of Kubernetes describes, with all that it says: `to_manifest` gives
+    it back. Raises ManifestError.
+    """
+    item = _read(manifest, default_namespace, {**KINDS, **DOCUMENTS}, whole=True)
+    rest = remainder(manifest, to_manifest(item))
+    metadata = {key: value for key, value in rest.get("metadata", {}).items() if key not in _STAMPS}
+    return with_meta(item, rest={**rest, "metadata": metadata} if metadata else _less(rest))
+
+
+def _less(rest: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in rest.items() if key != "metadata"}
+
+
+def _read(
+    manifest: Any, default_namespace: str, kinds: Mapping[str, type], *, whole: bool
+) -> Object:
     mistakes: list[Mistake] = []
-    fields = Fields(manifest, (), mistakes)
-    item = _read(fields, default_namespace)
+    fields = Fields(manifest, (), mistakes, open=whole)
+    item = _object(fields, default_namespace, kinds)
     if item is None or mistakes:
         raise ManifestError(tuple(mistakes))
     return item
 
 
-def _read(fields: Fields, default_namespace: str) -> Object | None:
+def _object(fields: Fields, default_namespace: str, kinds: Mapping[str, type]) -> Object | None:
     if not isinstance(fields.values, Mapping) or fields.mistakes:
         return None
     kind = fields.text("kind", required=True)
     if not kind:
         return None
-    if kind not in KINDS:
-        meant = nearest(kind, KINDS)
+    if kind not in kinds:
+        meant = nearest(kind, kinds)
         hint = f"did you mean {meant}?" if meant else "leave it out"
-        fields.wrong("kind", f"kind {kind[:60]!r} is none of {', '.join(KINDS)}", hint)
+        fields.wrong("kind", f"kind {kind[:60]!r} is none of {', '.join(kinds)}", hint)
         return None
     version = fields.text("apiVersion", required=True)
     if version and version != API_VERSIONS[kind]:
         fields.wrong("apiVersion", f"{kind} is in {API_VERSIONS[kind]}, not in {version[:60]!r}")
+    if kind in DOCUMENTS:
+        return document(DOCUMENTS[kind], fields, default_namespace)
     item: Object = READERS[kind](fields, default_namespace)
     return item

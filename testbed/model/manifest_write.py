@@ -16,6 +16,7 @@ from testbed.model.objects import (
     NodeAffinity,
     NodeSelectorRequirement,
     NodeSelectorTerm,
+    Object,
     ObjectMeta,
     Pod,
     PodSpec,
@@ -82,10 +83,17 @@ def _object(meta: ObjectMeta, spec: Json, status: Json, own: Json) -> Json:
     item: Json = {"metadata": _meta(meta), "spec": spec}
     if status:
         item["status"] = status
-    testbed = {**_times(meta), **own}
-    if testbed:
-        item["testbed"] = testbed
-    return item
+    return {**item, **_own({**_times(meta), **own})}
+
+
+def _own(testbed: Json) -> Json:
+    """What Kubernetes has no place for."""
+    return {"testbed": testbed} if testbed else {}
+
+
+def document_manifest(item: Object) -> Json:
+    """Of a kind that has nothing but metadata and what its manifest says."""
+    return {"metadata": _meta(item.meta), **_own(_times(item.meta))}
 
 
 def node(item: Node) -> Json:

@@ -54,6 +54,8 @@ class ObjectMeta:
     """When its graceful deletion was asked for; None: it is not terminating."""
     deletion_grace_period_s: float | None = None
     owner: OwnerReference | None = None
+    rest: Mapping[str, Any] = field(default_factory=dict)
+    """What the object's manifest says that no field here holds (see `model.remainder`)."""
 
 
 class Object(Protocol):
@@ -89,7 +91,10 @@ def _changed(item: T, **changes: Any) -> T:
 def _fields(kind: type) -> tuple[Callable[[Any], tuple[Any, ...]], dict[str, int]]:
     """What reads all fields of a dataclass at once, and the place of each."""
     names = [field.name for field in fields(kind)]
-    return attrgetter(*names), {name: place for place, name in enumerate(names)}
+    places = {name: place for place, name in enumerate(names)}
+    if len(names) == 1:
+        return lambda item: (getattr(item, names[0]),), places
+    return attrgetter(*names), places
 
 
 def name_of(item: Object) -> str:

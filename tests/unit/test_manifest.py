@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed.model.manifest import ManifestError, from_manifest, to_manifest
+from testbed.model.manifest import ManifestError, from_client, from_manifest, to_manifest
 from testbed.model.objects import (
     SERVICE_NAME_LABEL,
     Container,
@@ -382,3 +383,88 @@ def test_a_spoilt_manifest_is_read_or_explained(
     except ManifestError as error:
         mistakes = error.mistakes
     assert mistakes is None or all(mistake.message for mistake in mistakes)
+
+
+CLIENTS = [
+    {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "web",
+            "namespace": "shop",
+            "finalizers": ["example.com/hold"],
+            "ownerReferences": [
+                {
+                    "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1", "uid": "u1",
+                    "controller": True, "blockOwnerDeletion": True,
+                },
+                {"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "u2"},
+            ],
+        },
+        "spec": {
+            "containers": [
+                {
+                    "name": "web", "image": "echo", "env": [{"name": "A", "value": "1"}],
+                    "ports": [
+                        {"containerPort": 53, "hostPort": 5353},
+                        {"containerPort": 53, "protocol": "UDP"},
+                    ],
+                },
+                {"name": "side", "image": "echo", "volumeMounts": [{"name": "v", "mountPath": "/v"}]},
+            ],
+            "volumes": [{"name": "v", "emptyDir": {}}],
+            "hostNetwork": True,
+        },
+        "status": {
+            "conditions": [
+                {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"},
+                {"type": "example.com/gate", "status": "True"},
+            ]
+        },
+    },
+    {
+        "apiVersion": "networking.k8s.io/v1", "kind": "IngressClass",
+        "metadata": {"name": "own", "labels": {"a": "b"}, "generateName": "o"},
+        "spec": {"controller": "example.com/own"},
+    },
+    {
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "shop"},
+        "type": "Opaque", "data": {"k": "dg=="}, "immutable": False,
+    },
+]  # fmt: skip
+
+
+def includes(whole: Any, part: Any) -> bool:
+    """Whether everything that `part` says is in `whole`."""
+    if isinstance(part, dict):
+        return all(key in whole and includes(whole[key], value) for key, value in part.items())
+    if isinstance(part, list):
+        return all(any(includes(one, item) for one in whole) for item in part)
+    return bool(whole == part)
+
+
+@pytest.mark.parametrize("manifest", CLIENTS, ids=lambda manifest: manifest["kind"])
+def test_all_that_a_client_says_comes_back(manifest: Any) -> None:
+    item = from_client(manifest)
+    shown = to_manifest(item)
+    assert includes(shown, manifest)
+    assert from_client(shown) == item
+
+
+def test_what_a_client_says_survives_what_a_controller_does() -> None:
+    pod = from_client(CLIENTS[0])
+    assert isinstance(pod, Pod)
+    moved = to_manifest(replace(pod, spec=replace(pod.spec, node_name="n2")))
+    assert moved["spec"]["nodeName"] == "n2"
+    assert moved["spec"]["containers"][0]["env"] == [{"name": "A", "value": "1"}]
+
+
+def test_stamps_are_the_stores_to_give() -> None:
+    item = from_client(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "c", "creationTimestamp": None, "resourceVersion": "0", "selfLink": "x"},
+        }
+    )  # fmt: skip
+    assert item.meta.rest == {}
