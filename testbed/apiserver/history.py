@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from testbed.apiserver.resources import Face, Json, Resource, presented
+from testbed.apiserver.derived import DERIVED
+from testbed.apiserver.presented import Face, presented
+from testbed.apiserver.resources import Json, Resource
 from testbed.apiserver.selectors import Test
 from testbed.store import Change, Snapshot
 
@@ -33,7 +35,11 @@ class Selection:
 
     def of(self, snapshot: Snapshot, face: Face) -> Iterator[Json]:
         """The objects that it takes."""
-        return filter(self.takes, self.resource.items(snapshot, face))
+        kind = self.resource.stored
+        if kind in DERIVED:
+            return filter(self.takes, DERIVED[kind](snapshot, face))
+        items = snapshot.tables.get(kind, {}).values()
+        return filter(self.takes, (presented(item, face) for item in items))
 
 
 class History:
@@ -71,7 +77,7 @@ class History:
 def events(selection: Selection, changes: Iterable[Change], face: Face) -> Iterator[Json]:
     """The watch events of changes, of a stored resource. An object that a selector takes no more is DELETED."""
     for change in changes:
-        if not isinstance(change.object, selection.resource.stored or ()):
+        if change.object.kind != selection.resource.stored:
             continue
         now = presented(change.object, face)
         now["metadata"]["resourceVersion"] = str(change.resource_version)

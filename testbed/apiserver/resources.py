@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from testbed.apiserver.endpoints import endpoints
-from testbed.model.manifest import to_manifest
-from testbed.model.objects import Deployment, EndpointSlice, Node, Object, Pod, Service
-from testbed.store import Snapshot
-
 Json = dict[str, Any]
-DEFAULT_NAMESPACES = ("default", "kube-system")
+
+READ = ("get", "list", "watch")
+ALL = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+_ONE_BY_ONE = tuple(verb for verb in ALL if verb != "deletecollection")
+_CHANGE = ("get", "patch", "update")
+_STREAM = ("create", "get")
+_PROXY = ("create", "delete", "get", "patch", "update")
+
+
+@dataclass(frozen=True, slots=True)
+class Subresource:
+    """A part of an object under a path of its own. `group` and `version` are its kind's where they are not the
+    resource's own.
+    """
+
+    name: str
+    kind: str
+    verbs: tuple[str, ...]
+    group: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """`items` lists its objects as manifests. `stored` is the store's kind; None: derived from the rest."""
+    """`stored` is the store's kind; "": nothing is stored, and all that can be done is to create one."""
 
     group: str
     """"" is the core group."""
@@ -26,12 +39,19 @@ class Resource:
     plural: str
     kind: str
     namespaced: bool
-    short_names: tuple[str, ...]
-    items: Callable[[Snapshot, Face], Iterable[Json]]
-    stored: type[Object] | None = None
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = ALL
+    subresources: tuple[Subresource, ...] = ()
+    stored: str = ""
+
+    @property
+    def singular(self) -> str:
+        return self.kind.lower()
 
     @property
     def group_version(self) -> str:
+        """The `apiVersion` of its objects."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
@@ -39,93 +59,106 @@ class Resource:
         """Path of its group and version."""
         return f"/apis/{self.group_version}" if self.group else f"/api/{self.version}"
 
+    @property
+    def qualified(self) -> str:
+        """`deployments.apps`: how messages name it."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
 
-@dataclass(frozen=True, slots=True)
-class Face:
-    """What the API shows that is not in the store."""
-
-    service_cidrs: tuple[str, ...]
-    unix_offset_s: float
-    """Wall-clock time at CLOCK_MONOTONIC's zero."""
-
-
-def presented(item: Object, face: Face) -> Json:
-    """An object as clients of Kubernetes expect it."""
-    manifest = to_manifest(item)
-    manifest.pop("testbed", None)
-    manifest["metadata"]["creationTimestamp"] = _wall(item.meta.creation_s, face)
-    if item.meta.deletion_s is not None:
-        manifest["metadata"]["deletionTimestamp"] = _wall(item.meta.deletion_s, face)
-    if isinstance(item, Node):
-        addresses = manifest.setdefault("status", {}).setdefault("addresses", [])
-        addresses.append({"type": "Hostname", "address": item.meta.name})
-    return manifest
+    def subresource(self, name: str) -> Subresource | None:
+        """The one of that name, or None."""
+        return next((one for one in self.subresources if one.name == name), None)
 
 
-def _wall(time_s: float, face: Face) -> str:
-    """RFC 3339, to the second."""
-    return datetime.fromtimestamp(time_s + face.unix_offset_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _core(plural: str, kind: str, **more: Any) -> Resource:
+    return Resource("", "v1", plural, kind, more.pop("namespaced", True), stored=kind, **more)
 
 
-def _stored(kind: type[Any]) -> Callable[[Snapshot, Face], Iterable[Json]]:
-    def items(snapshot: Snapshot, face: Face) -> Iterable[Json]:
-        return (presented(item, face) for item in snapshot.list(kind))
-
-    return items
+def _grouped(group: str, plural: str, kind: str, **more: Any) -> Resource:
+    return Resource(group, "v1", plural, kind, more.pop("namespaced", True), stored=kind, **more)
 
 
-def _namespaces(snapshot: Snapshot, _face: Face) -> Iterable[Json]:
-    used = {namespace for table in snapshot.tables.values() for namespace, _ in table}
-    for name in sorted({*DEFAULT_NAMESPACES, *used} - {""}):
-        yield {
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "metadata": {
-                "name": name,
-                "resourceVersion": "1",
-                "labels": {"kubernetes.io/metadata.name": name},
-            },
-            "spec": {"finalizers": ["kubernetes"]},
-            "status": {"phase": "Active"},
-        }
+def _apps(plural: str, kind: str, short_name: str, *subresources: Subresource) -> Resource:
+    return _grouped(
+        "apps",
+        plural,
+        kind,
+        short_names=(short_name,),
+        categories=("all",),
+        subresources=subresources,
+    )
 
 
-def _service_cidrs(_snapshot: Snapshot, face: Face) -> Iterable[Json]:
-    yield {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "ServiceCIDR",
-        "metadata": {"name": "kubernetes", "resourceVersion": "1"},
-        "spec": {"cidrs": list(face.service_cidrs)},
-        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
-    }
+def _networking(plural: str, kind: str, **more: Any) -> Resource:
+    return _grouped("networking.k8s.io", plural, kind, **more)
 
 
-def _endpoints(snapshot: Snapshot, _face: Face) -> Iterable[Json]:
-    return endpoints(snapshot)
+def _review(group: str, plural: str, kind: str) -> Resource:
+    return Resource(group, "v1", plural, kind, False, verbs=("create",))
 
+
+def _status(kind: str) -> Subresource:
+    return Subresource("status", kind, _CHANGE)
+
+
+_SCALE = Subresource("scale", "Scale", _CHANGE, "autoscaling", "v1")
+_POD = (
+    Subresource("attach", "PodAttachOptions", _STREAM),
+    Subresource("binding", "Binding", ("create",)),
+    Subresource("eviction", "Eviction", ("create",), "policy", "v1"),
+    Subresource("exec", "PodExecOptions", _STREAM),
+    Subresource("log", "Pod", ("get",)),
+    Subresource("portforward", "PodPortForwardOptions", _STREAM),
+    Subresource("proxy", "PodProxyOptions", _PROXY),
+    _status("Pod"),
+)
+_SERVICE = (Subresource("proxy", "ServiceProxyOptions", _PROXY), _status("Service"))
+_NAMESPACE = (Subresource("finalize", "Namespace", ("update",)), _status("Namespace"))
 
 RESOURCES = (
-    Resource("", "v1", "endpoints", "Endpoints", True, ("ep",), _endpoints),
-    Resource("", "v1", "namespaces", "Namespace", False, ("ns",), _namespaces),
-    Resource("", "v1", "nodes", "Node", False, ("no",), _stored(Node), Node),
-    Resource("", "v1", "pods", "Pod", True, ("po",), _stored(Pod), Pod),
-    Resource("", "v1", "services", "Service", True, ("svc",), _stored(Service), Service),
-    Resource(
-        "apps",
-        "v1",
-        "deployments",
-        "Deployment",
-        True,
-        ("deploy",),
-        _stored(Deployment),
-        Deployment,
+    Resource("", "v1", "bindings", "Binding", True, verbs=("create",)),
+    _core("configmaps", "ConfigMap", short_names=("cm",)),
+    _core("endpoints", "Endpoints", short_names=("ep",)),
+    _core("events", "Event", short_names=("ev",)),
+    _core(
+        "namespaces",
+        "Namespace",
+        namespaced=False,
+        short_names=("ns",),
+        verbs=_ONE_BY_ONE,
+        subresources=_NAMESPACE,
     ),
-    Resource(
-        *("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", True, ()),
-        _stored(EndpointSlice),
-        EndpointSlice,
+    _core("nodes", "Node", namespaced=False, short_names=("no",), subresources=(_status("Node"),)),
+    _core("pods", "Pod", short_names=("po",), categories=("all",), subresources=_POD),
+    _core("secrets", "Secret"),
+    _core("serviceaccounts", "ServiceAccount", short_names=("sa",)),
+    _core("services", "Service", short_names=("svc",), categories=("all",), subresources=_SERVICE),
+    _apps("daemonsets", "DaemonSet", "ds", _status("DaemonSet")),
+    _apps("deployments", "Deployment", "deploy", _SCALE, _status("Deployment")),
+    _apps("replicasets", "ReplicaSet", "rs", _SCALE, _status("ReplicaSet")),
+    _review("authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview"),
+    _review("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+    _review("authorization.k8s.io", "selfsubjectrulesreviews", "SelfSubjectRulesReview"),
+    _grouped("coordination.k8s.io", "leases", "Lease"),
+    _grouped("discovery.k8s.io", "endpointslices", "EndpointSlice"),
+    _grouped("events.k8s.io", "events", "Event", short_names=("ev",)),
+    _networking("ingressclasses", "IngressClass", namespaced=False),
+    _networking("ingresses", "Ingress", short_names=("ing",), subresources=(_status("Ingress"),)),
+    _networking("ipaddresses", "IPAddress", namespaced=False, short_names=("ip",)),
+    _networking("networkpolicies", "NetworkPolicy", short_names=("netpol",)),
+    _networking(
+        "servicecidrs", "ServiceCIDR", namespaced=False, subresources=(_status("ServiceCIDR"),)
     ),
-    Resource("networking.k8s.io", "v1", "servicecidrs", "ServiceCIDR", False, (), _service_cidrs),
 )
-EVENT_ROOTS = ("/api/v1", "/apis/events.k8s.io/v1")
-"""Where clients post events; they are noted, and cannot be read back."""
+EMPTY_GROUPS = (("policy", "v1"),)
+"""Groups without resources: `kubectl drain` looks for this one before it evicts (pods/eviction)."""
+
+BY_PATH: Mapping[tuple[str, str], Resource] = {(one.root, one.plural): one for one in RESOURCES}
+"""By root and plural."""
+
+
+def of_kind(kind: str) -> Resource:
+    """Where objects of a kind of the store are found: the first row that serves them. Raises KeyError."""
+    return _OF_KIND[kind]
+
+
+_OF_KIND: dict[str, Resource] = {one.stored: one for one in reversed(RESOURCES) if one.stored}

@@ -15,6 +15,7 @@ from typing import Protocol
 from aiohttp import web
 
 from testbed.apiserver import documents
+from testbed.apiserver.derived import DERIVED
 from testbed.apiserver.history import (
     History,
     Selection,
@@ -22,7 +23,8 @@ from testbed.apiserver.history import (
     derived_events,
     events,
 )
-from testbed.apiserver.resources import EVENT_ROOTS, RESOURCES, Face, Json, Resource
+from testbed.apiserver.presented import Face
+from testbed.apiserver.resources import RESOURCES, Json, Resource
 from testbed.apiserver.selectors import field_selector, label_selector
 from testbed.errors import UsageError
 from testbed.store import Change, Snapshot, Watcher
@@ -31,6 +33,9 @@ _BOOKMARK_S = 60.0
 """An idle watch is told how far it is so often, as kube-apiserver does."""
 _LONGEST_WATCH_S = 1800.0
 """A watch that does not say how long it wants to last; clients begin another one."""
+EVENT_ROOTS = ("/api/v1", "/apis/events.k8s.io/v1")
+"""Where clients post events; they are noted, and cannot be read back."""
+_SERVED = tuple(one for one in RESOURCES if one.stored and one.kind not in {"Event", "Secret"})
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -68,11 +73,11 @@ class ApiServer:
 
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=1 << 22)
-        for path, document in documents.discovery(RESOURCES).items():
+        for path, document in documents.discovery(_SERVED).items():
             application.router.add_get(path, _fixed(document))
         for path in ("/healthz", "/livez", "/readyz"):
             application.router.add_get(path, _ok)
-        for resource in RESOURCES:
+        for resource in _SERVED:
             self._add(application, resource)
         for root in EVENT_ROOTS:
             for path in ("/events", "/namespaces/{namespace}/events"):
@@ -234,7 +239,7 @@ class _Stream:
 
     async def _tell(self, changes: list[Change] | None) -> bool:
         """Send what changes mean for this watch; False: 410, because they are forgotten (None)."""
-        if self._selection.resource.stored is None:
+        if self._selection.resource.stored in DERIVED:
             before = self._derived
             self._at, items = self._server.items(self._selection)
             self._derived = by_key(items)

@@ -15,7 +15,7 @@ from time import CLOCK_REALTIME, clock_gettime
 from urllib.parse import urlsplit
 
 from testbed.apiserver.documents import kubeconfig
-from testbed.apiserver.resources import Face
+from testbed.apiserver.presented import Face
 from testbed.apiserver.server import ApiServer
 from testbed.apiserver.server import Source as ApiSource
 from testbed.clock import now_ns, now_s

@@ -21,7 +21,7 @@ from lightkube.resources.core_v1 import Endpoints, Namespace, Node, Service
 from lightkube.resources.discovery_v1 import EndpointSlice
 
 from testbed.apiserver.documents import kubeconfig
-from testbed.apiserver.resources import Face
+from testbed.apiserver.presented import Face
 from testbed.apiserver.server import ApiServer
 from testbed.model.objects import EndpointSlice as StoredSlice
 from testbed.model.objects import ObjectMeta
