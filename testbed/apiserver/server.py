@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
@@ -59,11 +60,12 @@ class ApiServer:
         self._cancel = source.watch(self._changed)
         self._runner: web.AppRunner | None = None
 
-    async def start(self, sock: socket.socket) -> None:
-        """Begin to serve."""
-        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.SockSite(self._runner, sock).start()
+    async def start(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Begin to serve on a socket, or on one more."""
+        if self._runner is None:
+            self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=0.1)
+            await self._runner.setup()
+        await web.SockSite(self._runner, sock, ssl_context=tls).start()
 
     async def stop(self) -> None:
         """Serve no more; open watches end."""

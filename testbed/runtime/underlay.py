@@ -55,6 +55,11 @@ class Underlay:
         self._wired: dict[str, _Wired] = {}
         self._next_port = _FIRST_PORT_INDEX
 
+    @property
+    def switch(self) -> int:
+        """File descriptor of the switch's namespace, whose addresses every machine reaches, and every pod."""
+        return self._switch
+
     def namespace(self, name: str) -> int:
         """File descriptor of a machine's namespace."""
         return self._wired[name].namespace
@@ -84,7 +89,9 @@ class Underlay:
                     netlink.End(machine.port, "02:02" + machine.mac[5:], self._mtu, index),
                     netlink.End(UPLINK, machine.mac, self._mtu, UPLINK_INDEX, namespace),
                     master=_BRIDGE_INDEX,
-                )
+                ),
+                # What runs at the switch (the API server) answers pods, too.
+                *_to_pods(machine),
             ]
         )
         with netns.entered(namespace), netlink.Netlink() as link:
@@ -111,7 +118,8 @@ class Underlay:
 
     def _remove(self, name: str) -> None:
         wired = self._wired.pop(name)
-        self._netlink.send([netlink.delete_link(wired.port_index)], missing_ok=True)
+        gone = [netlink.delete_link(wired.port_index), *_to_pods(wired.machine, delete=True)]
+        self._netlink.send(gone, missing_ok=True)
         os.close(wired.namespace)
 
 
@@ -120,6 +128,15 @@ def _sysctls(machine: Machine) -> tuple[tuple[str, str], ...]:
     if machine.kind != "node":
         return ()
     return (*NODE_SYSCTLS, *(NODE_SYSCTLS_IPV6 if _has_ipv6(machine) else ()))
+
+
+def _to_pods(machine: Machine, *, delete: bool = False) -> list[netlink.Message]:
+    """The switch's routes to a node's pods."""
+    by_family = {address.version: address.ip.packed for address in machine.addresses}
+    return [
+        netlink.route(pods, _BRIDGE_INDEX, via=by_family[pods.version], delete=delete)
+        for pods in machine.pod_cidrs
+    ]
 
 
 def _own(machine: Machine) -> tuple[IPInterface, ...]:
