@@ -1,0 +1,89 @@
+"""Values whose JSON is their fields, spelled as Kubernetes does: pydantic reads and writes them.
+
+A class derives from `Spelled` to be one. What only some container says needs no hand-written reader then.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
+
+from testbed.model.fields import Fields, Mistake, kind_of
+from testbed.spelling import nearest
+
+T = TypeVar("T")
+_UNKNOWN = {"extra_forbidden", "unexpected_keyword_argument"}
+_MISSING = {"missing", "missing_argument"}
+_UNLIKE = {"downwardApi": "downwardAPI"}
+
+
+def spelling(name: str) -> str:
+    """`run_as_user` -> runAsUser."""
+    camel = to_camel(name)
+    return _UNLIKE.get(camel, camel)
+
+
+class Spelled:
+    """Of a frozen dataclass: the JSON of a field is its name in camelCase."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(alias_generator=spelling)
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def one(parent: Fields, key: str, kind: type[T]) -> T | None:
+    """The value at `key`, or None where there is none."""
+    return _read(parent, key, kind) if parent.has(key) else None
+
+
+def many(parent: Fields, key: str, kind: type[T]) -> tuple[T, ...]:
+    """The values in the list at `key`."""
+    found: tuple[T, ...] | None = None
+    if parent.has(key):
+        found = _read(parent, key, tuple[kind, ...])  # type: ignore[valid-type]
+    return found or ()
+
+
+def _read(parent: Fields, key: str, kind: Any) -> Any:
+    try:
+        return _adapter(kind).validate_python(
+            parent.values[key], extra="ignore" if parent.open else "forbid", by_alias=True
+        )
+    except ValidationError as error:
+        for fault in error.errors():
+            parent.mistakes.append(_mistake((*parent.path, key), fault))
+        return None
+
+
+def _mistake(path: tuple[str | int, ...], fault: Any) -> Mistake:
+    where = (*path, *fault["loc"])
+    if fault["type"] in _UNKNOWN:
+        return Mistake(where, f"unknown key {str(where[-1])[:60]!r}", at_key=True)
+    if fault["type"] in _MISSING:
+        return Mistake(where[:-1], f"{where[-1]} is missing")
+    message = fault["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    hint = ""
+    if fault["type"] == "string_type":
+        message, hint = "a text", "put it in quotes"
+    if fault["type"] == "literal_error":
+        meant = nearest(str(fault["input"]), fault["ctx"]["expected"].replace("'", "").split(", "))
+        hint = f"did you mean {meant}?" if meant else ""
+    return Mistake(where, f"must be {message}, not {kind_of(fault['input'])}", hint)
+
+
+def json_of(value: Any) -> Any:
+    """The JSON of one value, or of a tuple of them; what is as by default is left out. None stays None."""
+    if value is None or value == ():
+        return None
+    if isinstance(value, tuple):
+        return [json_of(item) for item in value]
+    return _adapter(type(value)).dump_python(
+        value, mode="json", by_alias=True, exclude_defaults=True
+    )
