@@ -202,6 +202,8 @@ class Store:
             version = self._version + 1
             uid = item.meta.uid or str(uuid.uuid5(self._identity, f"{kind}/{key}/{version}"))
             stamps = {"uid": uid, "creation_s": self._now_s()}
+            if _asked_for(item):
+                stamps["generation"] = 1
         else:
             if current is None:
                 raise NotFound(f"no {kind} {name_of(item)} to update")
@@ -212,6 +214,8 @@ class Store:
                     f"the write was based on {based_on}"
                 )
             stamps = {"uid": current.meta.uid, "creation_s": current.meta.creation_s}
+            if _asked_for(item):
+                stamps["generation"] = current.meta.generation + _asks_otherwise(item, current)
             unchanged = with_meta(item, resource_version=current.meta.resource_version, **stamps)
             if unchanged == current:
                 return None
@@ -232,3 +236,14 @@ class Store:
         self._version += 1
         del table[key]
         return Change("DELETED", current, current, self._version, self._now_s())
+
+
+def _asked_for(item: Object) -> tuple[str, ...]:
+    """The fields that say what is asked for, of a kind whose generation counts their changes."""
+    return getattr(item, "asked_for", ())
+
+
+def _asks_otherwise(item: Object, current: Object) -> bool:
+    return item.meta.rest.get("spec") != current.meta.rest.get("spec") or any(
+        getattr(item, name) != getattr(current, name) for name in _asked_for(item)
+    )

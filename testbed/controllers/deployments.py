@@ -135,7 +135,7 @@ def _pod(deployment: Deployment, name: str, template_hash: str) -> Pod:
             namespace=meta.namespace,
             labels={**template.labels, TEMPLATE_HASH_LABEL: template_hash},
             annotations=template.annotations,
-            owner=OwnerReference(deployment.kind, meta.name, meta.uid),
+            owners=(OwnerReference(deployment.kind, meta.name, meta.uid),),
         ),
         template.spec,
     )

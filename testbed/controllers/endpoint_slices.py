@@ -185,7 +185,7 @@ def _new_slice(
         name=next(name for name in candidates if name not in taken),
         namespace=service.meta.namespace,
         labels=_labels(service),
-        owner=OwnerReference(service.kind, service.meta.name, service.meta.uid),
+        owners=(OwnerReference(service.kind, service.meta.name, service.meta.uid),),
     )
     return EndpointSlice(meta, endpoints, ports, kind.address_type)
 

@@ -21,6 +21,8 @@ API_VERSIONS = {
     "Node": "v1",
     "Pod": "v1",
     "Deployment": "apps/v1",
+    "ReplicaSet": "apps/v1",
+    "DaemonSet": "apps/v1",
     "Service": "v1",
     "EndpointSlice": "discovery.k8s.io/v1",
     **{kind: found.api_version for kind, found in DOCUMENTS.items()},

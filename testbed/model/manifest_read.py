@@ -1,4 +1,5 @@
-"""Kubernetes' JSON -> objects: Node, Service and EndpointSlice; pods are `pod_read`'s.
+"""Kubernetes' JSON -> objects: Node, Service and EndpointSlice; pods and what makes pods are `pod_read`'s and
+`workload_read`'s.
 
 Every function reads on after a mistake; the mistakes collect in `Fields.mistakes`.
 """
@@ -22,7 +23,8 @@ from testbed.model.objects import (
     ServicePort,
     TargetRef,
 )
-from testbed.model.pod_read import condition, deployment, pod
+from testbed.model.pod_read import condition, pod
+from testbed.model.workload_read import daemon_set, deployment, replica_set
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
@@ -234,6 +236,8 @@ READERS: dict[str, Callable[[Fields, str], Any]] = {
     "Node": node,
     "Pod": pod,
     "Deployment": deployment,
+    "ReplicaSet": replica_set,
+    "DaemonSet": daemon_set,
     "Service": service,
     "EndpointSlice": endpoint_slice,
 }

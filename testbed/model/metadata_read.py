@@ -22,15 +22,15 @@ _KEYS = frozenset(
         "annotations",
         "deletionGracePeriodSeconds",
         "ownerReferences",
+        "finalizers",
+        "generation",
     ]
 )
 _IGNORED = frozenset(
     [
-        "generation",
         "creationTimestamp",
         "deletionTimestamp",
         "managedFields",
-        "finalizers",
         "selfLink",
         "generateName",
     ]
@@ -70,12 +70,18 @@ def meta(fields: Fields, namespace: str) -> ObjectMeta:
         creation_s=times.seconds("creationSeconds", 0.0),
         deletion_s=times.optional_seconds("deletionSeconds"),
         deletion_grace_period_s=metadata.optional_seconds("deletionGracePeriodSeconds"),
-        owner=_owner(metadata),
+        owners=tuple(map(_owner, metadata.children("ownerReferences"))),
+        finalizers=metadata.texts("finalizers"),
+        generation=metadata.integer("generation", 0),
     )
 
 
-def _owner(metadata: Fields) -> OwnerReference | None:
-    for entry in metadata.children("ownerReferences"):
-        if entry.boolean("controller", True):
-            return OwnerReference(entry.text("kind"), entry.text("name"), entry.text("uid"))
-    return None
+def _owner(entry: Fields) -> OwnerReference:
+    return OwnerReference(
+        kind=entry.text("kind"),
+        name=entry.text("name"),
+        uid=entry.text("uid"),
+        api_version=entry.text("apiVersion"),
+        controller=entry.boolean("controller"),
+        block_owner_deletion=entry.boolean("blockOwnerDeletion"),
+    )

@@ -12,6 +12,15 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, ClassVar, Protocol, TypeVar
 
+from testbed.model.containers import Container as Container
+from testbed.model.containers import ContainerPort as ContainerPort
+from testbed.model.containers import DNSConfig, HostAlias, SecurityContext
+from testbed.model.containers import HTTPGetAction as HTTPGetAction
+from testbed.model.containers import Probe as Probe
+from testbed.model.containers import TCPSocketAction as TCPSocketAction
+from testbed.model.label_selector import LabelSelector
+from testbed.model.volumes import Volume
+
 Labels = Mapping[str, str]
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
@@ -32,11 +41,32 @@ AWAIT_ANNOTATION = "testbed/await-ready"
 
 @dataclass(frozen=True, slots=True)
 class OwnerReference:
-    """The controller that made an object."""
+    """An object that this one depends on: it is collected once all of them are gone."""
 
     kind: str
     name: str
     uid: str
+    api_version: str = ""
+    """"": the one that objects of its kind have."""
+    controller: bool = True
+    """It made the object, or has adopted it."""
+    block_owner_deletion: bool = False
+    """The owner's foreground deletion waits for this object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One of an object's `status.conditions`."""
+
+    type: str
+    status: str = "True"
+    """True, False or Unknown."""
+    reason: str = ""
+    message: str = ""
+    changed_s: float | None = None
+    """When `status` last changed (lastTransitionTime)."""
+    updated_s: float | None = None
+    """When it was last said (lastUpdateTime, of a Deployment's conditions)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +83,18 @@ class ObjectMeta:
     deletion_s: float | None = None
     """When its graceful deletion was asked for; None: it is not terminating."""
     deletion_grace_period_s: float | None = None
-    owner: OwnerReference | None = None
+    owners: tuple[OwnerReference, ...] = ()
+    finalizers: tuple[str, ...] = ()
+    """While there are any, a deleted object stays, terminating."""
+    generation: int = 0
+    """Of what is asked for: the store counts its changes, for kinds with `asked_for`."""
     rest: Mapping[str, Any] = field(default_factory=dict)
     """What the object's manifest says that no field here holds (see `model.remainder`)."""
+
+    @property
+    def owner(self) -> OwnerReference | None:
+        """The controller that made it; None: nobody's."""
+        return next((owner for owner in self.owners if owner.controller), None)
 
 
 class Object(Protocol):
@@ -132,47 +171,6 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class HTTPGetAction:
-    path: str = "/"
-    port: int | str = 80
-
-
-@dataclass(frozen=True, slots=True)
-class TCPSocketAction:
-    port: int | str = 80
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """A readiness or liveness probe with Kubernetes' defaults."""
-
-    action: HTTPGetAction | TCPSocketAction
-    initial_delay_s: float = 0.0
-    period_s: float = 10.0
-    timeout_s: float = 1.0
-    success_threshold: int = 1
-    failure_threshold: int = 3
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerPort:
-    container_port: int
-    name: str = ""
-    protocol: str = "TCP"
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    name: str
-    image: str
-    ports: tuple[ContainerPort, ...] = ()
-    command: tuple[str, ...] = ()
-    args: tuple[str, ...] = ()
-    readiness_probe: Probe | None = None
-    liveness_probe: Probe | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class NodeSelectorRequirement:
     key: str
     operator: str
@@ -211,6 +209,34 @@ class PodSpec:
     restart_policy: str = "Always"
     termination_grace_period_s: float = 30.0
     dns_policy: str = "ClusterFirst"
+    init_containers: tuple[Container, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    host_network: bool = False
+    """Its containers are in the node's own network namespace."""
+    hostname: str = ""
+    subdomain: str = ""
+    set_hostname_as_fqdn: bool = False
+    host_aliases: tuple[HostAlias, ...] = ()
+    dns_config: DNSConfig | None = None
+    enable_service_links: bool = True
+    security_context: SecurityContext | None = None
+    active_deadline_s: float | None = None
+    """The pod fails when it has run for this long."""
+    service_account_name: str = ""
+    readiness_gates: tuple[str, ...] = ()
+    """Types of conditions that must be True as well for the pod to be ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Termination:
+    """How a run of a container ended."""
+
+    exit_code: int
+    reason: str = ""
+    message: str = ""
+    """What it left in its termination message file, or why it could not be started."""
+    started_s: float | None = None
+    finished_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +248,17 @@ class ContainerStatus:
     """waiting, running or terminated."""
     reason: str = ""
     exit_code: int | None = None
+    """Of the run that is over: the present one where `state` is terminated, else the last one."""
     started_s: float | None = None
+    message: str = ""
+    image: str = ""
+    stands_in: str = ""
+    """What runs in the name of the image; "" before anything did."""
+    started: bool | None = None
+    """Its startup probe, if it has one, has succeeded."""
+    finished_s: float | None = None
+    last: Termination | None = None
+    """Of its run before this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +274,12 @@ class PodStatus:
     """Why it is where it is: Unschedulable, Evicted, CrashLoopBackOff, …"""
     message: str = ""
     containers: tuple[ContainerStatus, ...] = ()
+    init_containers: tuple[ContainerStatus, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    """Those that somebody else has written: readiness gates."""
+    host_ips: tuple[str, ...] = ()
+    started_s: float | None = None
+    """When its kubelet took it on."""
 
     @property
     def pod_ip(self) -> str:
@@ -253,7 +295,7 @@ class Pod:
     status: PodStatus = PodStatus()
 
 
-# Deployment
+# Deployment, ReplicaSet and DaemonSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,14 +306,110 @@ class PodTemplate:
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
-    """`selector` is its matchLabels."""
+class RollingUpdate:
+    """`max_surge` and `max_unavailable`: a number of pods, or a share of them as in "25%"."""
 
+    max_surge: int | str
+    max_unavailable: int | str
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateStrategy:
+    """How pods of an old template are replaced."""
+
+    type: str = "RollingUpdate"
+    """RollingUpdate; of a Deployment also Recreate, of a DaemonSet also OnDelete."""
+    rolling_update: RollingUpdate = RollingUpdate("25%", "25%")
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentStatus:
+    observed_generation: int = 0
+    replicas: int = 0
+    updated_replicas: int = 0
+    ready_replicas: int = 0
+    available_replicas: int = 0
+    unavailable_replicas: int = 0
+    collision_count: int = 0
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
     kind: ClassVar[str] = "Deployment"
+    asked_for: ClassVar[tuple[str, ...]] = (
+        "replicas",
+        "selector",
+        "template",
+        "strategy",
+        "paused",
+        "min_ready_s",
+        "revision_history_limit",
+        "progress_deadline_s",
+    )
     meta: ObjectMeta
     replicas: int
-    selector: Labels
+    selector: LabelSelector
     template: PodTemplate
+    strategy: UpdateStrategy = UpdateStrategy()
+    paused: bool = False
+    min_ready_s: float = 0.0
+    revision_history_limit: int = 10
+    progress_deadline_s: float = 600.0
+    status: DeploymentStatus = DeploymentStatus()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSetStatus:
+    observed_generation: int = 0
+    replicas: int = 0
+    fully_labeled_replicas: int = 0
+    ready_replicas: int = 0
+    available_replicas: int = 0
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSet:
+    kind: ClassVar[str] = "ReplicaSet"
+    asked_for: ClassVar[tuple[str, ...]] = ("replicas", "selector", "template", "min_ready_s")
+    meta: ObjectMeta
+    replicas: int
+    selector: LabelSelector
+    template: PodTemplate
+    min_ready_s: float = 0.0
+    status: ReplicaSetStatus = ReplicaSetStatus()
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonSetStatus:
+    observed_generation: int = 0
+    current_number_scheduled: int = 0
+    number_misscheduled: int = 0
+    desired_number_scheduled: int = 0
+    number_ready: int = 0
+    updated_number_scheduled: int = 0
+    number_available: int = 0
+    number_unavailable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonSet:
+    kind: ClassVar[str] = "DaemonSet"
+    asked_for: ClassVar[tuple[str, ...]] = (
+        "selector",
+        "template",
+        "strategy",
+        "min_ready_s",
+        "revision_history_limit",
+    )
+    meta: ObjectMeta
+    selector: LabelSelector
+    template: PodTemplate
+    strategy: UpdateStrategy = UpdateStrategy(rolling_update=RollingUpdate(0, 1))
+    min_ready_s: float = 0.0
+    revision_history_limit: int = 10
+    status: DaemonSetStatus = DaemonSetStatus()
 
 
 # Service and EndpointSlice
@@ -385,5 +523,6 @@ class EndpointSlice:
 
 
 KINDS: dict[str, type] = {
-    kind.kind: kind for kind in (Node, Pod, Deployment, Service, EndpointSlice)
+    kind.kind: kind
+    for kind in (Node, Pod, Deployment, ReplicaSet, DaemonSet, Service, EndpointSlice)
 }

@@ -1,4 +1,4 @@
-"""Kubernetes' JSON -> Pod and Deployment."""
+"""Kubernetes' JSON -> Pod."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from testbed.model.objects import (
     Container,
     ContainerPort,
     ContainerStatus,
-    Deployment,
     HTTPGetAction,
     NodeAffinity,
     NodeSelectorRequirement,
@@ -16,7 +15,6 @@ from testbed.model.objects import (
     Pod,
     PodSpec,
     PodStatus,
-    PodTemplate,
     PreferredSchedulingTerm,
     Probe,
     TCPSocketAction,
@@ -25,33 +23,18 @@ from testbed.model.objects import (
 _TOP = ("apiVersion", "kind", "metadata", "spec", "status", "testbed")
 _POD_KEYS = words(
     "containers nodeName nodeSelector affinity restartPolicy terminationGracePeriodSeconds "
-    "dnsPolicy"
+    "dnsPolicy initContainers volumes hostNetwork hostname subdomain setHostnameAsFQDN hostAliases "
+    "dnsConfig enableServiceLinks securityContext activeDeadlineSeconds serviceAccountName "
+    "serviceAccount readinessGates"
 )
 _POD_IGNORED = words(
-    "volumes activeDeadlineSeconds serviceAccountName serviceAccount schedulerName tolerations "
-    "automountServiceAccountToken hostPID hostIPC shareProcessNamespace securityContext "
-    "imagePullSecrets priorityClassName priority runtimeClassName enableServiceLinks "
+    "schedulerName tolerations automountServiceAccountToken hostPID hostIPC shareProcessNamespace "
+    "imagePullSecrets priorityClassName priority runtimeClassName "
     "preemptionPolicy overhead os hostUsers resources ephemeralContainers resourceClaims"
 )
-_POD_UNBUILT = words(
-    "hostNetwork initContainers hostname subdomain hostAliases dnsConfig readinessGates "
-    "topologySpreadConstraints setHostnameAsFQDN schedulingGates"
-)
-_CONTAINER_KEYS = words("name image command args ports readinessProbe livenessProbe")
-_CONTAINER_IGNORED = words(
-    "workingDir envFrom env resources resizePolicy volumeMounts volumeDevices "
-    "terminationMessagePath terminationMessagePolicy imagePullPolicy securityContext stdin "
-    "stdinOnce tty restartPolicy"
-)
-_CONTAINER_UNBUILT = ("startupProbe", "lifecycle")
-_PROBE_KEYS = words(
-    "httpGet tcpSocket initialDelaySeconds periodSeconds timeoutSeconds successThreshold "
-    "failureThreshold"
-)
-_PROBE_UNBUILT = ("exec", "grpc", "terminationGracePeriodSeconds")
+_POD_UNBUILT = words("topologySpreadConstraints schedulingGates")
 _OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
 _PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
-_COUNT = (1, 10**6)
 _EXIT_CODES = (-(2**31), 2**31 - 1)
 
 
@@ -72,51 +55,14 @@ def pod(fields: Fields, namespace: str) -> Pod:
     )
 
 
-def deployment(fields: Fields, namespace: str) -> Deployment:
-    fields.only(_TOP, ())
-    spec = fields.child("spec")
-    spec.only(
-        ("replicas", "selector", "template"),
-        ("strategy", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"),
-        ("paused",),
-    )
-    selector = spec.child("selector")
-    selector.only(("matchLabels",), (), ("matchExpressions",))
-    labels = selector.labels("matchLabels")
-    template = spec.child("template")
-    template.only(("metadata", "spec"), ())
-    metadata = template.child("metadata")
-    pod_labels = metadata.labels("labels")
-    if not labels:
-        spec.wrong("selector" if spec.has("selector") else None, "selector.matchLabels is missing")
-    elif any(pod_labels.get(name) != value for name, value in labels.items()):
-        selector.wrong("matchLabels", "the template's labels do not match the selector")
-    return Deployment(
-        meta=meta(fields, namespace),
-        replicas=spec.integer("replicas", 1),
-        selector=labels,
-        template=PodTemplate(
-            labels=pod_labels,
-            spec=pod_spec(template.child("spec")),
-            annotations=metadata.labels("annotations"),
-        ),
-    )
-
-
 def pod_spec(spec: Fields) -> PodSpec:
     spec.only(_POD_KEYS, _POD_IGNORED, _POD_UNBUILT)
     if not spec.has("containers"):
         spec.missing("containers")
-    entries = spec.children("containers")
-    containers = tuple(_container(entry) for entry in entries)
-    names = [container.name for container in containers]
-    for index, entry in enumerate(entries):
-        if names[index] in names[:index]:
-            entry.wrong("name", f"a second container is named {names[index]!r}")
     affinity = spec.child("affinity")
     affinity.only(("nodeAffinity",), (), ("podAffinity", "podAntiAffinity"))
     return PodSpec(
-        containers=containers,
+        containers=containers(spec, "containers"),
         node_name=spec.text("nodeName"),
         node_selector=spec.labels("nodeSelector"),
         node_affinity=node_affinity(affinity.child("nodeAffinity"))
@@ -125,59 +71,23 @@ def pod_spec(spec: Fields) -> PodSpec:
         restart_policy=spec.choice("restartPolicy", ("Always", "OnFailure", "Never"), "Always"),
         termination_grace_period_s=spec.seconds("terminationGracePeriodSeconds", 30.0),
         dns_policy=spec.choice(
-            "dnsPolicy", ("ClusterFirst", "Default", "ClusterFirstWithHostNet"), "ClusterFirst"
+            "dnsPolicy", ("ClusterFirst", "Default", "ClusterFirstWithHostNet", "None"), "ClusterFirst"
         ),
-    )
-
-
-def _container(entry: Fields) -> Container:
-    entry.only(_CONTAINER_KEYS, _CONTAINER_IGNORED, _CONTAINER_UNBUILT)
-    return Container(
-        name=entry.text("name", required=True),
-        image=entry.text("image", required=True),
-        ports=tuple(_container_port(port) for port in entry.children("ports")),
-        command=entry.texts("command"),
-        args=entry.texts("args"),
-        readiness_probe=probe(entry, "readinessProbe"),
-        liveness_probe=probe(entry, "livenessProbe"),
-    )
-
-
-def _container_port(entry: Fields) -> ContainerPort:
-    entry.only(("containerPort", "name", "protocol"), (), ("hostPort", "hostIP"))
-    if not entry.has("containerPort"):
-        entry.missing("containerPort")
-    return ContainerPort(
-        container_port=entry.integer("containerPort", 0, PORTS),
-        name=entry.text("name"),
-        protocol=entry.choice("protocol", ("TCP", "UDP", "SCTP"), "TCP"),
-    )
-
-
-def probe(parent: Fields, key: str) -> Probe | None:
-    """The probe at `key`, or None where there is none."""
-    if not parent.has(key):
-        return None
-    fields = parent.child(key)
-    fields.only(_PROBE_KEYS, (), _PROBE_UNBUILT)
-    if fields.has("httpGet") == fields.has("tcpSocket"):
-        fields.wrong(None, "needs one of httpGet and tcpSocket", "as in httpGet: {port: 8080}")
-    action: HTTPGetAction | TCPSocketAction
-    if fields.has("httpGet"):
-        get = fields.child("httpGet")
-        get.only(("path", "port"), ("httpHeaders",), ("host", "scheme"))
-        action = HTTPGetAction(get.text("path", "/"), get.port("port", required=True))
-    else:
-        socket = fields.child("tcpSocket")
-        socket.only(("port",), (), ("host",))
-        action = TCPSocketAction(socket.port("port", required=fields.has("tcpSocket")))
-    return Probe(
-        action=action,
-        initial_delay_s=fields.seconds("initialDelaySeconds", 0.0),
-        period_s=fields.seconds("periodSeconds", 10.0, low=0.01),
-        timeout_s=fields.seconds("timeoutSeconds", 1.0, low=0.001),
-        success_threshold=fields.integer("successThreshold", 1, _COUNT),
-        failure_threshold=fields.integer("failureThreshold", 3, _COUNT),
+        init_containers=containers(spec, "initContainers"),
+        volumes=many(spec, "volumes", Volume),
+        host_network=spec.boolean("hostNetwork"),
+        hostname=spec.text("hostname"),
+        subdomain=spec.text("subdomain"),
+        set_hostname_as_fqdn=spec.boolean("setHostnameAsFQDN"),
+        host_aliases=many(spec, "hostAliases", HostAlias),
+        dns_config=one(spec, "dnsConfig", DNSConfig),
+        enable_service_links=spec.boolean("enableServiceLinks", True),
+        security_context=loosely(spec, "securityContext", SecurityContext),
+        active_deadline_s=spec.optional_seconds("activeDeadlineSeconds"),
+        service_account_name=spec.text("serviceAccountName"),
+        readiness_gates=tuple(
+            gate.text("conditionType", required=True) for gate in spec.children("readinessGates")
+        ),
     )
 
 
@@ -213,39 +123,4 @@ def _requirement(fields: Fields) -> NodeSelectorRequirement:
         key=fields.text("key", required=True),
         operator=fields.choice("operator", _OPERATORS, "In"),
         values=fields.texts("values"),
-    )
-
-
-def _status(status: Fields, times: Fields) -> PodStatus:
-    started = times.child("containersStartedSeconds")
-    return PodStatus(
-        phase=status.choice("phase", _PHASES, "Pending"),
-        pod_ips=status.first_and_all(
-            "podIP", "podIPs", tuple(entry.text("ip") for entry in status.children("podIPs"))
-        ),
-        ready=condition(status, "Ready"),
-        ready_changed_s=times.optional_seconds("readyChangedSeconds"),
-        scheduled=condition(status, "PodScheduled"),
-        reason=status.text("reason"),
-        message=status.text("message"),
-        containers=tuple(
-            _container_status(entry, started) for entry in status.children("containerStatuses")
-        ),
-    )
-
-
-def _container_status(entry: Fields, started: Fields) -> ContainerStatus:
-    name, state = entry.text("name"), entry.child("state")
-    kind = next((kind for kind in ("running", "terminated") if state.has(kind)), "waiting")
-    last = entry.child("lastState").child("terminated")
-    ended = state.child(kind) if kind == "terminated" else last
-    exit_code = ended.integer("exitCode", 0, _EXIT_CODES) if ended.has("exitCode") else None
-    return ContainerStatus(
-        name=name,
-        ready=entry.boolean("ready"),
-        restart_count=entry.integer("restartCount", 0),
-        state=kind,
-        reason=state.child(kind).text("reason"),
-        exit_code=exit_code,
-        started_s=started.optional_seconds(name),
     )

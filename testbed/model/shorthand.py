@@ -9,6 +9,7 @@ from testbed.errors import UsageError
 from testbed.model.addressing import NodeAddress, dns_ips, plan_addresses
 from testbed.model.allocation import allocate_all
 from testbed.model.fields import Fields, Mistake
+from testbed.model.label_selector import LabelSelector
 from testbed.model.manifest import ManifestError, from_manifest
 from testbed.model.objects import (
     HOSTNAME_LABEL,
@@ -94,7 +95,7 @@ def dns_objects(dns: DNS, network: Network) -> Iterator[Object]:
     yield Deployment(
         meta=_deployment_meta("coredns", DNS_NAMESPACE, DNS_LABELS),
         replicas=dns.replicas,
-        selector=DNS_LABELS,
+        selector=LabelSelector(DNS_LABELS),
         # A DNS pod uses the node's resolver, not itself.
         template=PodTemplate(DNS_LABELS, PodSpec((container,), dns_policy="Default")),
     )
@@ -117,7 +118,7 @@ def deployment(name: str, workload: Workload, probe_period_s: float) -> Deployme
     return Deployment(
         meta=_deployment_meta(name, workload.namespace, selector),
         replicas=workload.replicas,
-        selector=selector,
+        selector=LabelSelector(selector),
         template=PodTemplate(
             {**workload.labels, **selector}, _pod_spec(name, workload, probe_period_s), server
         ),

@@ -10,13 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from testbed.model.label_selector import LabelSelector, LabelSelectorRequirement
 from testbed.model.manifest import ManifestError, from_client, from_manifest, to_manifest
 from testbed.model.objects import (
     SERVICE_NAME_LABEL,
+    Condition,
     Container,
     ContainerPort,
     ContainerStatus,
+    DaemonSet,
+    DaemonSetStatus,
     Deployment,
+    DeploymentStatus,
     Endpoint,
     EndpointPort,
     EndpointSlice,
@@ -35,10 +40,14 @@ from testbed.model.objects import (
     PodTemplate,
     PreferredSchedulingTerm,
     Probe,
+    ReplicaSet,
+    ReplicaSetStatus,
+    RollingUpdate,
     Service,
     ServicePort,
     TargetRef,
     TCPSocketAction,
+    UpdateStrategy,
 )
 
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,6}", fullmatch=True)
@@ -67,7 +76,11 @@ def metas(namespaces: st.SearchStrategy[str] = NAMES) -> st.SearchStrategy[Objec
         creation_s=SECONDS,
         deletion_s=SOME_SECONDS,
         deletion_grace_period_s=SOME_SECONDS,
-        owner=st.none() | st.builds(OwnerReference, NAMES, NAMES, NAMES),
+        owners=many(
+            st.builds(OwnerReference, NAMES, NAMES, NAMES, NAMES, st.booleans(), st.booleans())
+        ),
+        finalizers=many(NAMES),
+        generation=st.integers(0, 99),
     )
 
 
@@ -140,12 +153,63 @@ POD_STATUSES = st.builds(
 )
 
 
+COUNTS = st.integers(0, 99)
+SHARES = COUNTS | st.integers(0, 100).map("{}%".format)
+CONDITIONS = st.lists(
+    st.builds(
+        Condition,
+        NAMES,
+        st.sampled_from(["True", "False", "Unknown"]),
+        EMPTY_OR_NAME,
+        EMPTY_OR_NAME,
+        SOME_SECONDS,
+        SOME_SECONDS,
+    ),
+    max_size=2,
+    unique_by=lambda item: item.type,
+).map(tuple)
+STRATEGIES = st.builds(
+    UpdateStrategy,
+    rolling_update=st.builds(RollingUpdate, st.integers(1, 9), SHARES),
+)
+
+
 @st.composite
-def deployments(draw: st.DrawFn) -> Deployment:
-    selector = draw(st.dictionaries(NAMES, NAMES, min_size=1, max_size=2))
-    labels = {**draw(LABELS), **selector}
-    template = PodTemplate(labels, draw(POD_SPECS), draw(LABELS))
-    return Deployment(draw(metas()), draw(st.integers(0, 99)), selector, template)
+def workloads(draw: st.DrawFn) -> Deployment | ReplicaSet | DaemonSet:
+    labels = draw(st.dictionaries(NAMES, NAMES, min_size=1, max_size=2))
+    selector = LabelSelector(
+        labels, tuple(LabelSelectorRequirement(key, "In", (labels[key],)) for key in labels)
+    )
+    template = PodTemplate({**draw(LABELS), **labels}, draw(POD_SPECS), draw(LABELS))
+    shared = {"meta": draw(metas()), "selector": selector, "template": template}
+    return draw(
+        st.builds(
+            Deployment,
+            **{key: st.just(value) for key, value in shared.items()},
+            replicas=COUNTS,
+            strategy=STRATEGIES | st.just(UpdateStrategy("Recreate")),
+            paused=st.booleans(),
+            min_ready_s=SECONDS,
+            revision_history_limit=COUNTS,
+            progress_deadline_s=SECONDS,
+            status=st.builds(DeploymentStatus, *[COUNTS] * 7, conditions=CONDITIONS),
+        )
+        | st.builds(
+            ReplicaSet,
+            **{key: st.just(value) for key, value in shared.items()},
+            replicas=COUNTS,
+            min_ready_s=SECONDS,
+            status=st.builds(ReplicaSetStatus, *[COUNTS] * 5, conditions=CONDITIONS),
+        )
+        | st.builds(
+            DaemonSet,
+            **{key: st.just(value) for key, value in shared.items()},
+            strategy=STRATEGIES,
+            min_ready_s=SECONDS,
+            revision_history_limit=COUNTS,
+            status=st.builds(DaemonSetStatus, *[COUNTS] * 8),
+        )
+    )
 
 
 SERVICES = st.builds(
@@ -209,7 +273,7 @@ PODS = st.builds(Pod, meta=metas(), spec=POD_SPECS, status=POD_STATUSES)
 
 
 @settings(max_examples=120, deadline=None)
-@given(st.one_of(NODES, PODS, deployments(), SERVICES, SLICES))
+@given(st.one_of(NODES, PODS, workloads(), SERVICES, SLICES))
 def test_nothing_is_lost_on_the_way_through_json(item: Object) -> None:
     assert from_manifest(json.loads(json.dumps(to_manifest(item)))) == item
 
@@ -364,7 +428,7 @@ JUNK: st.SearchStrategy[Any] = st.recursive(
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.one_of(NODES, PODS, deployments(), SERVICES, SLICES), JUNK, st.data())
+@given(st.one_of(NODES, PODS, workloads(), SERVICES, SLICES), JUNK, st.data())
 def test_a_spoilt_manifest_is_read_or_explained(
     item: Object, junk: Any, data: st.DataObject
 ) -> None:

@@ -53,7 +53,7 @@ def test_a_node_has_its_addresses_zone_and_name_as_labels() -> None:
 
 def test_a_workload_is_a_deployment_with_ordinal_names() -> None:
     web = deployment(replicas=3, port=8000, labels={"tier": "front"}, server="shared")
-    assert (web.replicas, web.selector) == (3, {"app": "web"})
+    assert (web.replicas, web.selector.match_labels) == (3, {"app": "web"})
     assert web.meta.annotations == {ORDINAL_NAMES_ANNOTATION: "ordinal"}
     assert web.template.labels == {"tier": "front", "app": "web"}
     assert web.template.annotations == {SERVER_ANNOTATION: "shared"}

@@ -10,6 +10,7 @@ import pytest
 
 from testbed.errors import UsageError
 from testbed.lab.differences import allocated, key_of, writes
+from testbed.model.label_selector import LabelSelector
 from testbed.model.objects import (
     Container,
     Deployment,
@@ -29,7 +30,7 @@ BOTH = (*CIDR, IPv6Network("fd00:10:96::/112"))
 NODE = Node(ObjectMeta("n1"), internal_ips=("192.0.2.1",))
 SPEC = PodSpec((Container("main", "echo"),))
 POD = Pod(ObjectMeta("solo", "default"), SPEC)
-DEPLOYMENT = Deployment(ObjectMeta("web", "default"), 2, {}, PodTemplate({}, SPEC))
+DEPLOYMENT = Deployment(ObjectMeta("web", "default"), 2, LabelSelector(), PodTemplate({}, SPEC))
 SERVICE = Service(ObjectMeta("web", "default"), (ServicePort(80),))
 NODE_PORT = replace(SERVICE, type="NodePort")
 
