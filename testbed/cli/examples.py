@@ -56,6 +56,18 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("testbed exec quickstart n1 -- ip route", "on a node"),
         ("testbed exec quickstart client -- bash", "a shell on the machine outside"),
     ),
+    "kubectl": (
+        ("testbed kubectl quickstart -- get pods -o wide", "kubectl's own words follow `--`"),
+        ("testbed kubectl quickstart -- scale deployment web --replicas=5", ""),
+    ),
+    "kubeconfig": (
+        (
+            "export KUBECONFIG=$(testbed kubeconfig quickstart)",
+            "for this shell: kubectl, helm, client libraries",
+        ),
+        ("testbed kubeconfig quickstart --merge", "a context of your own kubeconfig"),
+        ("testbed kubeconfig quickstart -o yaml", "to look at"),
+    ),
     "rules": (
         ("testbed rules quickstart n1", "as iptables-save, nft or ipvsadm prints them"),
         ("testbed rules quickstart n1 | grep default/web", "those of one service"),

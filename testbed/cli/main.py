@@ -16,7 +16,7 @@ from typing import NoReturn, Protocol, cast
 
 from testbed import __version__
 from testbed.cli.examples import epilog
-from testbed.errors import NotBuiltYet, TestbedError
+from testbed.errors import TestbedError
 from testbed.spelling import did_you_mean
 
 COMMANDS: dict[str, str] = {
@@ -30,6 +30,8 @@ COMMANDS: dict[str, str] = {
     "ls": "the labs that run",
     "inspect": "nodes, pods, services and endpoints of a lab",
     "exec": "run a command on a node, a pod or an outside host",
+    "kubectl": "your own kubectl, pointed at a lab",
+    "kubeconfig": "how kubectl and other clients of Kubernetes reach a lab",
     "rules": "the service rules in a node's kernel now",
     "resolve": "what a pod resolves a name to, every query shown",
     "trace": "one request hop by hop: names, rules, rewritten addresses, the way back",
@@ -45,13 +47,6 @@ COMMANDS: dict[str, str] = {
     "artifact": "a bundle for artifact evaluation: a run, what made it, how to check it",
     "completion": "what a shell reads to complete commands, labs, pods and experiments",
 }
-
-NOT_BUILT: dict[str, str] = {
-    "apply": "list the files under `manifests:` and run `testbed up` again",
-    "kubectl": "use `testbed inspect` and `testbed up --set`",
-    "kubeconfig": "use `testbed inspect -o json`",
-}
-"""Commands of the contract that this version lacks, each with what to use instead."""
 
 EXIT_USAGE = 2
 EXIT_NO_ROOM = 5
@@ -127,8 +122,6 @@ def _dispatch(argv: Sequence[str]) -> int:
     if not first:
         print(overview(), file=sys.stderr)
         return EXIT_USAGE
-    if first in NOT_BUILT:
-        raise NotBuiltYet(f"`testbed {first}` is not built yet", NOT_BUILT[first])
     if first not in COMMANDS:
         what = "option" if first.startswith("-") else "command"
         hint = did_you_mean(first, (*COMMANDS, "--version", "--help"))

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from testbed.lab import registry, wire
+from testbed.lab.passage import join
 from testbed.lab.relay import Relay
 from testbed.lab.supervisor import begin
 from testbed.lab.wire import encode
@@ -28,6 +29,8 @@ from testbed.sandbox.pumps import Arrivals, Keys, Output, Pump
 
 _HOME = Path("/run/lab")
 """Where the control socket and the pid lie: a socket on the host's file system would not be this kernel's."""
+_API = _HOME / "api.sock"
+"""Where the API server serves those from outside."""
 _FIRST_BYTES = 4096
 _POWER_OFF = 0x4321FEDC  # reboot(2)
 
@@ -85,6 +88,10 @@ def _greet(sock: socket.socket, streams: Streams) -> None:
     first = _first_line(sock)
     if "stream" in first:
         streams.put(first["stream"], sock)
+    elif "api" in first:
+        with sock, socket.socket(socket.AF_UNIX) as server:
+            server.connect(str(_API))
+            join(sock, server)
     else:
         Visitor(sock, streams).serve()
 
@@ -133,6 +140,9 @@ class Visitor:
 
     def _request(self, line: bytes) -> None:
         request = json.loads(line)
+        if request.pop("listener", False):
+            self._send(request, [_api_listener()])
+            return
         tokens = request.pop("streams", None)
         if tokens is None:
             self._relay.answering.sendall(line)
@@ -140,6 +150,10 @@ class Visitor:
         pumps = self._relay.pumps_of(request)
         is_terminal = request["params"].get("tty", False)
         fds = self._terminal(tokens, pumps) if is_terminal else self._plain(tokens, pumps)
+        self._send(request, fds)
+
+    def _send(self, request: dict[str, Any], fds: list[int]) -> None:
+        """Pass a request on with these descriptors, which are closed here."""
         data = encode(request)
         sent = socket.send_fds(self._relay.answering, [data], fds)
         self._relay.answering.sendall(data[sent:])
@@ -166,6 +180,15 @@ class Visitor:
         master, slave = pty.openpty()
         pumps += [Output(os.dup(master), sock.dup()), Keys(master, sock)]
         return [slave] * len(tokens)
+
+
+def _api_listener() -> int:
+    """A listening socket in the place of one that the host has."""
+    _API.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(_API))
+        listener.listen(128)
+        return listener.detach()
 
 
 def _on_its_way(pump: Pump) -> None:

@@ -15,10 +15,12 @@ import sys
 import threading
 import tty
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from testbed.kernel.guests import GuestKernel
+from testbed.lab.passage import pass_on
 from testbed.lab.relay import Relay
 from testbed.lab.wire import encode
 from testbed.sandbox.guest import Guest, boot
@@ -86,10 +88,18 @@ class Door:
     def _with_streams(self, line: bytes, fds: list[int]) -> bytes:
         """The request, with the streams that stand for its descriptors, which are ours from here on."""
         request = json.loads(line)
+        if request["method"] == "listen_api":
+            self._listen(socket.socket(fileno=fds[0]))
+            return encode({**request, "listener": True})
         pumps = self._relay.pumps_of(request)
         tty_asked = request["params"].get("tty", False)
         streams = self._terminal(fds, pumps) if tty_asked else self._plain(fds, pumps)
         return encode({**request, "streams": streams})
+
+    def _listen(self, listener: socket.socket) -> None:
+        """Pass who connects there to the API server."""
+        to_api = partial(self._connect, {"api": True})
+        threading.Thread(target=pass_on, args=(listener, to_api), daemon=True).start()
 
     def _plain(self, fds: list[int], pumps: list[Pump]) -> list[str]:
         """Standard input, then outputs: two that are one file stay one stream, in the order written."""

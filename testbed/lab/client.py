@@ -20,6 +20,7 @@ from testbed.events import Event
 from testbed.kernel.features import KNOWN
 from testbed.kernel.search_path import with_admin_folders
 from testbed.lab import registry, wire
+from testbed.lab.api_access import Access, access
 from testbed.lab.ending import end
 from testbed.lab.kernels import Carrier, choose
 from testbed.lab.wire import Connection
@@ -206,6 +207,10 @@ class Lab:
         """The service rules in a node's kernel now, as the tool's save command prints them."""
         text: str = self._connection.call("rules", {"node": node})
         return text
+
+    def kubernetes(self) -> Access:
+        """Where the lab's Kubernetes API is for clients on this machine, and what lets them in."""
+        return access(self._connection)
 
     def resolve(self, where: str, name: str) -> dict[str, Any]:
         """What a pod resolves a name to: DESIGN's JSON of `resolve`."""

@@ -119,6 +119,11 @@ class Cluster:
         """File descriptor of a node's or host's namespace."""
         return self._underlay.namespace(machine)
 
+    @property
+    def switch(self) -> int:
+        """File descriptor of the namespace in which the control plane listens: nodes and pods reach it."""
+        return self._underlay.switch
+
     async def apply(self, topology: Topology) -> None:
         """Make the cluster what the topology says, as far as writing it goes. Raises UsageError."""
         before = self._applied

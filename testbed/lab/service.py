@@ -24,6 +24,7 @@ from testbed.lab.dns_feed import DnsFeed
 from testbed.lab.execution import Execution
 from testbed.lab.fault_reach import node_reach, reach, target_of
 from testbed.lab.journal import Journal
+from testbed.lab.lazy_api import LazyApi
 from testbed.lab.loads import Loads
 from testbed.lab.meter import Meter
 from testbed.lab.names import find
@@ -67,6 +68,7 @@ class _Parts:
     meter: Meter
     captures: Captures
     traces: Traces
+    api: LazyApi
 
 
 class Service:
@@ -110,6 +112,8 @@ class Service:
             "capture": self.capture,
             "stop_capture": self.stop_capture,
             "trace": self.trace,
+            "api": self.api,
+            "listen_api": self.listen_api,
         }
 
     async def up(self, call: Call) -> None:
@@ -266,6 +270,14 @@ class Service:
         """See `Traces.trace`."""
         return await self._parts().traces.trace(call)
 
+    async def api(self, call: Call) -> dict[str, Any]:
+        """See `LazyApi.access`: who asks first opens it."""
+        return await self._parts().api.access()
+
+    async def listen_api(self, call: Call) -> dict[str, Any]:
+        """params: address; a listening socket. See `LazyApi.listen`."""
+        return await self._parts().api.listen(call)
+
     async def start_recording(self, call: Call) -> None:
         """Note connections from now on."""
         await self._parts().recordings.start()
@@ -293,6 +305,7 @@ class Service:
             Meter(cluster, self._processes),
             taking,
             Traces(cluster, places, self._processes, taking, self._folder),
+            LazyApi(cluster),
         )
 
     def _running(self) -> Cluster:

@@ -1,0 +1,97 @@
+"""A lab's Kubernetes API: where its server listens, who may ask it, and what a cluster is born with."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from time import CLOCK_REALTIME, clock_gettime
+
+from testbed.apiserver import bootstrap
+from testbed.apiserver.resources import Face
+from testbed.apiserver.server import ApiServer
+from testbed.clock import now_s
+from testbed.ip import family_of
+from testbed.kernel import netns
+from testbed.lab.api_credentials import Credentials
+from testbed.lab.cluster import Cluster
+from testbed.store import Change, Store
+
+_NAMES = ("localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default")
+
+
+class LabApi:
+    """Opened by its first user; from then on it is there until the lab ends."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        network = cluster.topology.network
+        self._addresses = tuple(str(machines[1]) for machines in network.node_cidrs)
+        """The switch's, one per IP family."""
+        service_ips = tuple(str(services[1]) for services in network.service_cidrs)
+        service_name = f"kubernetes.default.svc.{cluster.topology.dns.domain}"
+        names = (*_NAMES, "kubernetes.default.svc", service_name, *service_ips, *self._addresses)
+        self.credentials = Credentials(names)
+        self.outside = ""
+        """Where it listens outside the lab, HOST:PORT of a loopback address; "": nowhere yet."""
+        face = Face(tuple(map(str, network.service_cidrs)), clock_gettime(CLOCK_REALTIME) - now_s())
+        self._server = ApiServer(cluster.store, face, lambda _event: None)
+        self._born = _Born(
+            cluster.store,
+            bootstrap.Cluster(
+                tuple(map(str, network.service_cidrs)),
+                service_ips[0],
+                self._addresses[0],
+                self.credentials.ca_pem,
+            ),
+        )
+
+    async def start(self) -> None:
+        """Listen in the lab, where its nodes, outside hosts and pods can reach it."""
+        self._born.start()
+        with netns.entered(self._cluster.switch):
+            listeners = [
+                socket.create_server(
+                    (address, bootstrap.PORT),
+                    family=socket.AF_INET6 if family_of(address) == 6 else socket.AF_INET,
+                )
+                for address in self._addresses
+            ]
+        for listener in listeners:
+            await self._server.start(listener, self.credentials.tls)
+
+    async def listen(self, listener: socket.socket, address: str) -> None:
+        """Serve on a socket of the user's world, too."""
+        await self._server.start(listener, self.credentials.tls)
+        self.outside = address
+
+
+class _Born:
+    """Keeps what a cluster is born with in the store."""
+
+    def __init__(self, store: Store, cluster: bootstrap.Cluster) -> None:
+        self._store = store
+        self._cluster = cluster
+        self._used: set[str] = set()
+        self._due = False
+
+    def start(self) -> None:
+        tables = self._store.snapshot().tables
+        self._used = {namespace for table in tables.values() for namespace, _ in table} - {""}
+        self._make_up()
+        self._store.watch(self._changed)
+
+    def _changed(self, changes: tuple[Change, ...]) -> None:
+        new = {change.object.meta.namespace for change in changes} - self._used - {""}
+        self._used |= new
+        ours = any(
+            change.type != "MODIFIED" and change.object.kind in bootstrap.KINDS
+            for change in changes
+        )
+        if (new or ours) and not self._due:
+            self._due = True
+            # Not within somebody's write; yet before the next request is looked at.
+            asyncio.get_running_loop().call_soon(self._make_up)
+
+    def _make_up(self) -> None:
+        self._due = False
+        self._store.apply(bootstrap.missing(self._store.snapshot(), self._cluster, self._used))
