@@ -97,6 +97,8 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("testbed fault quickstart crash web-1", "its process dies and is restarted"),
         ("testbed fault quickstart hang web-1", "handshakes complete, nothing answers"),
         ("testbed fault quickstart heal web-1", "and it goes on"),
+        ("testbed fault quickstart stop-node n2", "a machine without power: silence"),
+        ("testbed fault quickstart heal n2", "it boots anew"),
         ("testbed fault quickstart delay-watch n2 --delay 3s", "a node that hears of changes late"),
     ),
     "load": (

@@ -13,7 +13,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "kind",
         metavar="KIND",
-        help="of a pod: crash, delete, hang, heal; of a node: delay-watch, stall-proxy, restart-proxy, heal",
+        help="of a pod: crash, delete, hang, heal; of a node: stop-node, delay-watch, stall-proxy,"
+        " restart-proxy, heal",
     )
     parser.add_argument("where", metavar="WHERE", help="a pod (web-0, namespace/pod) or a node")
     parser.add_argument("--force", action="store_true", help="delete: without a grace period")

@@ -88,6 +88,7 @@ class Kubelet:
         self._tasks: set[asyncio.Task[None]] = set()
         self._relist_timer: asyncio.TimerHandle | None = None
         self._informer: Informer | None = None
+        self._over = False
 
     def start(self) -> None:
         """Say that the node is ready, take over its pods, and go on until `stop`."""
@@ -105,7 +106,8 @@ class Kubelet:
         self._relist_timer = self._loop.call_later(first_s, self._relist)
 
     async def stop(self) -> None:
-        """Stop acting; the pods are left as they are."""
+        """Stop acting, and say no more; the pods are left as they are."""
+        self._over = True
         if self._informer is not None:
             self._informer.stop()
         if self._relist_timer is not None:
@@ -156,6 +158,8 @@ class Kubelet:
 
     def _drain(self) -> None:
         inbox, self._inbox = self._inbox, []
+        if self._over:
+            return
         actions: list[tuple[PodRecord, Action]] = []
         for uid, happening in inbox:
             actions += self._advance(uid, happening)
@@ -200,6 +204,8 @@ class Kubelet:
 
     def _flush(self) -> None:
         self._flush_due = False
+        if self._over:
+            return
         snapshot = self._store.snapshot()
         records = (self._pods.get(uid) for uid in self._changed)
         writes = [

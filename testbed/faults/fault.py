@@ -11,9 +11,9 @@ from testbed.faults.watch_delay import WatchDelay
 from testbed.units import duration_s, fraction
 
 POD_KINDS = ("crash", "delete", "hang", "heal")
-NODE_KINDS = ("delay-watch", "stall-proxy", "restart-proxy", "heal")
+NODE_KINDS = ("stop-node", "delay-watch", "stall-proxy", "restart-proxy", "heal")
 KINDS = tuple(dict.fromkeys((*POD_KINDS[:-1], *NODE_KINDS)))
-NOT_BUILT_YET = ("stop-node", "cut", "impair", "drain")
+NOT_BUILT_YET = ("cut", "impair", "drain")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,11 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class NodeFault:
-    """Something that goes wrong with what one node hears of the cluster, or with its proxy.
+    """Something that goes wrong with a node, with what it hears of the cluster, or with its proxy.
 
-    delay-watch: changes reach the proxy late, as `watch` says. stall-proxy: it syncs no more.
-    restart-proxy: a new process takes its place. heal: the end of a delay and of a stall.
+    stop-node: it loses its power. delay-watch: changes reach the proxy late, as `watch` says.
+    stall-proxy: it syncs no more. restart-proxy: a new process takes its place. heal: a stopped node
+    boots; else the end of a delay and of a stall.
     """
 
     kind: str

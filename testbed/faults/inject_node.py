@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from testbed.errors import CheckFailed
 from testbed.events import Event
 from testbed.faults.fault import NodeFault
 from testbed.faults.watch_delay import WatchDelay
+from testbed.model.objects import Pod, name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,13 @@ class NodeReach:
     """Whether the proxy was stalled."""
     restart: Callable[[], Awaitable[int]]
     """Returns when the old process is gone, after a sync that is under way, with the instant (ns)."""
+    stop: Callable[[], Awaitable[int]]
+    """Returns when the node has lost its power and what ran on it has ended, with the instant (ns) of
+    the one. Raises CheckFailed where it has none."""
+    boot: Callable[[], bool]
+    """Whether the node had no power; it boots."""
+    pods: Callable[[], Sequence[Pod]]
+    """Those that are bound to the node."""
     resource_version: Callable[[], int]
     """The newest version of the state that the node has been told of."""
     now_ns: Callable[[], int]
@@ -34,9 +42,15 @@ class NodeReach:
 async def inject_node(fault: NodeFault, reach: NodeReach) -> Event:
     """Do what the fault says, now; returns its event, whose `t_ns` is when it was effective.
 
-    Raises CheckFailed where there is nothing to heal.
+    stop-node: when its link was down; `detail` says which pods went with it.
+    Raises CheckFailed where there is nothing to heal, or the node is stopped.
     """
     detail: dict[str, Any] = {"level": fault.level}
+    if fault.kind == "stop-node":
+        version = reach.resource_version()
+        detail["pods"] = list(map(_named, reach.pods()))
+        t_ns = await reach.stop()
+        return Event(t_ns, "fault", fault.node, fault.kind, fault.node, version, detail)
     match fault.kind:
         case "delay-watch":
             assert fault.watch is not None
@@ -48,12 +62,23 @@ async def inject_node(fault: NodeFault, reach: NodeReach) -> Event:
         case "restart-proxy":
             t_ns = await reach.restart()
         case _:  # heal
-            undone = {"delay-watch": reach.restore_watch(), "stall-proxy": reach.resume()}
+            detail["healed"] = _healed(fault.node, reach)
             t_ns = reach.now_ns()
-            detail["healed"] = [kind for kind, was in undone.items() if was]
-            if not detail["healed"]:
-                raise CheckFailed(
-                    f"nothing is wrong with {fault.node}", "heal ends delay-watch and stall-proxy"
-                )
     version = reach.resource_version()
     return Event(t_ns, "fault", fault.node, fault.kind, fault.node, version, detail)
+
+
+def _healed(node: str, reach: NodeReach) -> list[str]:
+    """What is over now. A machine that boots knows nothing of what was done to the one before."""
+    if reach.boot():
+        return ["stop-node"]
+    undone = {"delay-watch": reach.restore_watch(), "stall-proxy": reach.resume()}
+    if not any(undone.values()):
+        raise CheckFailed(
+            f"nothing is wrong with {node}", "heal ends stop-node, delay-watch and stall-proxy"
+        )
+    return [kind for kind, was in undone.items() if was]
+
+
+def _named(pod: Pod) -> dict[str, str]:
+    return {"pod": name_of(pod), "uid": pod.meta.uid, "pod_ip": pod.status.pod_ip}

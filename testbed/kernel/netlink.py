@@ -120,6 +120,11 @@ def link_up(index: int) -> Message:
     return Message(RTM_NEWLINK, 0, payload, f"link {index} up")
 
 
+def link_down(index: int) -> Message:
+    payload = _IFINFO.pack(socket.AF_UNSPEC, 0, index, 0, _IFF_UP)
+    return Message(RTM_NEWLINK, 0, payload, f"link {index} down")
+
+
 def delete_link(index: int) -> Message:
     payload = _IFINFO.pack(socket.AF_UNSPEC, 0, index, 0, 0)
     return Message(RTM_DELLINK, 0, payload, f"delete link {index}")

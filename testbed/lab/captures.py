@@ -87,7 +87,7 @@ class Captures:
             return {POD_INTERFACE: f"pod {place.name} on {place.node}"}
         if place.kind != "node":
             return {}
-        runtime = self._cluster.nodes[place.name].runtime
+        runtime = self._cluster.node(place.name).runtime
         links = runtime.links()
         return {
             links[pod.meta.uid]: f"link to pod {pod.meta.namespace}/{pod.meta.name}"

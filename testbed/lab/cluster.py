@@ -15,9 +15,10 @@ from testbed.controllers.builtin import CONTROLLERS
 from testbed.controllers.loop import ControllerLoop
 from testbed.controllers.timing import Delays, KubeletTiming
 from testbed.dns.search import pod_resolv_conf
-from testbed.errors import OutOfTimeOrRoom, UsageError
+from testbed.errors import NotFound, OutOfTimeOrRoom, UsageError
 from testbed.events import Event, Record
 from testbed.fabric import plan as fabric_plan
+from testbed.fabric.plan import Machine
 from testbed.ip import IPAddress
 from testbed.kernel import features
 from testbed.kernel.features import Feature
@@ -30,6 +31,7 @@ from testbed.lab.node import LabNode, NodeParts
 from testbed.lab.node_proxy import NodeProxy
 from testbed.lab.node_watch import NodeWatch
 from testbed.lab.planner import Planner
+from testbed.lab.power import Power
 from testbed.lab.programs import Programs
 from testbed.lab.proxy_config import proxy_config
 from testbed.lab.settled import missing
@@ -86,6 +88,7 @@ class Cluster:
         also += [Feature.SCTP] if topology.serves_sctp else []
         features.require(*map(Feature, sorted(needs)), *also, Feature.CONNTRACK)
         self.companions = Companions(companion(topology), programs.processes)
+        self.power = Power(self.nodes, self._underlay, self.companions)
         self._parts = self._node_parts(topology)
         self._applied: _Applied | None = None
         self._hosts: list[str] = []
@@ -109,7 +112,15 @@ class Cluster:
 
     def machines(self) -> dict[str, str]:
         """Name -> node or host."""
-        return {**dict.fromkeys(self.nodes, "node"), **dict.fromkeys(self._hosts, "host")}
+        nodes = (*self.nodes, *sorted(self.power.off))
+        return {**dict.fromkeys(nodes, "node"), **dict.fromkeys(self._hosts, "host")}
+
+    def node(self, name: str) -> LabNode:
+        """A node that runs. Raises NotFound, CheckFailed where it is stopped."""
+        self.power.require(name)
+        if name not in self.nodes:
+            raise NotFound(f"no node {name!r}", f"there is {', '.join(self.nodes)}")
+        return self.nodes[name]
 
     def addresses(self, machine: str) -> tuple[IPAddress, ...]:
         """A node's or host's addresses, one per IP family, the primary one first."""
@@ -133,7 +144,8 @@ class Cluster:
         wanted = allocated(expand(topology), self.store.snapshot(), cidrs)
         fabric = _fabric(topology)
         targets = {machine.name: machine for machine in fabric.machines}
-        await self._remove_nodes([name for name in self.nodes if name not in targets])
+        have = (*self.nodes, *self.power.off)
+        await self._remove_nodes([name for name in have if name not in targets])
         self._underlay.apply(fabric)
         self._addresses = {
             machine.name: tuple(address.ip for address in machine.addresses)
@@ -145,10 +157,29 @@ class Cluster:
         self.store.apply(writes(applied, wanted, self.store.snapshot()))
         self._applied = _Applied(topology, {key_of(item): item for item in wanted})
         for machine in fabric.machines:
-            if machine.kind == "node" and machine.name not in self.nodes:
-                node = LabNode(machine, self._underlay.namespace(machine.name), self._parts)
-                self.nodes[machine.name] = node
-                node.kubelet.start()
+            known = machine.name in self.nodes or machine.name in self.power.off
+            if machine.kind == "node" and not known:
+                self._start_node(machine)
+
+    def _start_node(self, machine: Machine) -> LabNode:
+        node = LabNode(machine, self._underlay.namespace(machine.name), self._parts)
+        self.nodes[machine.name] = node
+        node.kubelet.start()
+        return node
+
+    async def stop_node(self, name: str) -> int:
+        """Cut a node's power; returns the instant (ns). Raises CheckFailed where it has none."""
+        t_ns = await self.power.cut(name)
+        del self.watches[name]
+        return t_ns
+
+    def boot_node(self, name: str) -> bool:
+        """Switch a stopped node on; whether it was one."""
+        if not self.power.switched_on(name):
+            return False
+        machines = {machine.name: machine for machine in _fabric(self.topology).machines}
+        self._start_node(machines[name]).start_proxy()
+        return True
 
     async def settle(self, timeout_s: float, progress: Progress) -> None:
         """Return when every pod answers a packet and every node's rules are in place.
@@ -250,9 +281,9 @@ class Cluster:
 
     async def _remove_nodes(self, names: list[str]) -> None:
         for name in names:
-            await self.nodes.pop(name).stop()
-            del self.watches[name]
-            await self.companions.end(name)
+            if name not in self.power.off:
+                await self.stop_node(name)
+            self.power.off.discard(name)
             pods = [pod for pod in self.store.list(Pod) if pod.spec.node_name == name]
             self.store.apply(
                 [Delete("Pod", pod.meta.namespace, pod.meta.name, pod.meta.uid) for pod in pods]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from testbed.clock import now_ns
 from testbed.errors import NotFound, OutOfTimeOrRoom, UsageError
@@ -87,8 +88,10 @@ def _state(pid: int) -> str:
 
 
 def node_reach(cluster: Cluster, name: str) -> NodeReach:
-    """The callables that `faults.inject_node` is handed."""
-    node, watch = cluster.nodes[name], cluster.watches[name]
+    """The callables that `faults.inject_node` is handed. All but `boot` are for a node that runs."""
+    if name in cluster.power.off:
+        return _stopped_reach(cluster, name)
+    node, watch = cluster.node(name), cluster.watches[name]
     loops = tuple(node.proxies.values())
 
     async def stall() -> int:
@@ -112,7 +115,33 @@ def node_reach(cluster: Cluster, name: str) -> NodeReach:
         stall=stall,
         resume=resume,
         restart=restart,
+        stop=lambda: cluster.stop_node(name),
+        boot=lambda: False,
+        pods=lambda: [pod for pod in cluster.store.list(Pod) if pod.spec.node_name == name],
         resource_version=lambda: watch.snapshot().resource_version,
+        now_ns=now_ns,
+    )
+
+
+def _stopped_reach(cluster: Cluster, name: str) -> NodeReach:
+    """Of a node without power: each callable but `boot` raises CheckFailed."""
+
+    def refuse(*_: Any) -> Any:
+        cluster.power.require(name)
+
+    async def refuse_later() -> Any:
+        cluster.power.require(name)
+
+    return NodeReach(
+        delay_watch=refuse,
+        restore_watch=refuse,
+        stall=refuse_later,
+        resume=refuse,
+        restart=refuse_later,
+        stop=refuse_later,
+        boot=lambda: cluster.boot_node(name),
+        pods=lambda: (),
+        resource_version=lambda: 0,
         now_ns=now_ns,
     )
 

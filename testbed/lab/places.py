@@ -40,10 +40,11 @@ class Places:
         self._folder = folder / "etc"
 
     def find(self, where: str) -> Place:
-        """The place that `where` names. Raises NotFound."""
+        """The place that `where` names. Raises NotFound, CheckFailed where its node is stopped."""
         cluster = self._cluster
         kind, name, pod = names.find(where, cluster.store.snapshot(), cluster.machines())
         if pod is None:
+            cluster.power.require(name)
             namespace = cluster.namespace(name)
             hosts = _hosts(name, map(str, cluster.addresses(name)))
             node = name if kind == "node" else ""
@@ -63,8 +64,8 @@ class Places:
         )
 
     def node_of(self, pod: Pod) -> LabNode:
-        """The node that a pod runs on."""
-        return self._cluster.nodes[pod.spec.node_name]
+        """The node that a pod runs on. Raises CheckFailed where it is stopped."""
+        return self._cluster.node(pod.spec.node_name)
 
     def resolv_conf(self, pod: Pod) -> str:
         """Text of a pod's resolv.conf, by its dnsPolicy."""

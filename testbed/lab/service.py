@@ -159,7 +159,7 @@ class Service:
             "name": self._folder.name,
             "topology": self._source or cluster.topology.name,
             "kernel": label_here(),
-            "nodes": len(cluster.nodes),
+            "nodes": sum(kind == "node" for kind in cluster.machines().values()),
             "pods": len(cluster.store.list(Pod)),
             "since_s": (now_ns() - self._since_ns) / 1e9,
         }
@@ -176,13 +176,7 @@ class Service:
 
     async def rules(self, call: Call) -> str:
         """params: node. What the rule tool prints there now."""
-        cluster = self._running()
-        node = cluster.nodes.get(call.params["node"])
-        if node is None:
-            raise NotFound(
-                f"no node {call.params['node']!r}", f"there is {', '.join(cluster.nodes)}"
-            )
-        return await node.rules()
+        return await self._running().node(call.params["node"]).rules()
 
     async def fault(self, call: Call) -> dict[str, Any]:
         """params: kind, where, options. The event of the fault."""
@@ -309,7 +303,7 @@ class Service:
         )
 
     def _running(self) -> Cluster:
-        if self._cluster is None or not self._cluster.nodes:
+        if self._cluster is None or not self._cluster.machines():
             raise NotFound(f"lab {self._folder.name!r} is only starting")
         return self._cluster
 

@@ -64,6 +64,16 @@ class Underlay:
         """File descriptor of a machine's namespace."""
         return self._wired[name].namespace
 
+    def unplug(self, name: str) -> None:
+        """Take a machine's link down at the switch: from now on no packet comes or goes."""
+        self._netlink.send([netlink.link_down(self._wired[name].port_index)])
+
+    def renew(self, name: str) -> None:
+        """A new namespace for a machine, with a new link: nothing of the old one is left."""
+        machine = self._wired[name].machine
+        self._remove(name)
+        self._add(machine)
+
     def apply(self, want: Fabric) -> None:
         """Add, remove and re-route machines until the fabric is as wanted."""
         machines = {machine.name: machine for machine in want.machines}

@@ -41,6 +41,7 @@ WRITTEN: list[tuple[str, Fault | NodeFault]] = [
         "delay-watch n1 --delay 2s --jitter 1s --reorder 5% --seed 7",
         NodeFault("delay-watch", "n1", WatchDelay(2.0, 1.0, 0.05), 7),
     ),
+    ("stop-node n1", NodeFault("stop-node", "n1")),
     ("stall-proxy n1", NodeFault("stall-proxy", "n1")),
     ("restart-proxy n1", NodeFault("restart-proxy", "n1")),
     ("heal n1", NodeFault("heal", "n1")),
@@ -56,7 +57,7 @@ def test_parse(text: str, fault: Fault | NodeFault) -> None:
 
 MISTAKES: list[tuple[str, type[Exception], str]] = [
     ("crash", UsageError, "such as: crash web-0"),
-    ("explode web-0", UsageError, "the faults are crash, delete, hang, delay-watch"),
+    ("explode web-0", UsageError, "the faults are crash, delete, hang, stop-node"),
     ("crash --force", UsageError, "neither a pod nor a node"),
     ("crash shop/", UsageError, "neither a pod nor a node"),
     ("crash web-0 --force", UsageError, "crash takes no --force"),

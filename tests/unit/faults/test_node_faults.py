@@ -14,6 +14,7 @@ from testbed.events import Event
 from testbed.faults.fault import NodeFault
 from testbed.faults.inject_node import NodeReach, inject_node
 from testbed.faults.watch_delay import Arrival, WatchDelay
+from testbed.model.objects import ObjectMeta, Pod, PodSpec, PodStatus
 
 
 def arrivals(how: WatchDelay, seed: int, count: int = 4000) -> list[Arrival]:
@@ -50,6 +51,12 @@ def test_the_seed_fixes_what_happens_and_reorder_changes_only_who_overtakes() ->
 
 # Injection
 
+POD = Pod(
+    ObjectMeta("web-0", "default", uid="u0"),
+    PodSpec((), node_name="n1"),
+    PodStatus(pod_ips=("10.244.0.2",)),
+)
+
 
 @dataclass
 class Proxy:
@@ -57,6 +64,7 @@ class Proxy:
 
     delayed: bool = False
     stalled: bool = False
+    off: bool = False
     done: list[Any] = field(default_factory=list)
     t_ns: int = 1000
 
@@ -70,6 +78,9 @@ class Proxy:
             stall=lambda: self._wait("stall"),
             resume=lambda: self.stalled,
             restart=lambda: self._wait("restart"),
+            stop=lambda: self._wait("stop"),
+            boot=lambda: self.off,
+            pods=lambda: [POD],
             resource_version=lambda: 42,
             now_ns=lambda: self.t_ns,
         )
@@ -114,6 +125,18 @@ def test_what_waits_for_a_sync_is_effective_afterwards(what: str) -> None:
 def test_healing_ends_whatever_there_is(delayed: bool, stalled: bool, healed: list[str]) -> None:
     event = Proxy(delayed, stalled).inject(NodeFault("heal", "n1"))
     assert event.detail["healed"] == healed
+
+
+def test_a_stopped_node_says_which_pods_went_with_it() -> None:
+    proxy = Proxy()
+    event = proxy.inject(NodeFault("stop-node", "n1"))
+    assert (proxy.done, event.t_ns) == (["stop"], 1500)
+    assert event.detail["pods"] == [{"pod": "default/web-0", "uid": "u0", "pod_ip": "10.244.0.2"}]
+
+
+def test_a_stopped_node_boots_and_knows_nothing_of_what_was_done_to_it() -> None:
+    event = Proxy(delayed=True, off=True).inject(NodeFault("heal", "n1"))
+    assert event.detail["healed"] == ["stop-node"]
 
 
 def test_a_healthy_node_cannot_be_healed() -> None:
