@@ -1,0 +1,241 @@
+"""What Kubernetes fills in where a client says nothing: by the type of each part of an object.
+
+Source: `pkg/apis/*/v1/defaults.go`, the kinds' strategies (PrepareForCreate) and, of the admission plug-ins
+that are on by default, DefaultTolerationSeconds and Priority. Addresses and node ports are allocated elsewhere.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from testbed.apiserver.definitions import Definitions, Json
+
+_Object = dict[str, Any]
+
+_CORE, _APPS = "io.k8s.api.core.v1.", "io.k8s.api.apps.v1."
+_DISCOVERY, _NETWORKING = "io.k8s.api.discovery.v1.", "io.k8s.api.networking.v1."
+_FILES = {"defaultMode": 0o644}
+
+_CONSTANTS: Mapping[str, Json] = {
+    _CORE + "ContainerPort": {"protocol": "TCP"},
+    _CORE + "EndpointPort": {"protocol": "TCP"},
+    _CORE + "ServicePort": {"protocol": "TCP"},
+    _CORE + "Container": {
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+    },
+    _CORE + "HTTPGetAction": {"path": "/", "scheme": "HTTP"},
+    _CORE + "PodSpec": {
+        "dnsPolicy": "ClusterFirst",
+        "restartPolicy": "Always",
+        "schedulerName": "default-scheduler",
+        "terminationGracePeriodSeconds": 30,
+    },
+    _CORE + "ObjectFieldSelector": {"apiVersion": "v1"},
+    _CORE + "SecretVolumeSource": _FILES,
+    _CORE + "ConfigMapVolumeSource": _FILES,
+    _CORE + "DownwardAPIVolumeSource": _FILES,
+    _CORE + "ProjectedVolumeSource": _FILES,
+    _CORE + "ServiceAccountTokenProjection": {"expirationSeconds": 3600},
+    _CORE + "Secret": {"type": "Opaque"},
+    _CORE + "NamespaceStatus": {"phase": "Active"},
+    _APPS + "DeploymentSpec": {
+        "replicas": 1,
+        "revisionHistoryLimit": 10,
+        "progressDeadlineSeconds": 600,
+    },
+    _APPS + "ReplicaSetSpec": {"replicas": 1},
+    _APPS + "DaemonSetSpec": {"revisionHistoryLimit": 10},
+    _APPS + "RollingUpdateDeployment": {"maxUnavailable": "25%", "maxSurge": "25%"},
+    _APPS + "RollingUpdateDaemonSet": {"maxUnavailable": 1, "maxSurge": 0},
+    _NETWORKING + "NetworkPolicyPort": {"protocol": "TCP"},
+    _NETWORKING + "IngressClassParametersReference": {"scope": "Cluster"},
+}
+"""By type: fields that are filled in where they are absent or ""."""
+
+_PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
+"""Of probes 0 counts as absent, too."""
+
+_PARTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    _CORE + "Container": {"resources": ()},
+    _CORE + "PodSpec": {"securityContext": ()},
+    _CORE + "Service": {"spec": (), "status": ("loadBalancer",)},
+    _CORE + "Namespace": {"spec": (), "status": ()},
+    _APPS + "DeploymentSpec": {"strategy": ()},
+    _APPS + "DaemonSetSpec": {"updateStrategy": ()},
+}
+"""By type: parts that are there even where they are empty, and what is in them."""
+
+
+def _service(service: _Object) -> None:
+    spec = service["spec"]
+    spec["type"] = spec.get("type") or "ClusterIP"
+    spec["sessionAffinity"] = spec.get("sessionAffinity") or "None"
+    if spec["sessionAffinity"] == "None":
+        spec.pop("sessionAffinityConfig", None)
+    elif spec["sessionAffinity"] == "ClientIP":
+        client = spec.get("sessionAffinityConfig", {}).get("clientIP", {})
+        if client.get("timeoutSeconds") is None:
+            spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": 10800}}
+    external = spec["type"] in {"NodePort", "LoadBalancer"}
+    if (external or spec.get("externalIPs")) and not spec.get("externalTrafficPolicy"):
+        spec["externalTrafficPolicy"] = "Cluster"
+    if external or spec["type"] == "ClusterIP":
+        spec.setdefault("internalTrafficPolicy", "Cluster")
+    if spec["type"] == "LoadBalancer":
+        spec.setdefault("allocateLoadBalancerNodePorts", True)
+        for ingress in service["status"]["loadBalancer"].get("ingress", ()):
+            if ingress.get("ip"):
+                ingress.setdefault("ipMode", "VIP")
+
+
+def _service_port(port: _Object) -> None:
+    if port.get("targetPort", "") in {0, ""} and "port" in port:
+        port["targetPort"] = port["port"]
+
+
+def _container(container: _Object) -> None:
+    if not container.get("imagePullPolicy"):
+        latest = _tag(container.get("image", "")) == "latest"
+        container["imagePullPolicy"] = "Always" if latest else "IfNotPresent"
+
+
+def _tag(image: str) -> str:
+    """`nginx` -> `latest`; a digest needs no tag."""
+    name, at, _digest = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    return tag or ("" if at else "latest")
+
+
+def _probe(probe: _Object) -> None:
+    for key, value in _PROBE.items():
+        probe[key] = probe.get(key) or value
+
+
+def _volume(volume: _Object) -> None:
+    if volume.keys() <= {"name"}:
+        volume["emptyDir"] = {}
+
+
+def _host_path(source: _Object) -> None:
+    source.setdefault("type", "")
+
+
+def _containers(spec: _Object) -> list[_Object]:
+    return [*spec.get("containers", ()), *spec.get("initContainers", ())]
+
+
+def _pod(pod: _Object) -> None:
+    spec = pod.get("spec")
+    if spec is None:
+        return
+    spec.setdefault("enableServiceLinks", True)
+    spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
+    spec.setdefault("priority", 0)
+    _tolerations(spec)
+    for container in _containers(spec):
+        limits = container.get("resources", {}).get("limits")
+        if limits:
+            requests = container["resources"].get("requests", {})
+            container["resources"]["requests"] = {**limits, **requests}
+
+
+def _tolerations(spec: _Object) -> None:
+    """A pod stays for five minutes on a node that is not ready or not reachable, unless it says otherwise."""
+    tolerations = spec.get("tolerations", [])
+    for taint in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"):
+        tolerated = any(
+            one.get("key", "") in {"", taint} and one.get("effect", "") in {"", "NoExecute"}
+            for one in tolerations
+        )
+        if not tolerated:
+            more = {"key": taint, "operator": "Exists", "effect": "NoExecute"}
+            spec.setdefault("tolerations", []).append({**more, "tolerationSeconds": 300})
+
+
+def _pod_spec(spec: _Object) -> None:
+    if spec.get("hostNetwork"):
+        for container in _containers(spec):
+            for port in container.get("ports", ()):
+                port["hostPort"] = port.get("hostPort") or port.get("containerPort")
+
+
+def _strategy(strategy: _Object) -> None:
+    strategy["type"] = strategy.get("type") or "RollingUpdate"
+    if strategy["type"] == "RollingUpdate":
+        strategy.setdefault("rollingUpdate", {})
+
+
+def _namespace(namespace: _Object) -> None:
+    name = namespace.get("metadata", {}).get("name")
+    if name:
+        namespace["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = name
+    namespace["spec"].setdefault("finalizers", ["kubernetes"])
+
+
+def _secret(secret: _Object) -> None:
+    texts = secret.pop("stringData", {})
+    if texts:
+        written = {key: b64encode(text.encode()).decode() for key, text in texts.items()}
+        secret["data"] = {**secret.get("data", {}), **written}
+
+
+def _network_policy_spec(spec: _Object) -> None:
+    if not spec.get("policyTypes"):
+        spec["policyTypes"] = ["Ingress", *(["Egress"] if spec.get("egress") else [])]
+
+
+def _slice_port(port: _Object) -> None:
+    port.setdefault("name", "")
+    port.setdefault("protocol", "TCP")
+
+
+_BEFORE: Mapping[str, Callable[[_Object], None]] = {
+    _CORE + "Volume": _volume,
+    _CORE + "PodSpec": _pod_spec,
+    _APPS + "DeploymentStrategy": _strategy,
+    _APPS + "DaemonSetUpdateStrategy": _strategy,
+}
+"""What makes parts that have defaults of their own."""
+_AFTER: Mapping[str, Callable[[_Object], None]] = {
+    _CORE + "Service": _service,
+    _CORE + "ServicePort": _service_port,
+    _CORE + "Container": _container,
+    _CORE + "Probe": _probe,
+    _CORE + "HostPathVolumeSource": _host_path,
+    _CORE + "Pod": _pod,
+    _CORE + "Namespace": _namespace,
+    _CORE + "Secret": _secret,
+    _DISCOVERY + "EndpointPort": _slice_port,
+    _NETWORKING + "NetworkPolicySpec": _network_policy_spec,
+}
+
+
+def fill_in(value: Any, name: str, definitions: Definitions) -> None:
+    """Fill in what a value of type `name`, which has been decoded, does not say."""
+    properties = definitions.schemas[name].get("properties")
+    if properties is None or not isinstance(value, dict):
+        return
+    for key, inside in _PARTS.get(name, {}).items():
+        part = value.setdefault(key, {})
+        for inner in inside:
+            part.setdefault(inner, {})
+    if name in _BEFORE:
+        _BEFORE[name](value)
+    for key, inner in value.items():
+        _fill_in_below(inner, properties.get(key, {}), definitions)
+    for key, default in _CONSTANTS.get(name, {}).items():
+        if value.get(key, "") == "":
+            value[key] = default
+    if name in _AFTER:
+        _AFTER[name](value)
+
+
+def _fill_in_below(value: Any, schema: Json, definitions: Definitions) -> None:
+    if "$ref" in schema:
+        fill_in(value, schema["$ref"], definitions)
+    elif isinstance(value, list) and "$ref" in schema.get("items", {}):
+        for item in value:
+            fill_in(item, schema["items"]["$ref"], definitions)

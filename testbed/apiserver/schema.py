@@ -1,0 +1,79 @@
+"""What Kubernetes says of a client's object: whether it is one, and what it means where it says nothing."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from functools import cache
+from typing import Any, Protocol
+
+from testbed.apiserver import definitions
+from testbed.apiserver.decoding import Level, decoded
+from testbed.apiserver.defaults import fill_in
+from testbed.apiserver.definitions import Definitions, Gvk, Json
+from testbed.apiserver.failure import Cause, bad_request
+from testbed.apiserver.resources import RESOURCES
+from testbed.apiserver.validation import mistakes
+
+_OTHERS: tuple[Gvk, ...] = (
+    ("", "v1", "Binding"),
+    ("autoscaling", "v1", "Scale"),
+    ("policy", "v1", "Eviction"),
+    ("events.k8s.io", "v1", "Event"),
+)
+"""Kinds of subresources, and a second face of a kind."""
+
+
+class Kind(Protocol):
+    """What is asked of a resource."""
+
+    @property
+    def group(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+
+@cache
+def served() -> Definitions:
+    """The schemas of what is served; a fraction of a second, once."""
+    kinds = {(one.group, one.version, one.kind) for one in RESOURCES}
+    return definitions.load(frozenset({*kinds, *_OTHERS}))
+
+
+def pruned(manifest: Json, resource: Kind, level: Level = "Warn") -> tuple[Json, tuple[str, ...]]:
+    """The manifest's known fields, and warnings. Raises ApiFailure (400) where a value is of the wrong type or,
+    if Strict, a field is unknown.
+    """
+    return decoded(manifest, _name(resource), served(), level)
+
+
+def defaulted(manifest: Json) -> dict[str, Any]:
+    """The manifest with what Kubernetes fills in; `pruned` has passed it."""
+    body = deepcopy(dict(manifest))
+    group, version = definitions.group_version(str(body.get("apiVersion", "v1")))
+    name = served().of(group, version, str(body.get("kind", "")))
+    if name is not None:
+        fill_in(body, name, served())
+    return body
+
+
+def validate(
+    manifest: Json, resource: Kind, level: Level = "Warn", *, old: Json | None = None
+) -> tuple[tuple[Cause, ...], tuple[str, ...]]:
+    """Every mistake in an object that is to be created, or to replace `old`, and warnings. Raises ApiFailure
+    (400) as `pruned` does.
+    """
+    body, warnings = pruned(manifest, resource, level)
+    return mistakes(defaulted(body), old), warnings
+
+
+def _name(resource: Kind) -> str:
+    name = served().of(resource.group, resource.version, resource.kind)
+    if name is None:
+        raise bad_request(
+            f"no kind {resource.kind!r} is registered for version {resource.version!r}"
+        )
+    return name
