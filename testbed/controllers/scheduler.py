@@ -8,11 +8,13 @@ from dataclasses import replace
 
 from testbed.controllers.decision import Decision
 from testbed.controllers.pod_deletion import TERMINAL_PHASES
+from testbed.model.fakes import is_fake, wants_fake
 from testbed.model.node_affinity import matches, preference
 from testbed.model.objects import Node, Pod
 from testbed.store import Snapshot, Update
 
 _NOT_READY = "node(s) had untolerated taint {node.kubernetes.io/not-ready: }"
+_FAKE = "node(s) had untolerated taint {kwok.x-k8s.io/node: fake}"
 _UNSCHEDULABLE = "node(s) were unschedulable"
 _NO_MATCH = "node(s) didn't match Pod's node affinity/selector"
 
@@ -65,6 +67,8 @@ def _obstacle(pod: Pod, node: Node) -> str:
         return _UNSCHEDULABLE
     if not node.ready:
         return _NOT_READY
+    if is_fake(node) and not wants_fake(pod.spec):
+        return _FAKE
     return "" if matches(pod.spec, node) else _NO_MATCH
 
 

@@ -88,7 +88,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Fabric:
-    """All machines on one switch, which is the nodes' default gateway too.
+    """All machines on one switch, which is the nodes' default gateway too. Fake nodes are none.
 
     Without a default route a node could not dial a cluster address: routing comes before the rules.
     """
@@ -102,7 +102,8 @@ class Fabric:
 def plan(addresses: AddressPlan, mtu: int) -> Fabric:
     """The fabric of an address plan; the first address of the machines' network is the gateway's.
 
-    Every node routes the other nodes' pods to the other nodes.
+    Every node routes the other nodes' pods to the other nodes. To a fake node's pods there is no route but the
+    default one, to the switch, which forwards nothing: whoever asks them waits in vain.
 
     Outside hosts have no route to pods or services: they reach node addresses only.
     """
@@ -112,7 +113,8 @@ def plan(addresses: AddressPlan, mtu: int) -> Fabric:
     )
     defaults = tuple(Route(ANYWHERE[gateway.version], gateway.ip) for gateway in gateways)
     # Made once for all nodes: of a hundred nodes each has ninety-nine of them.
-    to_pods = {name: _to_pods(node) for name, node in addresses.nodes.items()}
+    live = {name: node for name, node in addresses.nodes.items() if not node.fake}
+    to_pods = {name: _to_pods(node) for name, node in live.items()}
     nodes = [
         Machine(
             name=name,
@@ -126,7 +128,7 @@ def plan(addresses: AddressPlan, mtu: int) -> Fabric:
                 *(route for other, routes in to_pods.items() if other != name for route in routes),
             ),
         )
-        for number, (name, node) in enumerate(addresses.nodes.items(), 1)
+        for number, (name, node) in enumerate(live.items(), 1)
     ]
     hosts = [
         Machine(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from testbed.errors import UsageError
 from testbed.ip import BITS, IPNetwork
+from testbed.model import fakes
 from testbed.model.topology import Topology
 
 POD_PREFIX = {4: 24, 6: 64}
@@ -29,6 +30,8 @@ class NodeAddress:
 
     ips: tuple[str, ...]
     pod_cidrs: tuple[str, ...]
+    fake: bool = False
+    """Nothing has these addresses: there is no such machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +54,25 @@ class AddressPlan:
 def plan_addresses(topology: Topology) -> AddressPlan:
     """The plan of a topology. Raises UsageError where a network is too small."""
     network = topology.network
+    nodes = list(fakes.nodes(topology))
     for machines in network.node_cidrs:
         room = machines.num_addresses // 2
-        if len(topology.nodes) > room - FIRST_NODE:
-            raise UsageError(f"nodeCIDR {machines} has no room for {len(topology.nodes)} nodes")
+        if len(nodes) > room - FIRST_NODE:
+            raise UsageError(f"nodeCIDR {machines} has no room for {len(nodes)} nodes")
         if len(topology.hosts) > room - FIRST_HOST - 1:
             raise UsageError(f"nodeCIDR {machines} has no room for {len(topology.hosts)} hosts")
-    count = len(topology.nodes)
-    prefixes = [pod_prefix(pods, count) for pods in network.pod_cidrs]
+    prefixes = [pod_prefix(pods, len(nodes)) for pods in network.pod_cidrs]
     return AddressPlan(
         nodes={
-            name: NodeAddress(
+            entry.name: NodeAddress(
                 ips=tuple(str(machines[FIRST_NODE + index]) for machines in network.node_cidrs),
                 pod_cidrs=tuple(
                     f"{pods[index * 2 ** (pods.max_prefixlen - prefix)]}/{prefix}"
                     for pods, prefix in zip(network.pod_cidrs, prefixes, strict=True)
                 ),
+                fake=bool(entry.spec.fake),
             )
-            for index, name in enumerate(topology.nodes)
+            for index, entry in enumerate(nodes)
         },
         hosts={
             name: HostAddress(

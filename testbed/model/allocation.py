@@ -129,14 +129,15 @@ def allocate_all(
     """
     waiting = list(services)
     taken = Taken({}, {})
-    order = sorted(range(len(waiting)), key=lambda index: not _asks(waiting[index]))
+    order = sorted(range(len(waiting)), key=lambda index: not asks(waiting[index]))
     done: dict[int, Service] = {}
     for index in order:
         done[index] = allocate_next(waiting[index], taken, service_cidrs, node_port_range)
     return tuple(done[index] for index in range(len(waiting)))
 
 
-def _asks(service: Service) -> bool:
+def asks(service: Service) -> bool:
+    """Whether it wants certain addresses or ports, which no second one may have."""
     return bool(service.cluster_ips or service.health_check_node_port) or any(
         port.node_port for port in service.ports
     )

@@ -11,11 +11,12 @@ from itertools import combinations, product
 
 from testbed.errors import OutOfTimeOrRoom, UsageError
 from testbed.ip import FAMILY_NAMES
+from testbed.model import fake_consistency, fakes
 from testbed.model.addressing import plan_addresses, pod_prefix, pods_per_node
-from testbed.model.allocation import Taken, allocate_all, conflicts
+from testbed.model.allocation import Taken, allocate_all, asks, conflicts
 from testbed.model.fields import Mistake, Path
 from testbed.model.node_affinity import matches
-from testbed.model.objects import Node, Pod, Service, name_of
+from testbed.model.objects import Node, Pod, Service, name_of, with_meta
 from testbed.model.origin import (
     Origin,
     PodGroup,
@@ -38,6 +39,7 @@ def inconsistencies(topology: Topology) -> list[Mistake]:
     mistakes.extend(_families_apart(topology))
     mistakes.extend(_too_small_packets(topology))
     mistakes.extend(_names_alike(topology, found))
+    mistakes.extend(fake_consistency.mistakes(topology))
     mistakes.extend(_links_to_nowhere(topology))
     mistakes.extend(_pods_on_no_node(topology, nodes_of(found), groups))
     mistakes.extend(_too_many_pods(topology, nodes_of(found), groups))
@@ -86,20 +88,27 @@ def _in_words(families: Iterable[int]) -> str:
 
 def _names_alike(topology: Topology, found: list[Origin]) -> Iterator[Mistake]:
     """Nodes, hosts and the default namespace's pods share one name space: WHERE of `exec`."""
+    nodes = {one.name: one.key for one in fakes.nodes(topology)}
+    workloads = {one.name: one for one in fakes.workloads(topology)}
     for host in topology.hosts:
-        if host in topology.nodes:
+        if host in nodes:
             message = f"host {host} has a node's name"
             yield Mistake(("hosts", host), message, "rename one of them", at_key=True)
-    machines = {**dict.fromkeys(topology.nodes, "node"), **dict.fromkeys(topology.hosts, "host")}
+    machines = {**dict.fromkeys(nodes, "node"), **dict.fromkeys(topology.hosts, "host")}
     for name, kind in machines.items():
         workload, _, ordinal = name.rpartition("-")
-        spec = topology.workloads.get(workload)
-        if spec is None or spec.namespace != "default" or not ordinal.isascii():
+        one = workloads.get(workload)
+        if one is None or one.spec.namespace != "default" or not ordinal.isascii():
             continue
-        if ordinal.isdecimal() and str(int(ordinal)) == ordinal and int(ordinal) < spec.replicas:
+        if (
+            ordinal.isdecimal()
+            and str(int(ordinal)) == ordinal
+            and int(ordinal) < one.spec.replicas
+        ):
             message = f"{kind} {name} has the name of a pod of workload {workload}"
-            yield Mistake((f"{kind}s", name), message, "rename one of them", at_key=True)
-    seen: dict[tuple[str, str], Path] = {}
+            path = (f"{kind}s", nodes.get(name, name))
+            yield Mistake(path, message, "rename one of them", at_key=True)
+    seen = fake_consistency.names_taken(topology)
     for origin in found:
         item = origin.object
         if isinstance(item, Node) and origin.path[0] == "manifests":
@@ -128,6 +137,9 @@ def _links_to_nowhere(topology: Topology) -> Iterator[Mistake]:
             yield Mistake(path, f"a second link joins {' and '.join(link.endpoints)}")
         pairs.add(pair)
         for side, end in enumerate(link.endpoints):
+            spec = topology.nodes.get(end)
+            if spec is not None and spec.fake:
+                yield Mistake((*path, side), f"node {end} is fake: no link ends there")
             if end in machines or ends[end] > 1:
                 continue
             meant = nearest(end, machines)
@@ -136,12 +148,16 @@ def _links_to_nowhere(topology: Topology) -> Iterator[Mistake]:
             yield Mistake((*path, side), message, hint)
 
 
-def _candidates(group: PodGroup, nodes: list[Node]) -> frozenset[str]:
+def _candidates(group: PodGroup, nodes: Iterable[Node]) -> frozenset[str]:
     """Names of the nodes that the scheduler may take for these pods."""
     if group.spec.node_name:
         return frozenset(node.meta.name for node in nodes if node.meta.name == group.spec.node_name)
     return frozenset(
-        node.meta.name for node in nodes if not node.unschedulable and matches(group.spec, node)
+        node.meta.name
+        for node in nodes
+        if not node.unschedulable
+        and matches(group.spec, node)
+        and fakes.wants_fake(group.spec) >= fakes.is_fake(node)
     )
 
 
@@ -155,17 +171,29 @@ def _pods_on_no_node(
         name = group.spec.node_name
         if group.origin.path[0] == "workloads":
             name = topology.workloads[str(group.origin.path[1])].node
-        if name and name not in topology.nodes:
+        if name and not any(node.meta.name == name for node in nodes):
             key = "node" if group.origin.path[0] == "workloads" else "nodeName"
             meant = nearest(name, topology.nodes)
             hint = f"did you mean {meant}?" if meant else f"nodes are {_some(topology.nodes)}"
             yield Mistake((*path, key), f"there is no node {name}", hint)
+        elif trouble := _no_node_of_their_kind(group, nodes):
+            yield Mistake(path, f"its pods fit on no node: {trouble[0]}", trouble[1])
         elif all(node.unschedulable for node in nodes):
             yield Mistake(path, "its pods fit on no node: all are unschedulable")
         else:
             key = "nodeSelector" if group.spec.node_selector else "affinity"
             message = "its pods fit on no node: none that is schedulable has these labels"
             yield Mistake((*path, key), message, "label a node under nodes:")
+
+
+def _no_node_of_their_kind(group: PodGroup, nodes: list[Node]) -> tuple[str, str] | None:
+    """Fake pods run on fake nodes, all others on live ones: what is wrong and what to do."""
+    if fakes.wants_fake(group.spec):
+        if not any(map(fakes.is_fake, nodes)):
+            return "none is fake", "add one under nodes:, as in ghost: {fake: 10}"
+    elif all(map(fakes.is_fake, nodes)):
+        return "all are fake", "add a node that is not, or say fake: true here"
+    return None
 
 
 def _some(names: Iterable[str]) -> str:
@@ -179,7 +207,7 @@ def _too_many_pods(
     try:
         plan_addresses(topology)
         room = min(
-            pods_per_node(pod_prefix(pods, len(topology.nodes)), pods.version)
+            pods_per_node(pod_prefix(pods, len(nodes)), pods.version)
             for pods in topology.network.pod_cidrs
         )
     except UsageError as error:
@@ -242,7 +270,8 @@ def _services_of_nothing(
 
 def _selects(service: Service, group: PodGroup) -> bool:
     return service.meta.namespace == group.namespace and all(
-        group.labels.get(key) == value for key, value in service.selector.items()
+        group.labels.get(key) == value or (key == "app" and value in group.names)
+        for key, value in service.selector.items()
     )
 
 
@@ -256,7 +285,7 @@ def _has_port(groups: list[PodGroup], name: str) -> bool:
 
 
 def _nothing_selected(topology: Topology, origin: Origin, service: Service) -> Mistake:
-    name, namespace = service.meta.name, service.meta.namespace
+    name, namespace = str(origin.path[1]), service.meta.namespace
     if topology.services[name].selector is not None:
         message = f"no pod in namespace {namespace} has these labels"
         return Mistake((*origin.path, "selector"), message, "use labels of a workload")
@@ -281,7 +310,14 @@ def _address_conflicts(topology: Topology, found: list[Origin]) -> Iterator[Mist
     if wrong:
         return
     try:
-        allocate_all([service for _, service in services_of(found)], cidrs)
+        allocate_all(
+            [
+                with_meta(service, name=f"{service.meta.name}/{number}") if number else service
+                for origin, service in services_of(found)
+                for number in range(1 if asks(service) else origin.stands_for)
+            ],
+            cidrs,
+        )
     except OutOfTimeOrRoom as error:
         yield Mistake(("network", "serviceCIDR"), error.message, error.hint)
 
@@ -296,4 +332,5 @@ def _in_short(mistake: Mistake, origin: Origin, topology: Topology) -> Mistake:
 def pods_and_services(topology: Topology) -> tuple[int, int]:
     """How many pods and services a topology has, DNS included."""
     found, _ = origins(topology)
-    return sum(group.replicas for group in pod_groups(found)), len(services_of(found))
+    services = sum(origin.stands_for for origin, _ in services_of(found))
+    return sum(group.replicas for group in pod_groups(found)), services

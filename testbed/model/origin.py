@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from testbed.model import fakes
 from testbed.model.addressing import NodeAddress
 from testbed.model.fields import Mistake, Path
 from testbed.model.manifest import ManifestError, from_manifest
@@ -20,10 +21,11 @@ _NOWHERE = NodeAddress((), ())
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """An object, and where it stands in the topology."""
+    """An object, and where it stands in the topology; the first of those that a fake entry stands for."""
 
     path: Path
     object: Object
+    stands_for: int = 1
 
     @property
     def spec_path(self) -> Path:
@@ -42,28 +44,33 @@ def origins(topology: Topology) -> tuple[list[Origin], list[Mistake]]:
     """All objects that could be made, and why the others could not. Nodes have no address yet."""
     found: list[Origin] = []
     mistakes: list[Mistake] = []
-    for path, make in _makers(topology):
+    for path, make, stands_for in _makers(topology):
         try:
-            found.append(Origin(path, make()))
+            found.append(Origin(path, make(), stands_for))
         except ManifestError as error:
             mistakes.extend(mistake.below(path) for mistake in error.mistakes)
     return found, mistakes
 
 
-def _makers(topology: Topology) -> Iterator[tuple[Path, Callable[[], Object]]]:
+def _makers(topology: Topology) -> Iterator[tuple[Path, Callable[[], Object], int]]:
     period_s = topology.timing.probe_period_s
-    for name, node_spec in topology.nodes.items():
-        yield ("nodes", name), partial(node, name, node_spec, _NOWHERE)
+    for one in fakes.nodes(topology):
+        yield ("nodes", one.key), partial(node, one.name, one.spec, _NOWHERE), 1
     for item in dns_objects(topology.dns, topology.network):
-        yield ("dns",), partial(_itself, item)
-    for name, workload in topology.workloads.items():
-        yield ("workloads", name), partial(deployment, name, workload, period_s)
-    for name, spec in topology.services.items():
-        yield ("services", name), partial(service, name, spec, topology.workloads.get(name))
+        yield ("dns",), partial(_itself, item), 1
+    for key, workload in topology.workloads.items():
+        first = next(fakes.names(key, workload.fake))
+        makes = partial(deployment, first, workload, period_s)
+        yield ("workloads", key), makes, fakes.count(workload.fake)
+    for key, spec in topology.services.items():
+        fake = fakes.stands_for(topology, key)
+        first = next(fakes.names(key, fake))
+        makes_service = partial(service, first, spec, topology.workloads.get(key))
+        yield ("services", key), makes_service, fakes.count(fake)
     for index, manifest in enumerate(topology.manifests):
         if isinstance(manifest, dict):
             completed = with_probe_period(manifest, period_s)
-            yield ("manifests", index), partial(from_manifest, completed)
+            yield ("manifests", index), partial(from_manifest, completed), 1
 
 
 def _itself(item: Object) -> Object:
@@ -82,13 +89,15 @@ def services_of(found: list[Origin]) -> list[tuple[Origin, Service]]:
 
 @dataclass(frozen=True, slots=True)
 class PodGroup:
-    """Pods that are alike: those of one Deployment, or one Pod."""
+    """Pods that are alike: those of one Deployment (and of all that its entry stands for), or one Pod."""
 
     origin: Origin
     spec: PodSpec
     labels: dict[str, str]
     namespace: str
     replicas: int
+    names: frozenset[str] = frozenset()
+    """The workloads that it stands for, where they are many."""
 
 
 def pod_groups(found: list[Origin]) -> list[PodGroup]:
@@ -99,7 +108,10 @@ def pod_groups(found: list[Origin]) -> list[PodGroup]:
         if isinstance(item, Deployment):
             template = item.template
             labels, namespace = dict(template.labels), item.meta.namespace
-            groups.append(PodGroup(origin, template.spec, labels, namespace, item.replicas))
+            replicas = item.replicas * origin.stands_for
+            names = fakes.names(str(origin.path[-1]), origin.stands_for)
+            many = frozenset(names) if origin.stands_for > 1 else frozenset[str]()
+            groups.append(PodGroup(origin, template.spec, labels, namespace, replicas, many))
         elif isinstance(item, Pod):
             labels, namespace = dict(item.meta.labels), item.meta.namespace
             groups.append(PodGroup(origin, item.spec, labels, namespace, 1))

@@ -77,6 +77,12 @@ def _target_port(value: Any) -> int | str:
     raise ValueError(f"must be a port from 1 to 65535 or a port's name, not {kind_of(value)}")
 
 
+def _fake(value: Any) -> bool | int:
+    if isinstance(value, bool) or (isinstance(value, int) and 1 <= value <= MOST_FAKES):
+        return value
+    raise ValueError(f"must be true, or a number from 1 to {MOST_FAKES}, not {kind_of(value)}")
+
+
 def _address(value: Any) -> str:
     mistake = address_mistake(_text(value))
     if mistake:
@@ -134,6 +140,15 @@ Fraction = Annotated[
 ]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 Count = Annotated[int, Field(ge=0, le=100_000, strict=True)]
+MOST_FAKES = 100_000
+Fake = Annotated[
+    bool | int,
+    BeforeValidator(_fake),
+    WithJsonSchema(
+        {"anyOf": [{"type": "boolean"}, {"type": "integer", "minimum": 1, "maximum": MOST_FAKES}]}
+    ),
+]
+"""Whether it exists only as an object; a number: so many of them do."""
 TargetPort = Annotated[
     int | str,
     BeforeValidator(_target_port),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from testbed.errors import UsageError
+from testbed.model import fakes
 from testbed.model.addressing import NodeAddress, dns_ips, plan_addresses
 from testbed.model.allocation import allocate_all
 from testbed.model.fields import Fields, Mistake
@@ -53,15 +54,15 @@ def expand(topology: Topology) -> tuple[Object, ...]:
     """
     addresses = plan_addresses(topology)
     return (
-        *(node(name, spec, addresses.nodes[name]) for name, spec in topology.nodes.items()),
+        *(node(one.name, one.spec, addresses.nodes[one.name]) for one in fakes.nodes(topology)),
         *dns_objects(topology.dns, topology.network),
         *(
-            deployment(name, workload, topology.timing.probe_period_s)
-            for name, workload in topology.workloads.items()
+            deployment(one.name, one.spec, topology.timing.probe_period_s)
+            for one in fakes.workloads(topology)
         ),
         *(
-            service(name, spec, topology.workloads.get(name))
-            for name, spec in topology.services.items()
+            service(one.name, one.spec, topology.workloads.get(one.key))
+            for one in fakes.services(topology)
         ),
         *_manifests(topology),
     )
@@ -79,7 +80,16 @@ def node(name: str, spec: NodeSpec, address: NodeAddress) -> Node:
     """The Node object, not ready yet."""
     zone = {ZONE_LABEL: spec.zone} if spec.zone else {}
     return Node(
-        meta=ObjectMeta(name, labels={HOSTNAME_LABEL: name, **zone, **spec.labels}),
+        meta=ObjectMeta(
+            name,
+            labels={
+                HOSTNAME_LABEL: name,
+                **zone,
+                **(fakes.NODE_LABELS if spec.fake else {}),
+                **spec.labels,
+            },
+            annotations=fakes.NODE_ANNOTATIONS if spec.fake else {},
+        ),
         internal_ips=address.ips,
         pod_cidrs=address.pod_cidrs,
         unschedulable=spec.unschedulable,
@@ -149,7 +159,11 @@ def _pod_spec(name: str, workload: Workload, probe_period_s: float) -> PodSpec:
     pinned = {HOSTNAME_LABEL: workload.node} if workload.node else {}
     return PodSpec(
         containers=(container,),
-        node_selector={**workload.node_selector, **pinned},
+        node_selector={
+            **(fakes.NODE_LABELS if workload.fake else {}),
+            **workload.node_selector,
+            **pinned,
+        },
         node_affinity=workload_affinity(workload),
         termination_grace_period_s=workload.termination_grace_period_s,
     )

@@ -26,6 +26,7 @@ from testbed.model.scalars import (
     Count,
     Duration,
     EmptyIfNothing,
+    Fake,
     Fraction,
     Manifest,
     Name,
@@ -179,6 +180,9 @@ class NodeSpec(Strict):
     zone: Text = Field("", description="its topology.kubernetes.io/zone")
     labels: dict[Text, Text] = Field({}, description="further labels")
     unschedulable: bool = Field(False, description="cordoned: gets no new pods", strict=True)
+    fake: Fake = Field(
+        False, description="exists only as an object (true); a number: NAME-0, NAME-1, … do"
+    )
 
 
 class HostSpec(Strict):
@@ -223,6 +227,11 @@ class Workload(Strict):
     )
     server: Literal["process", "shared"] = Field(
         "process", description="a server process for each pod, or one for all (scale labs)"
+    )
+    fake: Fake = Field(
+        False,
+        description="its pods exist only as objects, on fake nodes (true); a number: so many "
+        "workloads NAME-0, NAME-1, …, and as many services where one is named like it",
     )
     namespace: Name = Field("default", description="its namespace")
 

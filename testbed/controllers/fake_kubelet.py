@@ -1,0 +1,195 @@
+"""The kubelet of all fake nodes at once: nothing runs there, and it says that everything is well.
+
+As kwok does: a node becomes ready; a pod that is bound gets an address of its node's range, runs and is ready;
+a pod that is being deleted goes. What somebody else says of a pod that has been started stays said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from functools import partial
+from ipaddress import ip_address, ip_network
+
+from testbed.controllers.decision import Controller, Decision, Reconcile
+from testbed.controllers.pod_deletion import TERMINAL_PHASES
+from testbed.ip import IPNetwork
+from testbed.model.fakes import is_fake
+from testbed.model.objects import ContainerStatus, Node, Pod, PodStatus
+from testbed.store import Delete, Key, Snapshot, Update, Write
+
+AT_ONCE = 2_000
+"""Pods written in one transaction, so that a hundred thousand of them let others work in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class FakeDelays:
+    """What passes from a fake pod's creation until it is ready, and from its deletion until it is gone."""
+
+    start_s: float = 0.0
+    stop_s: float = 0.0
+
+
+def controller(delays: FakeDelays) -> Controller:
+    """It, for one who asks again and again."""
+    begin = partial(remembering, delays)
+    return Controller("fake-kubelet", (Node, Pod), partial(reconcile, delays), begin).begun()
+
+
+def reconcile(delays: FakeDelays, snapshot: Snapshot, now_s: float) -> Decision:
+    """What fake nodes and their pods become now. Pods of real nodes are left alone."""
+    return remembering(delays)(snapshot, now_s)
+
+
+def remembering(delays: FakeDelays) -> Reconcile:
+    """A `reconcile` that remembers the state it was asked about last: one that follows costs what changed."""
+    known = _Known()
+
+    def following(snapshot: Snapshot, now_s: float) -> Decision:
+        known.follow(snapshot)
+        pods, wake_at_s = _pods(known, delays, now_s)
+        return [*map(_ready, known.nodes_to_do()), *pods], wake_at_s
+
+    return following
+
+
+class _Known:
+    """The last snapshot, and what is not as it should be in it: whether a write succeeds is not known here."""
+
+    def __init__(self) -> None:
+        self.snapshot = Snapshot(0, {})
+        self.used: dict[str, set[int]] = {}
+        """Node -> its pods' addresses of the primary family."""
+        self._nodes: set[Key] = set()
+        self._pods: set[Key] = set()
+
+    def follow(self, now: Snapshot) -> None:
+        """Take another snapshot over."""
+        then, self.snapshot = self.snapshot, now
+        nodes = now.of(Node).changed_since(then.of(Node))
+        pods = now.of(Pod).changed_since(then.of(Pod))
+        begun = {key[1] for key, (old, new) in nodes.items() if _faked(new) and not _faked(old)}
+        if begun:
+            self._pods |= {key for key, pod in now.of(Pod).items() if pod.spec.node_name in begun}
+        for old, _ in pods.values():
+            self._addresses(old, set.discard)
+        for _, new in pods.values():
+            self._addresses(new, set.add)
+        self._nodes.update(nodes)
+        self._pods.update(pods)
+
+    def nodes_to_do(self) -> list[Node]:
+        """Fake nodes that are not ready."""
+        nodes = self.snapshot.of(Node)
+        here = [nodes[key] for key in sorted(self._nodes) if key in nodes]
+        found = [node for node in here if is_fake(node) and not node.ready]
+        self._nodes = {("", node.meta.name) for node in found}
+        return found
+
+    def pods_to_do(self, delays: FakeDelays) -> list[tuple[float, Pod]]:
+        """Pods of fake nodes for which something is to be done, in order of creation, and when."""
+        pods, nodes = self.snapshot.of(Pod), self.snapshot.of(Node)
+        found = [
+            (due_s, pod)
+            for pod in pods.in_order(key for key in self._pods if key in pods)
+            if _faked(nodes.get(("", pod.spec.node_name)))
+            and (due_s := _due_s(pod, delays)) is not None
+        ]
+        self._pods = {(pod.meta.namespace, pod.meta.name) for _, pod in found}
+        return found
+
+    def _addresses(self, pod: Pod | None, change: Callable[[set[int], int], None]) -> None:
+        if pod is not None and pod.status.pod_ips:
+            used = self.used.setdefault(pod.spec.node_name, set())
+            change(used, int(ip_address(pod.status.pod_ips[0])))
+
+
+def _faked(node: Node | None) -> bool:
+    return node is not None and is_fake(node)
+
+
+def _ready(node: Node) -> Write:
+    return Update(replace(node, ready=True))
+
+
+def _due_s(pod: Pod, delays: FakeDelays) -> float | None:
+    """When this pod is to be started, or to go; None: it is as it should be."""
+    if pod.meta.deletion_s is not None:
+        grace_s = pod.meta.deletion_grace_period_s
+        stop_s = delays.stop_s if grace_s is None else min(delays.stop_s, grace_s)
+        return pod.meta.deletion_s + stop_s
+    if pod.status.phase in TERMINAL_PHASES:
+        return None
+    if pod.status.pod_ips:
+        gated = bool(pod.spec.readiness_gates) and pod.status.ready != _gates_open(pod)
+        return 0.0 if gated else None
+    return pod.meta.creation_s + delays.start_s
+
+
+def _pods(known: _Known, delays: FakeDelays, now_s: float) -> tuple[list[Write], float | None]:
+    to_do = known.pods_to_do(delays)
+    due = [pod for due_s, pod in to_do if due_s <= now_s]
+    free: dict[str, Iterator[tuple[str, ...]]] = {}
+    writes: list[Write] = []
+    for pod in due:
+        if len(writes) == AT_ONCE:
+            return writes, now_s
+        if pod.meta.deletion_s is not None:
+            writes.append(Delete(pod.kind, pod.meta.namespace, pod.meta.name, pod.meta.uid))
+            continue
+        if pod.status.pod_ips:
+            writes.append(Update(replace(pod, status=_with_ready(pod, now_s))))
+            continue
+        node = known.snapshot.of(Node)["", pod.spec.node_name]
+        if node.meta.name not in free:
+            ranges = list(map(ip_network, node.pod_cidrs))
+            free[node.meta.name] = _free(ranges, known.used.get(node.meta.name, frozenset()))
+        ips = node.internal_ips if pod.spec.host_network else next(free[node.meta.name], ())
+        started = _started(pod, node, ips, now_s)
+        if started != pod:
+            writes.append(Update(started))
+    return writes, min((due_s for due_s, _ in to_do if due_s > now_s), default=None)
+
+
+def _free(networks: Sequence[IPNetwork], used: AbstractSet[int]) -> Iterator[tuple[str, ...]]:
+    """Addresses of a node's ranges that no pod has, the lowest first; its first and last one stay unused."""
+    bases = [(type(one.network_address), int(one.network_address)) for one in networks]
+    for offset in range(2, min((one.num_addresses - 1 for one in networks), default=0)):
+        if bases[0][1] + offset not in used:
+            yield tuple(str(address(base + offset)) for address, base in bases)
+
+
+def _started(pod: Pod, node: Node, ips: tuple[str, ...], now_s: float) -> Pod:
+    if not ips:
+        message = f"no address is left in the range of node {node.meta.name}"
+        status = replace(pod.status, reason="FailedCreatePodSandBox", message=message)
+        return replace(pod, status=status)
+    status = replace(_running(pod, now_s), pod_ips=ips, host_ips=node.internal_ips)
+    return replace(pod, status=status)
+
+
+def _gates_open(pod: Pod) -> bool:
+    """Whether every readiness gate's condition holds; somebody else writes those."""
+    holding = {one.type for one in pod.status.conditions if one.status == "True"}
+    return holding.issuperset(pod.spec.readiness_gates)
+
+
+def _with_ready(pod: Pod, now_s: float) -> PodStatus:
+    return replace(pod.status, ready=_gates_open(pod), ready_changed_s=now_s)
+
+
+def _running(pod: Pod, now_s: float) -> PodStatus:
+    containers = (
+        ContainerStatus(one.name, ready=True, state="running", started_s=now_s)
+        for one in pod.spec.containers
+    )
+    return replace(
+        _with_ready(pod, now_s),
+        phase="Running",
+        started_s=now_s,
+        scheduled=True,
+        reason="",
+        message="",
+        containers=tuple(containers),
+    )
