@@ -35,6 +35,7 @@ from testbed.lab.power import Power
 from testbed.lab.programs import Programs
 from testbed.lab.proxy_config import proxy_config
 from testbed.lab.settled import missing
+from testbed.lab.sticky_addresses import StickyAddresses
 from testbed.model.addressing import dns_ips, plan_addresses
 from testbed.model.objects import Object, Pod
 from testbed.model.shorthand import expand
@@ -89,6 +90,8 @@ class Cluster:
         features.require(*map(Feature, sorted(needs)), *also, Feature.CONNTRACK)
         self.companions = Companions(companion(topology), programs.processes)
         self.power = Power(self.nodes, self._underlay, self.companions)
+        sticky = topology.network.sticky_ips
+        self._sticky = StickyAddresses(store, self.nodes) if sticky else None
         self._parts = self._node_parts(topology)
         self._applied: _Applied | None = None
         self._hosts: list[str] = []
@@ -164,6 +167,8 @@ class Cluster:
     def _start_node(self, machine: Machine) -> LabNode:
         node = LabNode(machine, self._underlay.namespace(machine.name), self._parts)
         self.nodes[machine.name] = node
+        if self._sticky is not None:
+            self._sticky.route()
         node.kubelet.start()
         return node
 
@@ -327,6 +332,7 @@ class Cluster:
             record=self._record,
             start=self._programs.start,
             mtu=topology.network.mtu,
+            addresses=lambda machine: self._sticky.of_node(machine) if self._sticky else None,
             backends=self._backends,
             proxy=proxy,
             external=self._external(topology, delays) if topology.proxy.mode == EXTERNAL else None,

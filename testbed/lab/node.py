@@ -16,6 +16,7 @@ from testbed.kernel.run import Shell
 from testbed.lab.node_proxy import NodeProxy
 from testbed.lab.proxy_http import ProxyHttp, Subject
 from testbed.model.objects import Node
+from testbed.podnet.addresses import PodAddresses
 from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.ruleset import Backend
 from testbed.runtime.netns import NetnsRuntime, Start
@@ -30,6 +31,8 @@ class NodeParts:
     record: Record
     start: Start
     mtu: int
+    addresses: Callable[[Machine], PodAddresses | None]
+    """Where a node's pods get their addresses from; None: from its own ranges."""
     backends: Mapping[int, Backend]
     """By IP family, the primary one first: each has a proxy of its own on every node."""
     proxy: Callable[[str, int, Shell], ProxyLoop]
@@ -52,7 +55,12 @@ class LabNode:
         self.namespace = namespace
         self._shell = Shell(namespace, {"XTABLES_LOCKFILE": parts.lock_file(machine.name)})
         self.runtime = NetnsRuntime(
-            machine.name, namespace, machine.pod_cidrs, parts.mtu, parts.start
+            machine.name,
+            namespace,
+            machine.pod_cidrs,
+            parts.mtu,
+            parts.start,
+            addresses=parts.addresses(machine),
         )
         self.kubelet = Kubelet(
             machine.name,

@@ -78,6 +78,12 @@ class Network(Strict):
     mtu: Annotated[int, Field(ge=576, le=65535, strict=True)] = Field(
         1500, description="of every link, in bytes"
     )
+    sticky_ips: bool = Field(
+        False,
+        alias="stickyIPs",
+        description="a pod that takes another's place, wherever, takes its address over",
+        strict=True,
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_interface, ip_network
 from typing import Protocol
 
-from testbed.errors import NotFound, OutOfTimeOrRoom
+from testbed.errors import NotFound
 from testbed.fabric.plan import (
     ANYWHERE,
     END_SYSCTLS,
@@ -22,9 +22,10 @@ from testbed.fabric.plan import (
 )
 from testbed.ip import IPAddress, IPNetwork
 from testbed.kernel import netlink, netns, sysctl
-from testbed.model.objects import SERVER_ANNOTATION, Container, Pod
+from testbed.model.containers import Container
+from testbed.model.objects import SERVER_ANNOTATION, Pod
+from testbed.podnet.addresses import OwnAddresses, PodAddresses
 from testbed.podnet.link import GATEWAY, NODE_MAC, POD_INTERFACE, PodLink, pod_link
-from testbed.podnet.pool import AddressPool
 from testbed.runtime.interface import ContainerState
 
 _TO_NODE = {
@@ -83,11 +84,19 @@ class NetnsRuntime:
     """The pods of one node (a `PodRuntime`)."""
 
     def __init__(
-        self, node: str, namespace: int, pods: tuple[IPNetwork, ...], mtu: int, start: Start
+        self,
+        node: str,
+        namespace: int,
+        pods: tuple[IPNetwork, ...],
+        mtu: int,
+        start: Start,
+        *,
+        addresses: PodAddresses | None = None,
     ) -> None:
+        """`pods` are the ranges of its pods' addresses; `addresses`: where else those come from."""
         self._node = node
         self._namespace = namespace
-        self._pools = tuple(map(AddressPool, pods))
+        self._addresses = addresses or OwnAddresses(pods)
         self._ipv6 = IPV6 if any(network.version == 6 for network in pods) else NO_IPV6
         self._mtu = mtu
         self._start = start
@@ -102,10 +111,12 @@ class NetnsRuntime:
         await self._turn(pod)
         have = self._sandboxes.get(pod.meta.uid)
         if have is None:
-            link = pod_link(self._allocate(), self._next_index, self._mtu)
+            addresses = await self._addresses.take(pod)
+            link = pod_link(addresses, self._next_index, self._mtu)
             self._next_index += 1
             have = _Sandbox(self._wire(link), link)
             self._sandboxes[pod.meta.uid] = have
+            self._addresses.wired(pod.meta.uid)
         return tuple(map(str, have.link.addresses))
 
     async def start_container(self, pod: Pod, container: Container) -> ContainerState:
@@ -141,21 +152,9 @@ class NetnsRuntime:
             await started.ended()
         self._netlink.send([netlink.delete_link(sandbox.link.node_index)], missing_ok=True)
         os.close(sandbox.namespace)
-        for addresses in (sandbox.link.addresses, *sandbox.client_addresses):
-            for pool, address in zip(self._pools, addresses, strict=True):
-                pool.release(address)
-
-    def _allocate(self) -> tuple[IPAddress, ...]:
-        """An address of each IP family."""
-        taken: list[IPAddress] = []
-        try:
-            for pool in self._pools:
-                taken.append(pool.allocate())
-        except OutOfTimeOrRoom:
-            for pool, address in zip(self._pools, taken, strict=False):
-                pool.release(address)
-            raise
-        return tuple(taken)
+        self._addresses.give_back(pod_uid, sandbox.link.addresses)
+        for addresses in sandbox.client_addresses:
+            self._addresses.release(addresses)
 
     def node_socket(self, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
         """A new non-blocking socket in the node's namespace."""
@@ -189,7 +188,7 @@ class NetnsRuntime:
         """
         sandbox = self._sandboxes[pod_uid]
         while len(sandbox.client_addresses) < count - 1:
-            addresses = self._allocate()
+            addresses = self._addresses.take_more()
             sandbox.client_addresses.append(addresses)
             with netns.entered(sandbox.namespace), netlink.Netlink() as pod_side:
                 pod_side.send(_of_pod(address, by_name_only=True) for address in addresses)

@@ -1,0 +1,121 @@
+"""Sticky addresses: whose a new pod takes over, and which host routes lead there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from testbed.fabric.plan import Route
+from testbed.model.objects import (
+    Deployment,
+    Object,
+    ObjectMeta,
+    OwnerReference,
+    Pod,
+    PodSpec,
+    PodStatus,
+    ReplicaSet,
+)
+from testbed.podnet.inheritance import Lease, detours, inherited, is_orphaned, workload_of
+from testbed.store import Create, Snapshot, Store
+
+WEB = ("Deployment", "default", "web")
+
+
+def owned(name: str, uid: str = "", owner: str = "Deployment/web") -> Pod:
+    kind, _, by = owner.partition("/")
+    owners = (OwnerReference(kind, by, "u", controller=True),) if owner else ()
+    return Pod(ObjectMeta(name, "default", uid=uid, owners=owners), PodSpec(()))
+
+
+def lease(name: str, address: str = "10.244.1.2", **changes: object) -> Lease:
+    plain = Lease(f"u-{name}", "default", name, WEB, (ip_address(address),), "n1", "n1")
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def state(*items: Object) -> Snapshot:
+    store = Store(lambda: 0.0)
+    store.apply([Create(item) for item in items])
+    return store.snapshot()
+
+
+ENDED = PodStatus(phase="Failed")
+LEASES = [
+    ("of a pod that is gone", "web-0", [lease("web-0")], "web-0"),
+    ("the one of its own name first", "web-1", [lease("web-0"), lease("web-1")], "web-1"),
+    ("else the first by name", "web-9", [lease("web-1"), lease("web-0")], "web-0"),
+    ("never another workload's", "web-0", [lease("web-0", workload=("Pod", "", "x"))], None),
+    ("its own after a reboot", "web-0", [lease("web-0"), lease("web-1", uid="me")], "web-1"),
+    ("nobody's where there is none", "web-0", [], None),
+]
+
+
+@pytest.mark.parametrize(("_", "name", "leases", "whose"), LEASES, ids=[row[0] for row in LEASES])
+def test_a_new_pod_takes_over(_: str, name: str, leases: list[Lease], whose: str | None) -> None:
+    found = inherited(owned(name, uid="me"), leases, state())
+    assert (found.name if found else None) == whose
+
+
+@pytest.mark.parametrize(
+    ("changes", "free"),
+    [
+        ({}, False),
+        ({"meta": replace(owned("web-0").meta, deletion_s=3.0)}, True),
+        ({"status": ENDED}, True),
+    ],
+    ids=["one that stays keeps its address", "a terminating one has an heir", "an evicted one too"],
+)
+def test_who_still_needs_an_address(changes: dict[str, object], free: bool) -> None:
+    store = Store(lambda: 0.0)
+    store.apply([Create(replace(owned("web-0"), **changes))])  # type: ignore[arg-type]
+    (pod,) = store.list(Pod)
+    mine = lease("web-0", uid=pod.meta.uid)
+    found = inherited(owned("web-1", uid="me"), [mine], store.snapshot())
+    assert (found == mine) is free
+
+
+def test_another_pod_of_the_name_is_not_the_one_that_had_the_address() -> None:
+    snapshot = state(owned("web-0"))
+    assert inherited(owned("web-1", uid="me"), [lease("web-0")], snapshot) is not None
+
+
+def test_replica_sets_stand_for_their_deployment() -> None:
+    above = OwnerReference("Deployment", "web", "u", controller=True)
+    made = ReplicaSet(ObjectMeta("web-abc", "default", owners=(above,)), 1, None, None)  # type: ignore[arg-type]
+    assert workload_of(owned("web-abc-1", owner="ReplicaSet/web-abc"), state(made)) == WEB
+    lonely = workload_of(owned("x-1", owner="ReplicaSet/x"), state())
+    assert lonely == ("ReplicaSet", "default", "x")
+    assert workload_of(owned("solo", owner=""), state()) == ("Pod", "default", "solo")
+
+
+def test_addresses_of_a_workload_that_is_gone_are_nobodys() -> None:
+    web = Deployment(ObjectMeta("web", "default"), 1, None, None)  # type: ignore[arg-type]
+    assert not is_orphaned(lease("web-0"), state(web))
+    assert is_orphaned(lease("web-0"), state())
+    assert not is_orphaned(lease("solo", workload=("Pod", "default", "solo")), state())
+
+
+def test_only_who_is_away_needs_host_routes_and_not_on_its_own_node() -> None:
+    nodes = {f"n{n}": (ip_address(f"172.18.0.{n + 1}"),) for n in (1, 2, 3)}
+    at_home, away = lease("web-0"), lease("web-1", "10.244.1.3", node="n2")
+    there = frozenset({Route(ip_network("10.244.1.3/32"), ip_address("172.18.0.3"))})
+    found = detours([at_home, away], nodes)
+    assert found == {"n1": there, "n2": frozenset(), "n3": there}
+
+
+def test_nobody_is_led_to_a_node_that_does_not_run() -> None:
+    nodes = {"n1": (ip_address("172.18.0.2"),)}
+    assert detours([lease("web-0", node="n2")], nodes) == {"n1": frozenset()}
+
+
+def test_both_families_of_an_address_move() -> None:
+    nodes = {
+        f"n{n}": (ip_address(f"172.18.0.{n + 1}"), ip_address(f"fd00::{n + 1}")) for n in (1, 2)
+    }
+    both = lease("web-0", node="n2", addresses=(ip_address("10.244.1.2"), ip_address("fd01::2")))
+    assert detours([both], nodes)["n1"] == {
+        Route(ip_network("10.244.1.2/32"), ip_address("172.18.0.3")),
+        Route(ip_network("fd01::2/128"), ip_address("fd00::3")),
+    }
