@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from testbed.lab.client import Lab
+from testbed.model.containers import Container, ContainerPort
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import Container, ContainerPort, Object, ObjectMeta, Pod, PodSpec
+from testbed.model.objects import Object, ObjectMeta, Pod, PodSpec
 from testbed.model.topology import Topology
 from tests.addresses import (
     CLUSTER_CIDR,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Coroutine
 from dataclasses import replace
 from signal import SIGKILL, SIGTERM
 
+from testbed.controllers.asking import Asker, AskOnce
 from testbed.controllers.fresh_writes import apply_fresh
 from testbed.controllers.informer import Informer
 from testbed.controllers.kubelet_events import kubelet_events
@@ -38,15 +39,17 @@ from testbed.controllers.pod_record import (
     Tick,
 )
 from testbed.controllers.pod_status import pod_status
-from testbed.controllers.probes import AskOnce, Prober
+from testbed.controllers.probes import Prober
 from testbed.controllers.timing import NO_DELAYS, Delays, KubeletTiming
 from testbed.errors import TestbedError
 from testbed.events import Record
-from testbed.model.objects import Container, Node, Pod
-from testbed.runtime.interface import ContainerState, PodRuntime
+from testbed.model.containers import Container, LifecycleHandler, Probe, SleepAction
+from testbed.model.objects import Node, Pod
+from testbed.runtime.interface import ContainerState, NotYet, PodRuntime
 from testbed.store import Change, Delete, Snapshot, Store, Update, Write
 
 DEFAULT_TIMING = KubeletTiming()
+_HOOK_S = 3600.0
 
 
 class Kubelet:
@@ -76,7 +79,9 @@ class Kubelet:
         self._timing = timing
         self._delays = delays
         self._relist_phase = random.Random(f"{seed}/{node}").random()
-        self._prober = Prober(node, runtime.node_socket, record, now_ns, self._post, ask_once=ask)
+        self._ask = ask or Asker(runtime).ask
+        self._prober = Prober(node, record, now_ns, self._post, self._ask)
+        self._host_ips: tuple[str, ...] = ()
         self._pods: dict[str, PodRecord] = {}
         self._inbox: list[tuple[str, Happening]] = []
         self._changed: dict[str, None] = {}
@@ -98,6 +103,7 @@ class Kubelet:
         )
         for node in self._store.list(Node):
             if node.meta.name == self.node:
+                self._host_ips = node.internal_ips
                 self._store.apply([Update(replace(node, ready=True))])
         for pod in self._store.list(Pod):
             if pod.spec.node_name == self.node:
@@ -223,7 +229,7 @@ class Kubelet:
         pod = snapshot.get(Pod, meta.namespace, meta.name)
         if pod is None or pod.meta.uid != meta.uid:
             return None
-        status = pod_status(record, pod.status, self._now_s())
+        status = pod_status(record, pod.status, self._now_s(), self._host_ips)
         return None if status == pod.status else Update(replace(pod, status=status))
 
     # … and acted upon.
@@ -234,14 +240,14 @@ class Kubelet:
             case CreateSandbox():
                 self._spawn(self._create_sandbox(pod))
             case StartContainer(container):
-                self._spawn(self._start_container(pod, container))
+                self._spawn(self._start_container(record, container))
             case StopContainer(name, kill_at_s):
-                self._spawn(self._stop_container(uid, name, kill_at_s))
+                self._spawn(self._stop_container(record, name, kill_at_s))
             case StopPod(kill_at_s):
                 under_way = (uid, "") in self._kill_at_s
                 self._kill_at_s[uid, ""] = kill_at_s
                 if not under_way:
-                    self._spawn(self._stop_pod(uid))
+                    self._spawn(self._stop_pod(record))
             case DeletePod():
                 self._deletes.append(Delete(pod.kind, pod.meta.namespace, pod.meta.name, uid))
                 self._flush_soon()
@@ -264,40 +270,95 @@ class Kubelet:
             happening = SandboxFailed(str(error))
         self._post(pod.meta.uid, happening)
 
-    async def _start_container(self, pod: Pod, container: Container) -> None:
+    async def _start_container(self, record: PodRecord, container: Container) -> None:
+        uid, name = record.pod.meta.uid, container.name
         happening: Happening
         try:
-            state = await self._runtime.start_container(pod, container)
-            happening = Started(container.name, state)
+            state = await self._runtime.start_container(record.pod, container)
+            after = container.lifecycle and container.lifecycle.post_start
+            if state.running and after and (why := await self._hook(record, container, after)):
+                state = await self._kill(uid, name, f"PostStartHookError: {why}")
+            happening = Started(name, state)
+        except NotYet as error:
+            happening = StartFailed(name, str(error), lacks=True)
         except TestbedError as error:
-            happening = StartFailed(container.name, str(error))
-        self._post(pod.meta.uid, happening)
+            happening = StartFailed(name, str(error))
+        self._post(uid, happening)
 
-    async def _stop_container(self, uid: str, name: str, kill_at_s: float) -> None:
+    async def _hook(
+        self, record: PodRecord, container: Container, handler: LifecycleHandler
+    ) -> str:
+        """Do what a container wants done when it starts, or before it is stopped; why it failed, or ""."""
+        action = handler.action
+        if isinstance(action, SleepAction):
+            await asyncio.sleep(action.seconds)
+        elif action is not None:
+            # A hook has no time-out of its own: the grace period ends it, or the container's end.
+            outcome = await self._ask(record, container, Probe(action, timeout_s=_HOOK_S))
+            return outcome.message
+        return ""
+
+    async def _kill(self, uid: str, name: str, message: str) -> ContainerState:
+        self._runtime.signal(uid, name, SIGKILL)
+        while self._running(uid, (name,)):
+            await asyncio.sleep(self._timing.stop_poll_s)
+        return replace(self._runtime.containers(uid)[name], message=message)
+
+    async def _stop_container(self, record: PodRecord, name: str, kill_at_s: float) -> None:
+        uid = record.pod.meta.uid
         self._kill_at_s[uid, name] = kill_at_s
-        states = await self._end((name,), (uid, name))
+        states = await self._end((name,), record, (uid, name))
         del self._kill_at_s[uid, name]
         self._post(uid, Relisted(states))
 
-    async def _stop_pod(self, uid: str) -> None:
+    async def _stop_pod(self, record: PodRecord) -> None:
+        uid = record.pod.meta.uid
         names = tuple(self._runtime.containers(uid))
-        self._post(uid, Relisted(await self._end(names, (uid, ""))))
+        sidecars = tuple(one.name for one in record.pod.spec.init_containers if one.sidecar)
+        others = tuple(name for name in names if name not in sidecars)
+        self._post(uid, Relisted(await self._end(others, record, (uid, ""))))
+        for name in reversed(sidecars):  # once the others need them no more, the last first
+            if name in names:
+                self._post(uid, Relisted(await self._end((name,), record, (uid, ""))))
         await self._runtime.remove_sandbox(uid)
         del self._kill_at_s[uid, ""]
         self._post(uid, SandboxRemoved())
 
     async def _end(
-        self, names: Collection[str], stop: tuple[str, str]
+        self, names: Collection[str], record: PodRecord, stop: tuple[str, str]
     ) -> dict[str, ContainerState]:
-        """SIGTERM, then SIGKILL when `_kill_at_s[stop]` has come; returns the last states."""
+        """SIGTERM, after what a container wants done before it; then SIGKILL when `_kill_at_s[stop]` has come;
+        returns the last states.
+        """
         uid = stop[0]
-        self._signal_running(uid, names, SIGTERM)
+        hooks = self._pre_stop(names, record)
+        self._signal_running(uid, [name for name in names if name not in hooks], SIGTERM)
         while self._running(uid, names):
+            for name in [name for name, hook in hooks.items() if hook.done()]:
+                hooks.pop(name).result()
+                self._signal_running(uid, (name,), SIGTERM)
             if self._now_s() >= self._kill_at_s[stop]:
                 self._signal_running(uid, names, SIGKILL)
             await asyncio.sleep(self._timing.stop_poll_s)
+        for hook in hooks.values():
+            hook.cancel()
         states = self._runtime.containers(uid)
         return {name: states[name] for name in names if name in states}
+
+    def _pre_stop(self, names: Collection[str], record: PodRecord) -> dict[str, asyncio.Task[str]]:
+        """What running containers want done before they are stopped, under way."""
+        wanted = {
+            one.spec.name: one.spec
+            for one in record.every
+            if one.spec.lifecycle is not None and one.spec.lifecycle.pre_stop is not None
+        }
+        return {
+            name: self._loop.create_task(self._hook(record, wanted[name], before))
+            for name in self._running(record.pod.meta.uid, names)
+            if name in wanted
+            and (lifecycle := wanted[name].lifecycle) is not None
+            and (before := lifecycle.pre_stop) is not None
+        }
 
     def _running(self, uid: str, names: Collection[str]) -> list[str]:
         states = self._runtime.containers(uid)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from testbed.controllers.pod_lifecycle import exit_reason
 from testbed.controllers.pod_record import PodRecord, Stage
-from testbed.controllers.pod_status import exit_reason
 from testbed.events import Event
 from testbed.model.objects import name_of
 
@@ -18,7 +18,7 @@ def kubelet_events(before: PodRecord, after: PodRecord, node: str, t_ns: int) ->
             Event(t_ns, "kubelet", node, kind, name_of(after.pod), 0, {"uid": uid, **detail})
         )
 
-    for old, new in zip(before.containers, after.containers, strict=True):
+    for old, new in zip(before.every, after.every, strict=True):
         name = new.spec.name
         started = new.started_s != old.started_s
         if started:

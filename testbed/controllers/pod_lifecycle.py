@@ -35,6 +35,7 @@ from testbed.controllers.pod_record import (
     Tick,
 )
 from testbed.controllers.timing import KubeletTiming
+from testbed.model.objects import Termination
 from testbed.runtime.interface import ContainerState
 
 _START_ERROR = 128
@@ -52,13 +53,15 @@ def has_died(record: PodRecord, states: Mapping[str, ContainerState]) -> bool:
     """Whether the runtime's word on the containers is news to the record."""
     return any(
         container.runs and not states[container.spec.name].running
-        for container in record.containers
+        for container in record.every
         if container.spec.name in states
     )
 
 
 def is_finished(record: PodRecord) -> bool:
-    """Whether every container has ended for good."""
+    """Whether every container has ended for good, or will never start since one before it has failed."""
+    if any(one.life is Life.EXITED and not _init_goes_on(record, one) for one in record.init):
+        return True
     return all(
         container.life is Life.EXITED and not _restarts(record, container)
         for container in record.containers
@@ -72,6 +75,9 @@ def _observe(
     record: PodRecord, happening: Happening, now_s: float, timing: KubeletTiming
 ) -> PodRecord:
     changes: dict[str, Any] = {}
+    if record.since_s is None:
+        begun_s = record.pod.status.started_s  # by this kubelet, before it was started anew
+        record = replace(record, since_s=now_s if begun_s is None else begun_s)
     match happening:
         case Seen(pod):
             # Once it is being stopped, a terminal phase is this kubelet's own word come back.
@@ -88,11 +94,19 @@ def _observe(
         case SandboxRemoved():
             changes = {"stage": Stage.STOPPED}
         case Started() | StartFailed() | Relisted() | Probed():
-            after = (_after(found, happening, now_s, timing) for found in record.containers)
-            changes = {"containers": tuple(after)}
+            changes = {
+                key: tuple(_after(found, happening, now_s, timing) for found in containers)
+                for key, containers in (("containers", record.containers), ("init", record.init))
+            }
         case Tick():
             pass
-    return replace(record, **changes)
+    due_s = _deadline_s(record)
+    return replace(record, overdue=due_s is not None and now_s >= due_s, **changes)
+
+
+def _deadline_s(record: PodRecord) -> float | None:
+    allowed_s = record.pod.spec.active_deadline_s
+    return None if allowed_s is None or record.since_s is None else record.since_s + allowed_s
 
 
 def _after(
@@ -105,10 +119,13 @@ def _after(
     match happening:
         case Started(container=which, state=state) if which == name:
             return _started(container, state, timing)
+        case StartFailed(container=which, message=message, lacks=True) if which == name:
+            retry_at_s = now_s + timing.sandbox_retry_s
+            return replace(container, life=Life.WAITING, lacks=message, restart_at_s=retry_at_s)
         case StartFailed(container=which, message=message) if which == name:
             now_ns = round(now_s * 1e9)
-            failed = ContainerState(False, 0, now_ns, now_ns, _START_ERROR)
-            return replace(_exited(container, failed, timing), message=message)
+            failed = ContainerState(False, 0, now_ns, now_ns, _START_ERROR, message)
+            return replace(_exited(container, failed, timing), start_error=True, lacks="")
         case Relisted(states=states) if name in states:
             dead = container.runs and not states[name].running
             return _exited(container, states[name], timing) if dead else container
@@ -123,14 +140,22 @@ def _started(
     running = replace(
         container,
         life=Life.RUNNING,
-        # Without a readiness probe a container is ready as soon as it runs.
-        ready=container.spec.readiness_probe is None,
+        # Without probes a container is ready as soon as it runs.
+        ready=_ready_at_once(container) and container.spec.startup_probe is None,
+        started=container.spec.startup_probe is None,
         unhealthy=False,
         started_s=state.started_ns / 1e9,
         exit_code=None,
         message="",
+        start_error=False,
+        lacks="",
+        stands_in=state.stands_in,
     )
     return running if state.running else _exited(running, state, timing)
+
+
+def _ready_at_once(container: ContainerRecord) -> bool:
+    return container.spec.readiness_probe is None
 
 
 def _exited(
@@ -141,8 +166,10 @@ def _exited(
         container,
         life=Life.EXITED,
         ready=False,
+        started=False,
         finished_s=finished_s,
         exit_code=state.exit_code,
+        message=state.message,
         restart_at_s=container.backoff.restart_at_s(finished_s, timing),
     )
 
@@ -150,6 +177,8 @@ def _exited(
 def _probed(container: ContainerRecord, verdict: Probed) -> ContainerRecord:
     if verdict.probe == "readiness":
         return replace(container, ready=verdict.ok)
+    if verdict.probe == "startup" and verdict.ok:
+        return replace(container, started=True, ready=_ready_at_once(container))
     return replace(container, unhealthy=not verdict.ok)
 
 
@@ -160,7 +189,7 @@ def _decide(record: PodRecord, now_s: float, timing: KubeletTiming) -> Step:
     if record.stage is Stage.STOPPED:
         return _after_stop(record)
     busy = record.stage is Stage.CREATING or any(
-        container.life is Life.STARTING for container in record.containers
+        container.life is Life.STARTING for container in record.every
     )
     if _must_end(record):
         # What is being made is finished first: the runtime is never asked two things at once.
@@ -182,12 +211,14 @@ def _after_stop(record: PodRecord) -> Step:
 
 def _must_end(record: PodRecord) -> bool:
     terminating = record.pod.meta.deletion_s is not None
-    return record.gone or terminating or record.evicted or is_finished(record)
+    return record.gone or terminating or record.evicted or record.overdue or is_finished(record)
 
 
 def _stop(record: PodRecord, now_s: float, timing: KubeletTiming) -> Step:
     """Stop the pod; one that is being stopped only when it must now end earlier."""
     grace_s = record.pod.meta.deletion_grace_period_s
+    if record.overdue and grace_s is None:
+        grace_s = record.pod.spec.termination_grace_period_s
     if record.gone or record.evicted or grace_s is None:
         grace_s = 0.0
     kill_at_s = now_s + max(grace_s, timing.minimum_grace_s)
@@ -198,24 +229,56 @@ def _stop(record: PodRecord, now_s: float, timing: KubeletTiming) -> Step:
 
 
 def _run_containers(record: PodRecord, now_s: float, timing: KubeletTiming) -> Step:
-    containers: list[ContainerRecord] = []
-    actions: list[Action] = []
-    wakes: list[float] = []
-    for container in record.containers:
-        after = container
-        if container.life in (Life.WAITING, Life.EXITED) and _restarts(record, container):
-            if container.restart_at_s <= now_s:
-                after = _starting(container, now_s, timing)
-                actions.append(StartContainer(container.spec))
-            else:
-                wakes.append(container.restart_at_s)
-        elif container.life is Life.RUNNING and container.unhealthy:
-            after = replace(container, life=Life.STOPPING)
-            grace_s = max(record.pod.spec.termination_grace_period_s, timing.minimum_grace_s)
-            actions.append(StopContainer(container.spec.name, now_s + grace_s))
-        containers.append(after)
-    after_all = replace(record, containers=tuple(containers))
-    return Step(after_all, tuple(actions), min(wakes, default=None))
+    """Start what is to run now: the next init container, sidecars that ended, or all the others."""
+    turns: dict[str, Turn] = {}
+    initialized = True
+    for one in record.init:
+        if not initialized:
+            break
+        turns[one.spec.name] = _turn(record, one, now_s, timing)
+        initialized = one.started if one.spec.sidecar else one.done
+    if initialized:
+        turns |= {one.spec.name: _turn(record, one, now_s, timing) for one in record.containers}
+
+    def after(containers: tuple[ContainerRecord, ...]) -> tuple[ContainerRecord, ...]:
+        return tuple(
+            turns[one.spec.name][0] if one.spec.name in turns else one for one in containers
+        )
+
+    actions = tuple(action for _, action, _ in turns.values() if action is not None)
+    wakes = [wake for _, _, wake in turns.values() if wake is not None]
+    if (due_s := _deadline_s(record)) is not None:
+        wakes.append(due_s)
+    after_all = replace(record, containers=after(record.containers), init=after(record.init))
+    return Step(after_all, actions, min(wakes, default=None))
+
+
+Turn = tuple[ContainerRecord, Action | None, float | None]
+"""A container afterwards, what to do about it, when to look again."""
+
+
+def _turn(
+    record: PodRecord, container: ContainerRecord, now_s: float, timing: KubeletTiming
+) -> Turn:
+    if container.life in (Life.WAITING, Life.EXITED):
+        if not _restarts(record, container):
+            return container, None, None
+        if container.restart_at_s > now_s:
+            return container, None, container.restart_at_s
+        return _starting(container, now_s, timing), StartContainer(container.spec), None
+    if container.life is Life.RUNNING and container.unhealthy:
+        grace_s = max(_grace_s(record, container), timing.minimum_grace_s)
+        stop = StopContainer(container.spec.name, now_s + grace_s)
+        return replace(container, life=Life.STOPPING), stop, None
+    return container, None, None
+
+
+def _grace_s(record: PodRecord, container: ContainerRecord) -> float:
+    """For a container that failed its liveness or startup probe, which may say it for itself."""
+    spec = container.spec
+    probe = spec.liveness_probe if container.started else spec.startup_probe
+    own_s = probe.termination_grace_period_s if probe is not None else None
+    return record.pod.spec.termination_grace_period_s if own_s is None else own_s
 
 
 def _starting(container: ContainerRecord, now_s: float, timing: KubeletTiming) -> ContainerRecord:
@@ -225,13 +288,37 @@ def _starting(container: ContainerRecord, now_s: float, timing: KubeletTiming) -
         container,
         life=Life.STARTING,
         restart_count=container.restart_count + 1,
+        last=termination(container),
         backoff=container.backoff.after_restart(container.finished_s, now_s, timing),
     )
+
+
+def termination(found: ContainerRecord) -> Termination:
+    """How the run of a container ended."""
+    code = 0 if found.exit_code is None else found.exit_code
+    reason = exit_reason(found)
+    return Termination(code, reason, found.message, found.started_s, found.finished_s)
+
+
+def exit_reason(found: ContainerRecord) -> str:
+    """containerd's word for how a container ended."""
+    if found.start_error:
+        return "StartError"
+    return "Completed" if found.exit_code == 0 else "Error"
 
 
 def _restarts(record: PodRecord, container: ContainerRecord) -> bool:
     """Whether the restart policy starts it (again)."""
     if container.life is Life.WAITING:
         return True
+    if container in record.init:
+        return container.spec.sidecar or (not container.done and _init_goes_on(record, container))
     policy = record.pod.spec.restart_policy
     return policy == "Always" or (policy == "OnFailure" and container.exit_code != 0)
+
+
+def _init_goes_on(record: PodRecord, container: ContainerRecord) -> bool:
+    """Whether an init container that ended lets the pod live: it did well, or may try again."""
+    if container.spec.sidecar:
+        return True
+    return container.done or record.pod.spec.restart_policy != "Never"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from testbed.controllers.restart_backoff import NO_BACKOFF, Backoff
-from testbed.model.objects import Container, Pod
+from testbed.model.containers import Container
+from testbed.model.objects import Pod, Termination
 from testbed.runtime.interface import ContainerState
 
 
@@ -46,13 +47,26 @@ class ContainerRecord:
     finished_s: float | None = None
     exit_code: int | None = None
     message: str = ""
-    """Why it could not be started."""
+    """Why it could not be started, or what it left when it ended."""
+    start_error: bool = False
+    lacks: str = ""
+    """What it waits for before it can be made (a ConfigMap, …)."""
     restart_at_s: float = 0.0
     backoff: Backoff = NO_BACKOFF
+    started: bool = False
+    """It runs, and its startup probe, if it has one, has succeeded."""
+    stands_in: str = ""
+    last: Termination | None = None
+    """Of the run before."""
 
     @property
     def runs(self) -> bool:
         return self.life in (Life.RUNNING, Life.STOPPING)
+
+    @property
+    def done(self) -> bool:
+        """It has ended well, as an init container must before the next one starts."""
+        return self.life is Life.EXITED and self.exit_code == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +75,8 @@ class PodRecord:
 
     pod: Pod
     containers: tuple[ContainerRecord, ...]
+    init: tuple[ContainerRecord, ...] = ()
+    """Those that run first, one after the other; sidecars among them stay."""
     stage: Stage = Stage.NEW
     pod_ips: tuple[str, ...] = ()
     problem: str = ""
@@ -72,11 +88,24 @@ class PodRecord:
     """The object is no longer in the store."""
     kill_at_s: float | None = None
     """When what still runs gets SIGKILL; None: it is not being stopped."""
+    since_s: float | None = None
+    """When the kubelet took it on."""
+    overdue: bool = False
+    """It has run for as long as activeDeadlineSeconds lets it."""
 
     @staticmethod
     def of(pod: Pod) -> PodRecord:
         """The record of a pod that was just bound to the node."""
-        return PodRecord(pod, tuple(ContainerRecord(spec) for spec in pod.spec.containers))
+        return PodRecord(
+            pod,
+            tuple(ContainerRecord(spec) for spec in pod.spec.containers),
+            tuple(ContainerRecord(spec) for spec in pod.spec.init_containers),
+        )
+
+    @property
+    def every(self) -> tuple[ContainerRecord, ...]:
+        """All containers, in the order in which they start."""
+        return (*self.init, *self.containers) if self.init else self.containers
 
 
 # What happens to a pod
@@ -114,8 +143,11 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class StartFailed:
+    """`lacks`: nothing is wrong with it, it only has to wait."""
+
     container: str
     message: str
+    lacks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +163,7 @@ class Probed:
 
     container: str
     probe: str
-    """readiness or liveness."""
+    """readiness, liveness or startup."""
     ok: bool
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from testbed.model.objects import Probe
+from testbed.model.containers import Probe
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeTally:
     """`verdict` is what the kubelet believes; `run` how often in a row the last outcome came.
 
-    Before the first probe readiness is believed failed and liveness succeeded.
+    Before the first probe readiness is believed failed, liveness succeeded, and nothing (None) of startup.
     """
 
-    verdict: bool
+    verdict: bool | None
     last: bool | None = None
     run: int = 0
 

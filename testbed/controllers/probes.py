@@ -1,33 +1,16 @@
-"""Probing a container as kubelet does: HTTP GET and TCP connect, from the node's own namespace."""
+"""Probing containers as kubelet does: when, how often, and what the outcomes come to."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
+from testbed.controllers.asking import AskOnce, Outcome
 from testbed.controllers.pod_record import ContainerRecord, Life, PodRecord, Probed, Stage
 from testbed.controllers.probe_tally import ProbeTally, next_due_s
 from testbed.events import Event, Record
-from testbed.model.objects import Container, HTTPGetAction, Probe, TCPSocketAction, name_of
-
-MakeSocket = Callable[[socket.AddressFamily, socket.SocketKind], socket.socket]
-_MAX_RESPONSE_BYTES = 10 * 1024
-"""What kubelet reads of a body (pkg/probe/http, maxRespBodyLength)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One probe; `message` says what went wrong ("" when it succeeded)."""
-
-    ok: bool
-    message: str = ""
-
-
-AskOnce = Callable[[str, Container, Probe], Awaitable[Outcome]]
-"""Probes the container at an address once."""
+from testbed.model.containers import Probe
+from testbed.model.objects import name_of
 
 
 class Prober:
@@ -40,19 +23,16 @@ class Prober:
     def __init__(
         self,
         node: str,
-        make_socket: MakeSocket,
         record: Record,
         now_ns: Callable[[], int],
         verdict: Callable[[str, Probed], None],
-        *,
-        ask_once: AskOnce | None = None,
+        ask: AskOnce,
     ) -> None:
         self._node = node
-        self._make_socket = make_socket
         self._record = record
         self._now_ns = now_ns
         self._verdict = verdict
-        self._ask = ask_once or self._ask_really
+        self._ask = ask
         self._workers: dict[str, dict[_Key, asyncio.Task[None]]] = {}
 
     def follow(self, pod: PodRecord) -> None:
@@ -81,7 +61,7 @@ class Prober:
         self, pod: PodRecord, key: _Key, container: ContainerRecord, probe: Probe
     ) -> None:
         name, kind, _ = key
-        tally = ProbeTally(verdict=kind == "liveness")
+        tally = ProbeTally(_BELIEVED[kind])
 
         def report(outcome: Outcome) -> None:
             nonlocal tally
@@ -98,22 +78,21 @@ class Prober:
                 what = "probe-succeeded" if outcome.ok else "probe-failed"
                 where = name_of(pod.pod)
                 self._record(Event(self._now_ns(), "kubelet", self._node, what, where, 0, detail))
-            if tally.verdict != before.verdict:
+            if tally.verdict is not None and tally.verdict != before.verdict:
                 self._verdict(pod.pod.meta.uid, Probed(name, kind, tally.verdict))
 
         await keep_asking(
             probe,
-            lambda: self._ask(pod.pod_ips[0], container.spec, probe),
+            lambda: self._ask(pod, container.spec, probe),
             report,
             lambda: self._now_ns() / 1e9,
         )
 
-    async def _ask_really(self, address: str, container: Container, probe: Probe) -> Outcome:
-        return await ask(self._make_socket, address, container, probe)
-
 
 _Key = tuple[str, str, float | None]
-"""(container, readiness or liveness, when this run of the container started)."""
+"""(container, kind of probe, when this run of the container started)."""
+_BELIEVED = {"readiness": False, "liveness": True, "startup": None}
+"""Before the first verdict; a startup probe has to give one, either way."""
 
 
 def _show_bugs(worker: asyncio.Task[None]) -> None:
@@ -122,43 +101,24 @@ def _show_bugs(worker: asyncio.Task[None]) -> None:
 
 
 def _probes(pod: PodRecord) -> dict[_Key, tuple[ContainerRecord, Probe]]:
-    """The probes that should run: liveness ends when the pod or the container is being stopped."""
+    """The probes that should run: until a container has started, its startup probe alone; liveness ends when
+    the pod or the container is being stopped.
+    """
     want: dict[_Key, tuple[ContainerRecord, Probe]] = {}
-    for container in pod.containers:
+    for container in pod.every:
+        if not container.runs:
+            continue
         spec, started_s = container.spec, container.started_s
-        if container.runs and spec.readiness_probe is not None:
-            want[spec.name, "readiness", started_s] = (container, spec.readiness_probe)
         lives = container.life is Life.RUNNING and pod.stage is Stage.UP
+        if not container.started:
+            if lives and spec.startup_probe is not None:
+                want[spec.name, "startup", started_s] = (container, spec.startup_probe)
+            continue
+        if spec.readiness_probe is not None:
+            want[spec.name, "readiness", started_s] = (container, spec.readiness_probe)
         if lives and spec.liveness_probe is not None:
             want[spec.name, "liveness", started_s] = (container, spec.liveness_probe)
     return want
-
-
-async def ask(make_socket: MakeSocket, address: str, container: Container, probe: Probe) -> Outcome:
-    """Probe once. The timeout covers connecting and the response; 200..399 is success.
-
-    A redirect counts as success; kubelet would follow one that stays on the same host.
-    """
-    action = probe.action
-    port = _port(container, action.port)
-    if port is None:
-        return Outcome(False, f"couldn't find port: {action.port}")
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-    sock = make_socket(family, socket.SOCK_STREAM)
-    try:
-        async with asyncio.timeout(probe.timeout_s):
-            await asyncio.get_running_loop().sock_connect(sock, (address, port))
-            if isinstance(action, TCPSocketAction):
-                return Outcome(True)
-            return await _http_get(sock, where, action)
-    except TimeoutError:
-        return Outcome(False, f"no answer from {where} within {probe.timeout_s:g} s")
-    except OSError as error:
-        what = os.strerror(error.errno) if error.errno else str(error)
-        return Outcome(False, f"{where}: {what.lower()}")
-    finally:
-        sock.close()
 
 
 async def keep_asking(
@@ -178,33 +138,3 @@ async def keep_asking(
         report(await once())
         due_s = next_due_s(due_s, probe.period_s, now_s())
         await asyncio.sleep(max(0.0, due_s - now_s()))
-
-
-async def _http_get(sock: socket.socket, host: str, action: HTTPGetAction) -> Outcome:
-    path = action.path if action.path.startswith("/") else f"/{action.path}"
-    request = (
-        f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: kube-probe/1.36\r\n"
-        "Accept: */*\r\nConnection: close\r\n\r\n"
-    )
-    loop = asyncio.get_running_loop()
-    await loop.sock_sendall(sock, request.encode())
-    response = b""
-    # To the end of the response: closing with unread bytes would reset the server's connection.
-    while len(response) < _MAX_RESPONSE_BYTES:
-        piece = await loop.sock_recv(sock, _MAX_RESPONSE_BYTES)
-        if not piece:
-            break
-        response += piece
-    words = response.split(b"\r\n", 1)[0].split(b" ", 2)
-    if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
-        return Outcome(False, f"{host} did not answer with HTTP")
-    status = int(words[1])
-    if 200 <= status < 400:
-        return Outcome(True)
-    return Outcome(False, f"HTTP probe failed with statuscode: {status}")
-
-
-def _port(container: Container, port: int | str) -> int | None:
-    if isinstance(port, int):
-        return port
-    return next((found.container_port for found in container.ports if found.name == port), None)

@@ -20,13 +20,13 @@ from testbed.apiserver.server import ApiServer
 from testbed.apiserver.server import Source as ApiSource
 from testbed.clock import now_ns, now_s
 from testbed.command import Command
-from testbed.controllers.probes import ask
+from testbed.controllers.asking import ask
 from testbed.errors import TestbedError
 from testbed.events import Event, Record
 from testbed.kernel import netns
 from testbed.kernel.run import Shell
 from testbed.lab.external_command import Blanks, filled
-from testbed.model.objects import Container, HTTPGetAction, Probe
+from testbed.model.containers import Container, HTTPGetAction, Probe
 from testbed.model.proxy_process import External
 from testbed.model.topology import Topology
 from testbed.runtime.inside import CANNOT_EXECUTE, NOT_FOUND

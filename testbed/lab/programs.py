@@ -15,7 +15,8 @@ from typing import Any
 
 from testbed.clock import now_ns
 from testbed.errors import UsageError
-from testbed.model.objects import SERVER_ANNOTATION, SERVICE_TIME_OPTION, Container, Pod
+from testbed.model.containers import Container
+from testbed.model.objects import SERVER_ANNOTATION, SERVICE_TIME_OPTION, Pod
 from testbed.model.shorthand import DNS_IMAGE
 from testbed.runtime.interface import ContainerState
 from testbed.runtime.netns import Place, Started

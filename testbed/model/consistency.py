@@ -238,12 +238,12 @@ def _unknown_probe_ports(groups: list[PodGroup]) -> Iterator[Mistake]:
             for key, probe in (
                 ("readinessProbe", container.readiness_probe),
                 ("livenessProbe", container.liveness_probe),
+                ("startupProbe", container.startup_probe),
             ):
-                if probe is None or isinstance(probe.action.port, int):
-                    continue
-                if probe.action.port not in names:
+                port = getattr(probe and probe.action, "port", None)  # an exec probe has none
+                if isinstance(port, str) and port not in names:
                     inner = ("containers", index) if group.origin.path[0] == "manifests" else ()
-                    message = f"the container has no port named {probe.action.port}"
+                    message = f"the container has no port named {port}"
                     yield Mistake((*group.origin.pod_path, *inner, key), message, "use its number")
 
 

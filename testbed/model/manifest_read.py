@@ -23,7 +23,8 @@ from testbed.model.objects import (
     ServicePort,
     TargetRef,
 )
-from testbed.model.pod_read import condition, pod
+from testbed.model.pod_read import pod
+from testbed.model.pod_status_read import condition
 from testbed.model.workload_read import daemon_set, deployment, replica_set
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")

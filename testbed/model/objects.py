@@ -12,12 +12,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from testbed.model.containers import Container as Container
-from testbed.model.containers import ContainerPort as ContainerPort
-from testbed.model.containers import DNSConfig, HostAlias, SecurityContext
-from testbed.model.containers import HTTPGetAction as HTTPGetAction
-from testbed.model.containers import Probe as Probe
-from testbed.model.containers import TCPSocketAction as TCPSocketAction
+from testbed.model.containers import Container, DNSConfig, HostAlias, SecurityContext
 from testbed.model.label_selector import LabelSelector
 from testbed.model.volumes import Volume
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from testbed.model.fields import PORTS, Fields, words
+from testbed.model.container_read import containers, loosely
+from testbed.model.containers import DNSConfig, HostAlias, SecurityContext
+from testbed.model.fields import Fields, words
 from testbed.model.metadata_read import meta
 from testbed.model.objects import (
-    Container,
-    ContainerPort,
-    ContainerStatus,
-    HTTPGetAction,
     NodeAffinity,
     NodeSelectorRequirement,
     NodeSelectorTerm,
     Pod,
     PodSpec,
-    PodStatus,
     PreferredSchedulingTerm,
-    Probe,
-    TCPSocketAction,
 )
+from testbed.model.pod_status_read import pod_status
+from testbed.model.spelled import many, one
+from testbed.model.volumes import Volume
 
 _TOP = ("apiVersion", "kind", "metadata", "spec", "status", "testbed")
 _POD_KEYS = words(
@@ -34,16 +32,6 @@ _POD_IGNORED = words(
 )
 _POD_UNBUILT = words("topologySpreadConstraints schedulingGates")
 _OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
-_PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
-_EXIT_CODES = (-(2**31), 2**31 - 1)
-
-
-def condition(status: Fields, kind: str) -> bool:
-    """Whether the condition of that type is True."""
-    return any(
-        entry.text("type") == kind and entry.text("status") == "True"
-        for entry in status.children("conditions")
-    )
 
 
 def pod(fields: Fields, namespace: str) -> Pod:
@@ -51,7 +39,7 @@ def pod(fields: Fields, namespace: str) -> Pod:
     return Pod(
         meta=meta(fields, namespace),
         spec=pod_spec(fields.child("spec")),
-        status=_status(fields.child("status"), fields.child("testbed")),
+        status=pod_status(fields.child("status"), fields.child("testbed")),
     )
 
 
@@ -71,7 +59,9 @@ def pod_spec(spec: Fields) -> PodSpec:
         restart_policy=spec.choice("restartPolicy", ("Always", "OnFailure", "Never"), "Always"),
         termination_grace_period_s=spec.seconds("terminationGracePeriodSeconds", 30.0),
         dns_policy=spec.choice(
-            "dnsPolicy", ("ClusterFirst", "Default", "ClusterFirstWithHostNet", "None"), "ClusterFirst"
+            "dnsPolicy",
+            ("ClusterFirst", "Default", "ClusterFirstWithHostNet", "None"),
+            "ClusterFirst",
         ),
         init_containers=containers(spec, "initContainers"),
         volumes=many(spec, "volumes", Volume),

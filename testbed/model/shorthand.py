@@ -9,6 +9,8 @@ from testbed.errors import UsageError
 from testbed.model import fakes
 from testbed.model.addressing import NodeAddress, dns_ips, plan_addresses
 from testbed.model.allocation import allocate_all
+from testbed.model.container_read import probe
+from testbed.model.containers import Container, ContainerPort, Probe
 from testbed.model.fields import Fields, Mistake
 from testbed.model.label_selector import LabelSelector
 from testbed.model.manifest import ManifestError, from_manifest
@@ -18,8 +20,6 @@ from testbed.model.objects import (
     SERVER_ANNOTATION,
     SERVICE_TIME_OPTION,
     ZONE_LABEL,
-    Container,
-    ContainerPort,
     Deployment,
     Labels,
     Node,
@@ -28,11 +28,10 @@ from testbed.model.objects import (
     ObjectMeta,
     PodSpec,
     PodTemplate,
-    Probe,
     Service,
     ServicePort,
 )
-from testbed.model.pod_read import node_affinity, probe
+from testbed.model.pod_read import node_affinity
 from testbed.model.topology import DNS, Network, NodeSpec, PortSpec, ServiceSpec, Topology, Workload
 
 DNS_NAMESPACE = "kube-system"

@@ -84,6 +84,7 @@ def json_of(value: Any) -> Any:
         return None
     if isinstance(value, tuple):
         return [json_of(item) for item in value]
-    return _adapter(type(value)).dump_python(
+    kind: Any = type(value)
+    return _adapter(kind).dump_python(
         value, mode="json", by_alias=True, exclude_defaults=True
     )

@@ -6,7 +6,9 @@ import socket
 from dataclasses import dataclass
 from typing import Protocol
 
-from testbed.model.objects import Container, Pod
+from testbed.errors import TestbedError
+from testbed.model.containers import Container
+from testbed.model.objects import Pod
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,22 @@ class ContainerState:
     finished_ns: int | None = None
     exit_code: int | None = None
     """As a shell says it: 137 after SIGKILL. None while running."""
+    message: str = ""
+    """What it left in its termination message file."""
+    stands_in: str = ""
+    """What runs in the name of its image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """A command that ran in a container; `output` is the beginning of what it printed."""
+
+    code: int
+    output: str = ""
+
+
+class NotYet(TestbedError):
+    """A container cannot be made as long as something is missing: a ConfigMap, a key of it, …"""
 
 
 class PodRuntime(Protocol):
@@ -31,13 +49,18 @@ class PodRuntime(Protocol):
         """
 
     async def start_container(self, pod: Pod, container: Container) -> ContainerState:
-        """Start the program that the image stands for; returns when it serves (or has ended)."""
+        """Start the program that the image stands for; returns when it serves (or has ended). Raises NotYet."""
 
     def containers(self, pod_uid: str) -> dict[str, ContainerState]:
         """State now of each container that was started, by name: what the 1 s relist reads."""
 
     def signal(self, pod_uid: str, container: str, signum: int) -> None:
         """Send a signal to the container's process; no error when it has ended."""
+
+    async def execute(
+        self, pod_uid: str, container: str, argv: tuple[str, ...], timeout_s: float
+    ) -> Executed:
+        """Run a command in a container. Raises OutOfTimeOrRoom when it has not ended by then, and NotFound."""
 
     async def remove_sandbox(self, pod_uid: str) -> None:
         """Kill what still runs, take the namespace and the address back. Idempotent."""

@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from testbed.model.containers import Container, ContainerPort, HTTPGetAction, Probe, TCPSocketAction
 from testbed.model.label_selector import LabelSelector, LabelSelectorRequirement
 from testbed.model.manifest import ManifestError, from_client, from_manifest, to_manifest
 from testbed.model.objects import (
     SERVICE_NAME_LABEL,
     Condition,
-    Container,
-    ContainerPort,
     ContainerStatus,
     DaemonSet,
     DaemonSetStatus,
@@ -25,7 +24,6 @@ from testbed.model.objects import (
     Endpoint,
     EndpointPort,
     EndpointSlice,
-    HTTPGetAction,
     LoadBalancerIngress,
     Node,
     NodeAffinity,
@@ -39,14 +37,12 @@ from testbed.model.objects import (
     PodStatus,
     PodTemplate,
     PreferredSchedulingTerm,
-    Probe,
     ReplicaSet,
     ReplicaSetStatus,
     RollingUpdate,
     Service,
     ServicePort,
     TargetRef,
-    TCPSocketAction,
     UpdateStrategy,
 )
 
@@ -396,14 +392,14 @@ MISTAKES: list[tuple[Any, list[str]]] = [
     (service_with(type="ExternalName"), ["spec: externalName is missing"]),
     (
         pod_with(readinessProbe={}),
-        ["spec.containers[0].readinessProbe: needs one of httpGet and tcpSocket"],
+        ["spec.containers[0].readinessProbe: needs one of httpGet, tcpSocket, exec and grpc"],
     ),
     (pod_with(livenessProbe={"tcpSocket": {}}), ["livenessProbe.tcpSocket: port is missing"]),
     (
         pod_with(livenessProbe={"tcpSocket": {"port": 1}, "periodSeconds": 0}),
         ["livenessProbe.periodSeconds: must be from 0.01 to 1e9 seconds"],
     ),
-    (pod_with(ports=[{"hostPort": 80}]), ["hostPort: this is not built yet", "containerPort is"]),
+    (pod_with(ports=[{"hostPort": 80}]), ["containerPort is"]),
     (pod_with(command="ls"), ["spec.containers[0].command: must be a list, not the text 'ls'"]),
     (pod_with(args=[1]), ["spec.containers[0].args[0]: must be a text, not the number 1"]),
 ]

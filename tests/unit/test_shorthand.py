@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from testbed.errors import UsageError
+from testbed.model.containers import HTTPGetAction, Probe
 from testbed.model.manifest import from_manifest, to_manifest
 from testbed.model.objects import (
     HOSTNAME_LABEL,
@@ -14,11 +15,9 @@ from testbed.model.objects import (
     SERVER_ANNOTATION,
     ZONE_LABEL,
     Deployment,
-    HTTPGetAction,
     Node,
     Object,
     Pod,
-    Probe,
     Service,
     ServicePort,
 )

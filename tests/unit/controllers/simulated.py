@@ -11,8 +11,9 @@ from signal import SIGKILL, SIGTERM
 from typing import Any, TypeVar
 
 from testbed.errors import OutOfTimeOrRoom
-from testbed.model.objects import Container, Pod
-from testbed.runtime.interface import ContainerState
+from testbed.model.containers import Container
+from testbed.model.objects import Pod
+from testbed.runtime.interface import ContainerState, Executed, NotYet
 
 T = TypeVar("T")
 
@@ -79,6 +80,7 @@ class FakeRuntime:
         self.room = 1000
         self.remove_s = 0.0
         self.fail_start = ""
+        self.lacks = ""
         self.calls: list[tuple[str, ...]] = []
         self._pods: dict[str, dict[str, ContainerState]] = {}
         self._next_pid = 100
@@ -93,6 +95,8 @@ class FakeRuntime:
 
     async def start_container(self, pod: Pod, container: Container) -> ContainerState:
         self.calls.append(("start", pod.meta.name, container.name))
+        if self.lacks:
+            raise NotYet(self.lacks)
         if self.fail_start:
             raise OutOfTimeOrRoom(self.fail_start)
         if self.start_s:
@@ -116,6 +120,11 @@ class FakeRuntime:
         self._pods[pod_uid][container] = replace(
             state, running=False, finished_ns=now_ns(), exit_code=exit_code
         )
+
+    async def execute(
+        self, pod_uid: str, container: str, argv: tuple[str, ...], timeout_s: float
+    ) -> Executed:
+        raise AssertionError("the test's own `ask` answers for every probe and hook")
 
     async def remove_sandbox(self, pod_uid: str) -> None:
         self.calls.append(("remove",))

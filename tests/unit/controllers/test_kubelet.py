@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from testbed.controllers.asking import Outcome
 from testbed.controllers.kubelet import Kubelet
 from testbed.controllers.pod_deletion import deletion
-from testbed.controllers.probes import Outcome
+from testbed.controllers.pod_record import PodRecord
 from testbed.controllers.timing import Delays
 from testbed.events import Event
-from testbed.model.objects import Container, Node, Pod, Probe
+from testbed.model.containers import Container, Probe
+from testbed.model.objects import Node, Pod
 from testbed.store import Change, Create, Delete, Store, Update
 
 from .cluster import ECHO, PROBE, node, pod
@@ -51,7 +53,7 @@ class World:
             ask=self._ask,
         )
 
-    async def _ask(self, address: str, container: Container, probe: Probe) -> Outcome:
+    async def _ask(self, pod: PodRecord, container: Container, probe: Probe) -> Outcome:
         if self.hung:
             await asyncio.sleep(probe.timeout_s)
             return Outcome(False, "timeout")

@@ -31,7 +31,7 @@ from testbed.controllers.pod_record import (
 )
 from testbed.controllers.pod_status import pod_status
 from testbed.controllers.timing import KubeletTiming
-from testbed.model.objects import ContainerStatus, Pod, PodStatus, with_meta
+from testbed.model.objects import ContainerStatus, Pod, PodStatus, Termination, with_meta
 from testbed.runtime.interface import ContainerState
 
 from .cluster import ECHO, PROBE, pod
@@ -239,5 +239,14 @@ def test_when_readiness_changed_is_kept_until_it_changes() -> None:
 def test_a_restarted_container_says_how_often() -> None:
     record = play([*CRASHED, (3.5, Started("echo", runs(3.5)))], bound()).record
     assert pod_status(record, PodStatus(), 6.0).containers == (
-        ContainerStatus("echo", True, 1, "running", "", None, 3.5),
+        ContainerStatus(
+            "echo",
+            True,
+            1,
+            "running",
+            started_s=3.5,
+            image="testbed/echo",
+            started=True,
+            last=Termination(137, "Error", started_s=0.0, finished_s=2.5),
+        ),
     )

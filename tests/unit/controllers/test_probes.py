@@ -9,14 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.controllers.probes import Outcome, ask, keep_asking
-from testbed.model.objects import (
-    Container,
-    ContainerPort,
-    HTTPGetAction,
-    Probe,
-    TCPSocketAction,
-)
+from testbed.controllers.asking import Outcome, ask
+from testbed.controllers.probes import keep_asking
+from testbed.model.containers import Container, ContainerPort, HTTPGetAction, Probe, TCPSocketAction
 
 from .simulated import now_s, simulate
 

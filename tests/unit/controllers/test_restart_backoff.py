@@ -7,7 +7,7 @@ import pytest
 from testbed.controllers.probe_tally import ProbeTally, next_due_s
 from testbed.controllers.restart_backoff import NO_BACKOFF
 from testbed.controllers.timing import KubeletTiming
-from testbed.model.objects import Probe, TCPSocketAction
+from testbed.model.containers import Probe, TCPSocketAction
 
 TIMING = KubeletTiming()
 

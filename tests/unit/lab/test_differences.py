@@ -10,9 +10,9 @@ import pytest
 
 from testbed.errors import UsageError
 from testbed.lab.differences import allocated, key_of, writes
+from testbed.model.containers import Container
 from testbed.model.label_selector import LabelSelector
 from testbed.model.objects import (
-    Container,
     Deployment,
     Node,
     Object,

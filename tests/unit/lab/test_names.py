@@ -6,7 +6,8 @@ import pytest
 
 from testbed.errors import NotFound
 from testbed.lab.names import find
-from testbed.model.objects import Container, ObjectMeta, Pod, PodSpec
+from testbed.model.containers import Container
+from testbed.model.objects import ObjectMeta, Pod, PodSpec
 from testbed.store import Create, Snapshot, Store
 
 MACHINES = {"n1": "node", "client": "host"}

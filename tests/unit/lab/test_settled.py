@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from testbed.controllers.builtin import CONTROLLERS
 from testbed.lab.settled import missing, unready_pods
-from testbed.model.objects import Container, Node, Object, ObjectMeta, Pod, PodSpec, PodStatus
+from testbed.model.containers import Container
+from testbed.model.objects import Node, Object, ObjectMeta, Pod, PodSpec, PodStatus
 from testbed.store import Create, Snapshot, Store
 
 NODE = Node(ObjectMeta("n1"), ("192.0.2.1",), ("198.51.100.0/24",), ready=True)

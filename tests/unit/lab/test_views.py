@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from testbed.lab.views import inspect
+from testbed.model.containers import Container
 from testbed.model.objects import (
     SERVICE_NAME_LABEL,
-    Container,
     ContainerStatus,
     Endpoint,
     EndpointPort,

@@ -10,9 +10,9 @@ import pytest
 
 from testbed.errors import TestbedError
 from testbed.events import Event
+from testbed.model.containers import Container
 from testbed.model.objects import (
     SERVICE_NAME_LABEL,
-    Container,
     Endpoint,
     EndpointPort,
     EndpointSlice,
