@@ -56,6 +56,14 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("testbed exec quickstart n1 -- ip route", "on a node"),
         ("testbed exec quickstart client -- bash", "a shell on the machine outside"),
     ),
+    "apply": (
+        ("testbed apply quickstart -f shop.yaml", "created, configured or unchanged, one by one"),
+        (
+            "testbed apply quickstart -f manifests/ -n shop --dry-run",
+            "what would become of a folder",
+        ),
+        ("kubectl kustomize overlay | testbed apply quickstart -f -", "from standard input"),
+    ),
     "kubectl": (
         ("testbed kubectl quickstart -- get pods -o wide", "kubectl's own words follow `--`"),
         ("testbed kubectl quickstart -- scale deployment web --replicas=5", ""),

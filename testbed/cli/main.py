@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "ls": "the labs that run",
     "inspect": "nodes, pods, services and endpoints of a lab",
     "exec": "run a command on a node, a pod or an outside host",
+    "apply": "bring a lab's objects to what Kubernetes manifests say, without kubectl",
     "kubectl": "your own kubectl, pointed at a lab",
     "kubeconfig": "how kubectl and other clients of Kubernetes reach a lab",
     "rules": "the service rules in a node's kernel now",

@@ -7,13 +7,15 @@ import socket
 from time import CLOCK_REALTIME, clock_gettime
 
 from testbed.apiserver import bootstrap
-from testbed.apiserver.resources import Face
+from testbed.apiserver.presented import Face
 from testbed.apiserver.server import ApiServer
 from testbed.clock import now_s
 from testbed.ip import family_of
 from testbed.kernel import netns
 from testbed.lab.api_credentials import Credentials
+from testbed.lab.api_events import ApiEvents
 from testbed.lab.cluster import Cluster
+from testbed.lab.journal import Journal
 from testbed.store import Change, Store
 
 _NAMES = ("localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default")
@@ -22,8 +24,9 @@ _NAMES = ("localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default")
 class LabApi:
     """Opened by its first user; from then on it is there until the lab ends."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, journal: Journal) -> None:
         self._cluster = cluster
+        self._journal = journal
         network = cluster.topology.network
         self._addresses = tuple(str(machines[1]) for machines in network.node_cidrs)
         """The switch's, one per IP family."""
@@ -33,8 +36,10 @@ class LabApi:
         self.credentials = Credentials(names)
         self.outside = ""
         """Where it listens outside the lab, HOST:PORT of a loopback address; "": nowhere yet."""
-        face = Face(tuple(map(str, network.service_cidrs)), clock_gettime(CLOCK_REALTIME) - now_s())
+        unix_offset_s = clock_gettime(CLOCK_REALTIME) - now_s()
+        face = Face(tuple(map(str, network.service_cidrs)), unix_offset_s)
         self._server = ApiServer(cluster.store, face, lambda _event: None)
+        self._events = ApiEvents(cluster.store, unix_offset_s)
         self._born = _Born(
             cluster.store,
             bootstrap.Cluster(
@@ -48,6 +53,8 @@ class LabApi:
     async def start(self) -> None:
         """Listen in the lab, where its nodes, outside hosts and pods can reach it."""
         self._born.start()
+        self._events.start()
+        self._journal.listen(self._events.heard)
         with netns.entered(self._cluster.switch):
             listeners = [
                 socket.create_server(

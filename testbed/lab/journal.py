@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from testbed.clock import now_ns
 from testbed.controllers.store_events import store_events
-from testbed.events import Event
+from testbed.events import Event, Record
 from testbed.store import Change, Store
 
 CAPACITY = 200_000
@@ -22,6 +22,7 @@ class Journal:
         self._events: deque[Event] = deque(maxlen=CAPACITY)
         self._count = 0
         self._news = asyncio.Event()
+        self._listeners: list[Record] = []
 
     @property
     def count(self) -> int:
@@ -33,6 +34,12 @@ class Journal:
         self._events.append(event)
         self._count += 1
         self._news.set()
+        for listener in self._listeners:
+            listener(event)
+
+    def listen(self, listener: Record) -> None:
+        """Tell of every event as it is recorded, from now on."""
+        self._listeners.append(listener)
 
     def follow(self, store: Store) -> None:
         """Note what the store's changes mean, from now on. Before other watchers: times are taken here."""

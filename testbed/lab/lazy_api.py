@@ -14,6 +14,7 @@ from testbed.errors import UsageError
 from testbed.lab.api_users import ADMIN
 from testbed.lab.cluster import Cluster
 from testbed.lab.control import Call
+from testbed.lab.journal import Journal
 
 if TYPE_CHECKING:
     from testbed.lab.api import LabApi
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 class LazyApi:
     """Opened by its first user; from then on it is there until the lab ends."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, journal: Journal) -> None:
         self._cluster = cluster
+        self._journal = journal
         self._lock = asyncio.Lock()
         self._api: LabApi | None = None
 
@@ -33,7 +35,7 @@ class LazyApi:
             if self._api is None:
                 from testbed.lab.api import LabApi  # only these labs pay for an HTTP server
 
-                api = LabApi(self._cluster)
+                api = LabApi(self._cluster, self._journal)
                 await api.start()
                 self._api = api
         return self._api

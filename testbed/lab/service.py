@@ -299,7 +299,7 @@ class Service:
             Meter(cluster, self._processes),
             taking,
             Traces(cluster, places, self._processes, taking, self._folder),
-            LazyApi(cluster),
+            LazyApi(cluster, self._journal),
         )
 
     def _running(self) -> Cluster:

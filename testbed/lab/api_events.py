@@ -1,0 +1,48 @@
+"""Events of a lab whose API is open: what `kubectl describe` and `kubectl get events` show."""
+
+from __future__ import annotations
+
+import asyncio
+
+from testbed.apiserver.event_log import CAPACITY, EventLog
+from testbed.apiserver.object_events import Said, events_of, of_probe, past_of
+from testbed.events import Event as LabEvent
+from testbed.model.objects import Pod
+from testbed.store import Change, Store
+
+
+class ApiEvents:
+    """Writes them; what happens in one turn of the event loop is one transaction."""
+
+    def __init__(self, store: Store, unix_offset_s: float) -> None:
+        self._store = store
+        self._log = EventLog(unix_offset_s)
+        self._waiting: list[Said] = []
+
+    def start(self) -> None:
+        """Tell what became of the pods that are there, then what happens from now on."""
+        pods = self._store.list(Pod)
+        past = [said for pod in pods for said in past_of(pod)]
+        self._waiting = sorted(past, key=lambda said: said.at_s)[-CAPACITY:]
+        self._write()
+        self._store.watch(self._changed)
+
+    def heard(self, event: LabEvent) -> None:
+        """What the kubelets tell beside the store."""
+        if event.kind == "probe-failed":
+            namespace, _, name = event.object.partition("/")
+            pod = self._store.snapshot().get(Pod, namespace, name)
+            if pod is not None:
+                self._say([of_probe(event, pod)])
+
+    def _changed(self, changes: tuple[Change, ...]) -> None:
+        self._say(list(events_of(changes, self._store.snapshot())))
+
+    def _say(self, said: list[Said]) -> None:
+        if said and not self._waiting:
+            asyncio.get_running_loop().call_soon(self._write)  # not within somebody's write
+        self._waiting += said
+
+    def _write(self) -> None:
+        said, self._waiting = self._waiting, []
+        self._store.apply(self._log.writes(said, self._store.snapshot()))
