@@ -1,141 +1,187 @@
-"""Deployment -> Pods: as many as asked for, of the present template, replaced when they are lost.
+"""Deployment -> ReplicaSets: one of the present template, those before it as they are replaced or kept.
 
-Pods belong to the Deployment directly: the ReplicaSet between them would add a write and no
-behaviour that service networking can see.
+Source: pkg/controller/deployment: deployment_controller.go, rolling.go, recreate.go, sync.go.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import count, islice
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from testbed.controllers.decision import Decision
-from testbed.controllers.name_hash import name_hash
-from testbed.controllers.pod_deletion import TERMINAL_PHASES, deletion
-from testbed.model.objects import (
-    ORDINAL_NAMES_ANNOTATION,
-    Deployment,
-    ObjectMeta,
-    OwnerReference,
-    Pod,
-)
-from testbed.store import Create, Snapshot, Write
-
-TEMPLATE_HASH_LABEL = "pod-template-hash"
-_MAX_SURGE = 0.25
-_MAX_UNAVAILABLE = 0.25
-"""Kubernetes' defaults of RollingUpdate: the one is rounded up, the other down."""
+from testbed.controllers import deployment_numbers as numbers
+from testbed.controllers import deployment_revisions as revisions
+from testbed.controllers import deployment_status as statuses
+from testbed.controllers.claims import Owned, claimed, owners_of
+from testbed.controllers.decision import Decision, Reconcile
+from testbed.controllers.deployment_numbers import Sizes
+from testbed.controllers.following import following
+from testbed.controllers.pod_deletion import TERMINAL_PHASES
+from testbed.model.objects import Condition, Deployment, Pod, ReplicaSet, with_meta
+from testbed.store import Create, Key, Snapshot, Update, Write
 
 
 def reconcile(snapshot: Snapshot, now_s: float) -> Decision:
-    """Creates what is missing; deletes what is too many, outdated or without an owner."""
-    owned: dict[str, list[Pod]] = {}
-    for pod in snapshot.list(Pod):
-        owner = pod.meta.owner
-        if owner is not None and owner.kind == Deployment.kind:
-            owned.setdefault(owner.uid, []).append(pod)
-    taken = {(pod.meta.namespace, pod.meta.name) for pod in snapshot.list(Pod)}
-    writes: list[Write] = []
-    for deployment in snapshot.list(Deployment):
-        pods = [pod for pod in owned.pop(deployment.meta.uid, ()) if is_active(pod)]
-        writes += _reconcile_one(deployment, pods, taken, now_s)
-    # What is left in `owned` has lost its Deployment: Kubernetes' garbage collector, background.
-    orphans = (pod for pods in owned.values() for pod in pods)
-    writes += [deletion(pod, now_s) for pod in orphans if pod.meta.deletion_s is None]
-    return writes, None
+    """Makes and scales ReplicaSets, keeps their history and the Deployment's status."""
+    return remembering()(snapshot, now_s)
 
 
-def is_active(pod: Pod) -> bool:
-    """Whether a ReplicaSet counts it: neither ended nor terminating."""
-    return pod.meta.deletion_s is None and pod.status.phase not in TERMINAL_PHASES
+def remembering() -> Reconcile:
+    """A `reconcile` that remembers the state it was asked about last."""
+    pods, sets = Owned.nothing(), Owned.nothing()
+
+    def touched(then: Snapshot, now: Snapshot) -> set[Key]:
+        nonlocal pods, sets
+        pods, sets = pods.following(Pod, now), sets.following(ReplicaSet, now)
+        changed = now.of(ReplicaSet).changed_since(then.of(ReplicaSet))
+        own = now.of(Deployment).changed_since(then.of(Deployment))
+        owners = owners_of(changed, Deployment.kind, lambda item: _adopters(now, item))
+        return set(own) | owners | set(_recreated(then, now))
+
+    def decide(now: Snapshot, key: Key, now_s: float) -> Decision:
+        found = now.get(Deployment, *key)
+        if found is None:
+            return [], None
+        owned = sets.of(ReplicaSet, ("", found.meta.uid))
+        orphans = sets.of(ReplicaSet, (found.meta.namespace, ""))
+        mine, writes = claimed(found, found.selector, owned, orphans)
+        if writes:  # adopted or released: what comes of it is decided when it is so
+            return writes, None
+        return _Rollout(found, *revisions.split(found, mine), pods, now_s).decision()
+
+    return following(touched, decide)
 
 
-def _reconcile_one(
-    deployment: Deployment, pods: Sequence[Pod], taken: set[tuple[str, str]], now_s: float
-) -> list[Write]:
-    """Source: pkg/controller/deployment/rolling.go, in one step instead of two ReplicaSets."""
-    want = deployment.replicas
-    template_hash = name_hash(deployment.template, 10)
-    new = [pod for pod in pods if pod.meta.labels.get(TEMPLATE_HASH_LABEL) == template_hash]
-    old = [pod for pod in pods if pod.meta.labels.get(TEMPLATE_HASH_LABEL) != template_hash]
-    surge = math.ceil(want * _MAX_SURGE) if old else 0
-    missing = min(want - len(new), want + surge - len(pods))
-    if missing > 0:
-        names = islice(_free_names(deployment, template_hash, taken), missing)
-        return [Create(_pod(deployment, name, template_hash)) for name in names] + [
-            deletion(pod, now_s) for pod in _old_to_delete(want, new, old)
-        ]
-    surplus = _first_to_go(new)[: len(new) - want] if len(new) > want else []
-    return [deletion(pod, now_s) for pod in (*surplus, *_old_to_delete(want, new, old))]
+def _adopters(snapshot: Snapshot, item: ReplicaSet) -> Iterator[Key]:
+    for deployment in snapshot.list(Deployment, item.meta.namespace):
+        if deployment.selector.matches(item.meta.labels):
+            yield deployment.meta.namespace, deployment.meta.name
 
 
-def _old_to_delete(want: int, new: Sequence[Pod], old: Sequence[Pod]) -> list[Pod]:
-    """Old pods that may go now: those that serve nobody, then what availability bears."""
-    if not old:
-        return []
-    min_available = want - math.floor(want * _MAX_UNAVAILABLE)
-    new_unavailable = sum(not pod.status.ready for pod in new)
-    room = max(0, len(new) + len(old) - min_available - new_unavailable)
-    available = sum(pod.status.ready for pod in (*new, *old))
-    ranked = _first_to_go(old)
-    idle = [pod for pod in ranked if not pod.status.ready][:room]
-    serving = [pod for pod in ranked if pod.status.ready][: max(0, available - min_available)]
-    return [*idle, *serving]
+def _recreated(then: Snapshot, now: Snapshot) -> Iterator[Key]:
+    """Deployments that wait for the last of their old pods, one of which has changed."""
+    for old, _ in now.of(Pod).changed_since(then.of(Pod)).values():
+        owner = old.meta.owner if old else None
+        if old is None or owner is None or owner.kind != ReplicaSet.kind:
+            continue
+        item = now.get(ReplicaSet, old.meta.namespace, owner.name)
+        above = item.meta.owner if item else None
+        found = now.get(Deployment, old.meta.namespace, above.name) if above else None
+        if found is not None and found.strategy.type == "Recreate":
+            yield found.meta.namespace, found.meta.name
 
 
-def _first_to_go(pods: Iterable[Pod]) -> list[Pod]:
-    """Pods in the order of deletion: unbound, pending, not ready, highest ordinal, youngest.
+@dataclass(frozen=True, slots=True)
+class _Rollout:
+    """One Deployment, its ReplicaSet of the present template and the others, oldest first."""
 
-    Source: pkg/controller/controller_utils.go, ActivePodsWithRanks; ordinals are the testbed's own,
-    so that scaling `web` from 3 to 2 removes `web-2`.
-    """
-    return sorted(
-        pods,
-        key=lambda pod: (
-            bool(pod.spec.node_name),
-            pod.status.phase == "Running",
-            pod.status.ready,
-            -_ordinal(pod),
-            -pod.meta.creation_s,
-            pod.meta.name,
-        ),
-    )
+    deployment: Deployment
+    new: ReplicaSet | None
+    old: Sequence[ReplicaSet]
+    pods: Owned
+    now_s: float
 
+    def decision(self) -> Decision:
+        deployment = self.deployment
+        if deployment.meta.deletion_s is not None:
+            return self._told([], progress=False)
+        if deployment.paused:
+            tidied = revisions.forgotten(deployment, self.old)
+            return self._told([*self._resized(self._scaled()), *tidied], progress=False)
+        active = [item for item in self._all() if item.replicas > 0]
+        if numbers.is_scaling(deployment, active):
+            return self._told(self._resized(self._scaled()), progress=False)
+        if deployment.strategy.type == "Recreate":
+            return self._recreate()
+        return self._roll()
 
-def _ordinal(pod: Pod) -> int:
-    """The number of `web-3`; 0 for a pod that is named by hash."""
-    owner = pod.meta.owner.name if pod.meta.owner else ""
-    tail = pod.meta.name.removeprefix(f"{owner}-")
-    return int(tail) if tail.isdecimal() else 0
+    def _all(self) -> list[ReplicaSet]:
+        return [*self.old, *((self.new,) if self.new else ())]
 
+    def _roll(self) -> Decision:
+        if self.new is None:
+            return self._begin()
+        sizes = self._grown(self.new)
+        if not sizes:
+            sizes = numbers.scale_down(self.deployment, self.new, self.old)
+        return self._told(self._resized(sizes), progress=True)
 
-def _free_names(
-    deployment: Deployment, template_hash: str, taken: set[tuple[str, str]]
-) -> Iterator[str]:
-    """Names for new pods, lowest ordinal first; each is marked as taken when it is handed out."""
-    meta = deployment.meta
-    ordinal = meta.annotations.get(ORDINAL_NAMES_ANNOTATION) == "ordinal"
-    for index in count():
-        if ordinal:
-            name = f"{meta.name}-{index}"
-        else:
-            suffix = name_hash([meta.uid, template_hash, index], 5)
-            name = f"{meta.name}-{template_hash}-{suffix}"
-        if (meta.namespace, name) not in taken:
-            taken.add((meta.namespace, name))
-            yield name
+    def _recreate(self) -> Decision:
+        sizes = {item.meta.name: 0 for item in self.old if item.replicas}
+        if sizes or self._old_pods_run():
+            return self._told(self._resized(sizes), progress=True)
+        if self.new is None:
+            return self._begin()
+        return self._told(self._resized(self._grown(self.new)), progress=True)
 
+    def _grown(self, new: ReplicaSet) -> Sizes:
+        size = numbers.scale_up(self.deployment, new, self.old)
+        return {} if size == new.replicas else {new.meta.name: size}
 
-def _pod(deployment: Deployment, name: str, template_hash: str) -> Pod:
-    meta, template = deployment.meta, deployment.template
-    return Pod(
-        ObjectMeta(
-            name=name,
-            namespace=meta.namespace,
-            labels={**template.labels, TEMPLATE_HASH_LABEL: template_hash},
-            annotations=template.annotations,
-            owners=(OwnerReference(deployment.kind, meta.name, meta.uid),),
-        ),
-        template.spec,
-    )
+    def _old_pods_run(self) -> bool:
+        return any(
+            pod.status.phase not in TERMINAL_PHASES
+            for item in self.old
+            for pod in self.pods.of(Pod, ("", item.meta.uid))
+        )
+
+    def _begin(self) -> Decision:
+        """Make the ReplicaSet of a template that has none."""
+        size = numbers.scale_up(self.deployment, None, self.old)
+        number = revisions.next_revision(self.old)
+        made, collisions = revisions.made(self.deployment, size, number, self.pods.snapshot)
+        message = f'Created new replica set "{made.meta.name}"'
+        condition = Condition("Progressing", "True", "NewReplicaSetCreated", message)
+        status = statuses.counted(self.deployment, None, self.old, self.now_s)
+        conditions = statuses.with_condition(status.conditions, condition, self.now_s, again=True)
+        after = replace(
+            self.deployment,
+            status=replace(status, conditions=conditions, collision_count=collisions),
+        )
+        after = with_meta(after, annotations=revisions.with_revision(self.deployment, number))
+        return [Create(made), Update(after)], None
+
+    def _scaled(self) -> Sizes:
+        """What an order for more or fewer pods means for what is there."""
+        deployment, all_sets = self.deployment, self._all()
+        active = [item for item in all_sets if item.replicas > 0]
+        if len(active) <= 1:
+            newest = self.new or (self.old[-1] if self.old else None)
+            only = active[0] if active else newest
+            return {only.meta.name: deployment.replicas} if only is not None else {}
+        if numbers.is_saturated(deployment, self.new):
+            return {item.meta.name: 0 for item in self.old if item.replicas}
+        if deployment.strategy.type == "RollingUpdate":
+            return numbers.proportional(deployment, active)
+        return {item.meta.name: item.replicas for item in active}
+
+    def _resized(self, sizes: Sizes) -> list[Write]:
+        """The ReplicaSets with their new sizes, the new one brought up to date."""
+        writes: list[Write] = []
+        for item in self._all():
+            after = item
+            if item is self.new:
+                after = revisions.brought_up(self.deployment, item, self.old)
+            if item.meta.name in sizes:
+                annotations = {**after.meta.annotations, **revisions.sizes_annotated(self.deployment)}
+                after = replace(
+                    with_meta(after, annotations=annotations), replicas=sizes[item.meta.name]
+                )
+            if after != item:
+                writes.append(Update(after))
+        return writes
+
+    def _told(self, writes: list[Write], *, progress: bool) -> Decision:
+        """The writes, and the Deployment's status as far as it has changed."""
+        deployment, wake_at_s = self.deployment, None
+        status = statuses.counted(deployment, self.new, self.old, self.now_s)
+        conditions = statuses.pause_noted(deployment, status.conditions, self.now_s)
+        status = replace(status, conditions=conditions)
+        if progress:
+            status, wake_at_s = statuses.progressed(deployment, self.new, status, self.now_s)
+            if not writes and statuses.is_complete(deployment, status):
+                writes = [*writes, *revisions.forgotten(deployment, self.old)]
+        after = replace(deployment, status=status)
+        if self.new is not None:
+            number = max(revisions.revision(self.new), revisions.next_revision(self.old))
+            after = with_meta(after, annotations=revisions.with_revision(deployment, number))
+        return ([*writes, Update(after)] if after != deployment else writes), wake_at_s

@@ -21,6 +21,7 @@ Label = tuple[str, str, str]
 """(namespace, label, value)."""
 
 G = TypeVar("G")
+M = TypeVar("M")
 T = TypeVar("T", bound=Object)
 
 _Groups = Map[G, frozenset[Key]]
@@ -52,9 +53,9 @@ class Selection:
         slices = now.of(EndpointSlice).changed_since(then.of(EndpointSlice))
         found = Selection(
             now,
-            _regrouped(self.services_by_label, services, _first_label),
-            _regrouped(self.pods_by_label, pods, _labels),
-            _regrouped(self.slices_by_service, slices, _owner),
+            regrouped(self.services_by_label, services, _first_label),
+            regrouped(self.pods_by_label, pods, _labels),
+            regrouped(self.slices_by_service, slices, _owner),
         )
         touched = {*services, *(key for one in _both(slices) for key in _owner(one))}
         for label in {label for one in _both(pods) for label in _labels(one)}:
@@ -104,10 +105,13 @@ def _both(changed: _Changed[T]) -> Iterable[T]:
     return [one for pair in changed.values() for one in pair if one is not None]
 
 
-def _regrouped(
-    groups: _Groups[G], changed: _Changed[T], groups_of: Callable[[T], Iterable[G]]
-) -> _Groups[G]:
-    edited: dict[G, set[Key]] = {}
+def regrouped(
+    groups: Map[G, frozenset[M]],
+    changed: Mapping[M, tuple[T | None, T | None]],
+    groups_of: Callable[[T], Iterable[G]],
+) -> Map[G, frozenset[M]]:
+    """The groups after some of their members have changed."""
+    edited: dict[G, set[M]] = {}
     for key, (then, now) in changed.items():
         before = set(groups_of(then) if then else ())
         after = set(groups_of(now) if now else ())

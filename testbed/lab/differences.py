@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from testbed.controllers.deployment_revisions import REVISION_ANNOTATION
 from testbed.ip import FAMILY_NAMES, IPNetwork, family_of
 from testbed.model.allocation import allocate_all, needs_health_check
-from testbed.model.objects import Node, Object, Pod, Service, ServicePort
+from testbed.model.objects import Deployment, Node, Object, Pod, Service, ServicePort, with_meta
 from testbed.model.service_families import with_families
 from testbed.store import Create, Delete, Snapshot, Update, Write
 
@@ -61,9 +62,23 @@ def writes(
         elif isinstance(item, Node):
             assert isinstance(current, Node)
             found.append(Update(replace(item, ready=current.ready)))
+        elif isinstance(item, Deployment):
+            assert isinstance(current, Deployment)
+            found.append(Update(_as_far_as_it_is(item, current)))
         else:
             found.append(Update(item))
     return found
+
+
+def _as_far_as_it_is(item: Deployment, current: Deployment) -> Deployment:
+    """The Deployment as it is wanted, with what its controller has noted on it."""
+    noted = {
+        key: text
+        for key, text in current.meta.annotations.items()
+        if key == REVISION_ANNOTATION
+    }
+    item = replace(item, status=current.status)
+    return with_meta(item, annotations={**item.meta.annotations, **noted})
 
 
 def _exists(key: ObjectKey, applied: Mapping[ObjectKey, Object], snapshot: Snapshot) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from testbed.ip import family_of
-from testbed.model.objects import Node, Pod, name_of
+from testbed.model.objects import TEMPLATE_HASH_LABEL, Node, Pod, name_of
 from testbed.picture.physical import MOST_NODES, SWITCH, node_key
 from testbed.picture.scene import Scene
 from testbed.picture.shapes import Card, Cell, Line, Picture, State, Table
@@ -108,7 +108,9 @@ def family_name(pod: Pod) -> str:
     name = shown_name(pod)
     owner = pod.meta.owner
     if owner is not None:
-        return f"{name.rpartition('/')[0]}/{owner.name}".removeprefix("/")
+        # A Deployment's ReplicaSet is named after it and after its template.
+        workload = owner.name.removesuffix(f"-{pod.meta.labels.get(TEMPLATE_HASH_LABEL, '')}")
+        return f"{name.rpartition('/')[0]}/{workload}".removeprefix("/")
     return name.rpartition("-")[0] or name
 
 

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from testbed.model.containers import Container, ContainerPort, HTTPGetAction, Probe
 from testbed.model.label_selector import LabelSelector
 from testbed.model.objects import (
-    Container,
-    ContainerPort,
     Deployment,
-    HTTPGetAction,
     Node,
     Object,
     ObjectMeta,
@@ -19,7 +17,6 @@ from testbed.model.objects import (
     PodSpec,
     PodStatus,
     PodTemplate,
-    Probe,
     Service,
     ServicePort,
 )
@@ -55,7 +52,9 @@ def running(bare: Pod, ip: str, node_name: str = "n1", **status: Any) -> Pod:
 def deployment(name: str = "web", replicas: int = 3, **meta: Any) -> Deployment:
     labels = {"app": name}
     template = PodTemplate(labels, PodSpec((ECHO,)))
-    return Deployment(ObjectMeta(name, "default", **meta), replicas, LabelSelector(labels), template)
+    return Deployment(
+        ObjectMeta(name, "default", **meta), replicas, LabelSelector(labels), template
+    )
 
 
 def service(name: str = "web", **fields: Any) -> Service:

@@ -7,35 +7,25 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.controllers.deployments import TEMPLATE_HASH_LABEL, reconcile
 from testbed.controllers.pod_deletion import deletion
-from testbed.model.objects import ORDINAL_NAMES_ANNOTATION, Deployment, Pod
+from testbed.model.objects import (
+    ORDINAL_NAMES_ANNOTATION,
+    TEMPLATE_HASH_LABEL,
+    Deployment,
+    Pod,
+    ReplicaSet,
+)
 from testbed.store import Create, Delete, Store, Update
 
 from .cluster import deployment, pod, running, stored
+from .converging import converge, failed, start_all
 
 ORDINAL = {ORDINAL_NAMES_ANNOTATION: "ordinal"}
 
 
 def settle(store: Store, serve: bool = True) -> None:
-    """Reconcile until quiet; in between, with `serve`, pods begin to serve and terminating ones go."""
-    for _ in range(100):
-        writes, wake_at_s = reconcile(store.snapshot(), 7.0)
-        assert wake_at_s is None
-        store.apply(writes)
-        if not writes:
-            return
-        if serve:
-            start_all(store)
-    raise AssertionError("it never comes to rest")
-
-
-def start_all(store: Store) -> None:
-    for index, found in enumerate(store.list(Pod)):
-        if found.meta.deletion_s is not None:
-            store.apply([Delete("Pod", "default", found.meta.name)])
-        elif found.status.phase == "Pending":
-            store.apply([Update(running(found, f"10.244.1.{index}"))])
+    """Until all is quiet; in between, with `serve`, pods begin to serve and terminating ones go."""
+    converge(store, between=start_all if serve else lambda _: None)
 
 
 def names(store: Store) -> list[str]:
@@ -57,10 +47,13 @@ def scale(store: Store, replicas: int) -> None:
 def test_ordinal_names_and_what_a_pod_inherits() -> None:
     store = fresh()
     assert names(store) == ["web-0", "web-1", "web-2"]
+    (between,) = store.list(ReplicaSet)
     owner = store.get(Deployment, "default", "web")
     found = store.get(Pod, "default", "web-0")
     assert found.meta.owner is not None
-    assert (found.meta.owner.kind, found.meta.owner.uid) == ("Deployment", owner.meta.uid)
+    assert between.meta.owner is not None
+    assert (found.meta.owner.kind, found.meta.owner.uid) == ("ReplicaSet", between.meta.uid)
+    assert (between.meta.owner.kind, between.meta.owner.uid) == ("Deployment", owner.meta.uid)
     assert found.meta.labels["app"] == "web"
     assert found.spec.containers == owner.template.spec.containers
 
@@ -91,12 +84,10 @@ LOSSES: list[tuple[str, Loss, list[str]]] = [
      lambda found: Update(replace(found, meta=replace(found.meta, deletion_s=1.0))),
      ["web-0", "web-1", "web-2", "web-3"]),
     ("failed: it is replaced and stays for the record",
-     lambda found: Update(replace(found, status=replace(found.status, phase="Failed"))),
+     failed,
      ["web-0", "web-1", "web-2", "web-3"]),
     ("evicted: likewise",
-     lambda found: Update(
-         replace(found, status=replace(found.status, phase="Failed", reason="Evicted"))
-     ),
+     lambda found: failed(found, "Evicted"),
      ["web-0", "web-1", "web-2", "web-3"]),
 ]  # fmt: skip
 
@@ -155,15 +146,17 @@ def test_a_changed_template_rolls_within_surge_and_availability(replicas: int) -
     found = store.get(Deployment, "default", "web")
     spec = replace(found.template.spec, termination_grace_period_s=1.0)
     store.apply([Update(replace(found, template=replace(found.template, spec=spec)))])
-    for _ in range(200):
-        writes, _ = reconcile(store.snapshot(), 0.0)
-        store.apply(writes)
+
+    def within(store: Store) -> None:
         active = [item for item in store.list(Pod) if item.meta.deletion_s is None]
         assert len(active) <= replicas + -(-replicas // 4)
         assert sum(item.status.ready for item in active) >= replicas - replicas // 4
-        if not writes:
-            break
+
+    def start_some(store: Store) -> None:
+        within(store)
         start_all(store)
+
+    converge(store, between=start_some)
     assert {item.spec.termination_grace_period_s for item in store.list(Pod)} == {1.0}
     assert len(store.list(Pod)) == replicas
 

@@ -1,0 +1,33 @@
+"""How an object of any kind is deleted by a controller: what the API server turns a DELETE request into."""
+
+from __future__ import annotations
+
+from testbed.controllers.pod_deletion import deletion
+from testbed.model.objects import Object, Pod, with_meta
+from testbed.store import Delete, Update, Write
+
+ORPHAN = "orphan"
+FOREGROUND = "foregroundDeletion"
+
+
+def deleted(item: Object, now_s: float) -> list[Write]:
+    """The write that deletes it; none where its deletion is under way. What has finalizers stays until
+    the last of them is gone; a pod ends gracefully.
+    """
+    if item.meta.deletion_s is not None:
+        return []
+    if item.meta.finalizers:
+        grace_s = item.spec.termination_grace_period_s if isinstance(item, Pod) else 0.0
+        return [Update(with_meta(item, deletion_s=now_s, deletion_grace_period_s=grace_s))]
+    return [deletion(item, now_s) if isinstance(item, Pod) else removed(item)]
+
+
+def removed(item: Object) -> Delete:
+    """At once."""
+    return Delete(item.kind, item.meta.namespace, item.meta.name, item.meta.uid)
+
+
+def without_finalizer(item: Object, finalizer: str) -> Write:
+    """The write by which a terminating object loses a finalizer, and with its last one its existence."""
+    left = tuple(one for one in item.meta.finalizers if one != finalizer)
+    return Update(with_meta(item, finalizers=left)) if left else removed(item)
