@@ -183,6 +183,16 @@ class Store:
                 watcher(done)
         return done
 
+    def imagine(self, writes: Iterable[Write]) -> tuple[Change, ...]:
+        """What `apply` would change; nothing is written, and nobody told. Raises as `apply`."""
+        before = self._version
+        try:
+            changes = [self._apply_one(write) for write in writes]
+        finally:
+            self._written.clear()
+            self._version = before
+        return tuple(change for change in changes if change is not None)
+
     def _writable(self, kind: str) -> Mutation[Key, Object]:
         if kind not in self._written:
             self._written[kind] = self._tables.get(kind, _NOTHING).mutate()

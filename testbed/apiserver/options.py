@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from testbed.apiserver.decoding import LEVELS, Level
 from testbed.apiserver.failure import ApiFailure, Cause, bad_request
 
 Json = dict[str, Any]
 
 BACKGROUND, FOREGROUND, ORPHAN = "Background", "Foreground", "Orphan"
 _PROPAGATIONS = (BACKGROUND, FOREGROUND, ORPHAN)
-_VALIDATIONS = ("Ignore", "Strict", "Warn")
 _LONGEST_MANAGER = 128
 
 
@@ -24,7 +24,7 @@ class WriteOptions:
     """All is checked and answered, and nothing is stored."""
     field_manager: str = ""
     """Who owns the fields that it sets; "" where nobody says."""
-    field_validation: str = "Warn"
+    field_validation: Level = "Warn"
     """What becomes of unknown and repeated fields: Ignore, Warn or Strict."""
     force: bool = False
     """An apply takes the fields that others own."""
@@ -55,13 +55,14 @@ def write_options(query: Mapping[str, str], kind: str, user_agent: str = "") -> 
     elif not manager.isprintable():
         message = f'Invalid value: "{manager}": should only contain printable characters'
         causes.append(Cause("FieldValueInvalid", message, "fieldManager"))
-    validation = query.get("fieldValidation", "") or "Warn"
-    if validation not in _VALIDATIONS:
-        causes.append(_unsupported("fieldValidation", validation, _VALIDATIONS))
+    said = query.get("fieldValidation", "") or "Warn"
+    validation = next((level for level in LEVELS if level == said), None)
+    if validation is None:
+        causes.append(_unsupported("fieldValidation", said, LEVELS))
     dry_run = _dry_run(query.get("dryRun", ""), causes)
     _raise(kind, causes)
     name = manager or user_agent.partition("/")[0][:_LONGEST_MANAGER]
-    return WriteOptions(dry_run, name, validation, _truth(query, "force"))
+    return WriteOptions(dry_run, name, validation or "Warn", _truth(query, "force"))
 
 
 def delete_options(query: Mapping[str, str], body: Json | None = None) -> DeleteOptions:

@@ -8,15 +8,18 @@ for by name (KEP-3070).
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
+from typing import TypeVar
 
 from testbed.errors import OutOfTimeOrRoom, UsageError
 from testbed.ip import FAMILY_NAMES, IPNetwork
 from testbed.model.fields import Mistake
 from testbed.model.objects import Service, ServicePort, name_of
 from testbed.model.service_families import family_mistakes, with_families
+
+T = TypeVar("T")
 
 NODE_PORTS = (30000, 32767)
 """Kubernetes' default --service-node-port-range."""
@@ -28,8 +31,8 @@ STATIC_ADDRESSES = 16
 class Taken:
     """What services already have: address -> service, and (node port, protocol) -> service."""
 
-    addresses: dict[str, str]
-    node_ports: dict[tuple[int, str], str]
+    addresses: MutableMapping[str, str]
+    node_ports: MutableMapping[tuple[int, str], str]
 
     @classmethod
     def by(cls, services: Iterable[Service]) -> Taken:
@@ -38,6 +41,12 @@ class Taken:
         for service in services:
             taken.add(service)
         return taken
+
+    def remove(self, service: Service) -> None:
+        """Count one service's no more."""
+        own = Taken.by([service])
+        _remove(own.addresses, self.addresses)
+        _remove(own.node_ports, self.node_ports)
 
     def add(self, service: Service) -> None:
         """Count one more service's."""
@@ -49,6 +58,12 @@ class Taken:
                 self.node_ports[port.node_port, port.protocol] = name_of(service)
         if service.health_check_node_port:
             self.node_ports[service.health_check_node_port, "TCP"] = name_of(service)
+
+
+def _remove(mine: Mapping[T, str], all_of_them: MutableMapping[T, str]) -> None:
+    for key, owner in mine.items():
+        if all_of_them.get(key) == owner:
+            del all_of_them[key]
 
 
 def allocate(
@@ -83,7 +98,7 @@ def allocate_next(
         return service
     allocated = _with_addresses(with_families(service, service_cidrs), taken, service_cidrs)
     taken.add(allocated)
-    if _has_node_ports(service):
+    if has_node_ports(service):
         ports: list[ServicePort] = []
         for port in service.ports:
             node_port = port.node_port or _node_port(service, port, taken, node_port_range)
@@ -103,7 +118,8 @@ def needs_health_check(service: Service) -> bool:
     return service.type == "LoadBalancer" and service.external_traffic_policy == "Local"
 
 
-def _has_node_ports(service: Service) -> bool:
+def has_node_ports(service: Service) -> bool:
+    """Whether each of its ports is also one of every node's."""
     if service.type == "LoadBalancer":
         return service.allocate_load_balancer_node_ports
     return service.type == "NodePort"
@@ -114,7 +130,7 @@ def _with_addresses(service: Service, taken: Taken, service_cidrs: Sequence[IPNe
         return service
     ranges = {FAMILY_NAMES[network.version]: network for network in service_cidrs}
     left = service.ip_families[len(service.cluster_ips) :]
-    drawn = (_address(name_of(service), taken, ranges[family]) for family in left)
+    drawn = (drawn_address(name_of(service), taken, ranges[family]) for family in left)
     return replace(service, cluster_ips=(*service.cluster_ips, *drawn))
 
 
@@ -204,7 +220,7 @@ def _address_conflicts(service: Service, taken: Taken, cidrs: Sequence[IPNetwork
         return [Mistake(path, f"a {service.type} service cannot be headless", "use ClusterIP")]
     mistakes = []
     for text in service.cluster_ips:
-        if not any(_is_one_of(text, cidr) for cidr in cidrs):
+        if not any(is_address_of(text, cidr) for cidr in cidrs):
             ranges = ",".join(map(str, cidrs))
             mistakes.append(Mistake(path, f"{text[:60]} is not one of serviceCIDR {ranges}"))
         elif owner := taken.addresses.get(text):
@@ -212,7 +228,8 @@ def _address_conflicts(service: Service, taken: Taken, cidrs: Sequence[IPNetwork
     return mistakes
 
 
-def _is_one_of(text: str, cidr: IPNetwork) -> bool:
+def is_address_of(text: str, cidr: IPNetwork) -> bool:
+    """Whether a service may have this address of the range."""
     try:
         address = ip_address(text)
     except ValueError:
@@ -226,8 +243,8 @@ def _last(cidr: IPNetwork) -> int:
     return cidr.num_addresses - (2 if cidr.version == 4 else 1)
 
 
-def _address(name: str, taken: Taken, cidr: IPNetwork) -> str:
-    """The first free address from the name's hash on; the static band is used last."""
+def drawn_address(name: str, taken: Taken, cidr: IPNetwork) -> str:
+    """The first free address from the name's hash on; the static band is used last. Raises OutOfTimeOrRoom."""
     usable = _last(cidr)
     band = min(STATIC_ADDRESSES, usable // 2)
     drawn = usable - band
