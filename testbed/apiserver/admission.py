@@ -1,0 +1,104 @@
+"""What the API server adds to, or has against, an object that is fine by itself: Kubernetes' admission.
+
+Source: NamespaceLifecycle, ServiceAccount, and the warnings of `pkg/api/service` and `pkg/apis/networking`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from testbed.apiserver.failure import Cause, forbidden, not_found
+from testbed.apiserver.resources import Json, Resource, of_kind
+from testbed.model.documents import Namespace, ServiceAccount
+from testbed.store import Snapshot
+
+NAME_LABEL = "kubernetes.io/metadata.name"
+_DEFAULT_ACCOUNT = "default"
+
+
+def check_namespace(resource: Resource, namespace: str, name: str, snapshot: Snapshot) -> None:
+    """Raises ApiFailure: 404 where there is no such namespace, 403 where it is about to go."""
+    if not resource.namespaced:
+        return
+    found = snapshot.get(Namespace, "", namespace)
+    if found is None:
+        raise not_found(of_kind("Namespace"), namespace)
+    if found.meta.deletion_s is not None:
+        cause = Cause(
+            "NamespaceTerminating",
+            f"namespace {namespace} is being terminated",
+            "metadata.namespace",
+        )
+        why = (
+            f"unable to create new content in namespace {namespace} because it is being terminated"
+        )
+        raise forbidden(resource, name, why, [cause])
+
+
+def completed(document: Json, snapshot: Snapshot, *, is_new: bool) -> Json:
+    """The object with what admission adds. Raises ApiFailure (403)."""
+    kind = document["kind"]
+    if kind == "Namespace":
+        return _namespace(document, is_new=is_new)
+    if kind == "Pod" and is_new:
+        return _pod(document, snapshot)
+    return document
+
+
+def _namespace(document: Json, *, is_new: bool) -> Json:
+    metadata = document["metadata"]
+    labels = {**(metadata.get("labels") or {}), NAME_LABEL: metadata["name"]}
+    document = {**document, "metadata": {**metadata, "labels": labels}}
+    if is_new:
+        document["spec"] = {"finalizers": ["kubernetes"]}
+        document["status"] = {"phase": "Active"}
+    return document
+
+
+def _pod(document: Json, snapshot: Snapshot) -> Json:
+    """A pod runs as some ServiceAccount; the default one may come after its namespace's first pod."""
+    spec, metadata = document.get("spec") or {}, document["metadata"]
+    name = spec.get("serviceAccountName") or _DEFAULT_ACCOUNT
+    namespace = metadata["namespace"]
+    if name != _DEFAULT_ACCOUNT and snapshot.get(ServiceAccount, namespace, name) is None:
+        raise forbidden(
+            of_kind("Pod"),
+            metadata.get("name", ""),
+            f"error looking up service account {namespace}/{name}: "
+            f'serviceaccount "{name}" not found',
+        )
+    spec = {**spec, "serviceAccountName": name, "serviceAccount": name}
+    return {**document, "spec": spec}
+
+
+def warnings_of(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is accepted and does not do what one might think."""
+    found = _WARNINGS.get(document["kind"])
+    return tuple(found(document)) if found else ()
+
+
+def _network_policy(document: Mapping[str, Any]) -> Iterator[str]:
+    name = document["metadata"].get("name", "")
+    yield f'NetworkPolicy "{name}" is stored, and not enforced: this cluster has no network policies'
+
+
+def _service(document: Mapping[str, Any]) -> Iterator[str]:
+    spec = document.get("spec") or {}
+    if spec.get("type") == "ExternalName" and spec.get("externalIPs"):
+        yield 'spec.externalIPs is ignored when spec.type is "ExternalName"'
+    if spec.get("type") != "ExternalName" and spec.get("externalName"):
+        yield 'spec.externalName is ignored when spec.type is not "ExternalName"'
+    if spec.get("clusterIP") == "None":
+        if spec.get("loadBalancerIP"):
+            yield "spec.loadBalancerIP is ignored for headless services"
+        if spec.get("externalIPs"):
+            yield "spec.externalIPs is ignored for headless services"
+        if spec.get("sessionAffinity", "None") != "None":
+            yield "spec.SessionAffinity is ignored for headless services"
+
+
+_WARNINGS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
+    "NetworkPolicy": _network_policy,
+    "Service": _service,
+}

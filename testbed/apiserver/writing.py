@@ -1,0 +1,197 @@
+"""Create, update, patch and delete: what a client's request makes of the store, and the answer to it.
+
+A request is checked in Kubernetes' order: its shape (400), who may be where (403, 404), whether it is based on
+what there is (409), then every mistake in the object (422). Nothing is stored unless all is well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from testbed.apiserver import admission, received, schema
+from testbed.apiserver.deleting import check_deletable, deletion, is_over
+from testbed.apiserver.failure import (
+    Cause,
+    already_exists,
+    invalid,
+    no_name_left,
+    not_found,
+    success,
+)
+from testbed.apiserver.ledger import Ledger
+from testbed.apiserver.list_options import Selection
+from testbed.apiserver.options import DeleteOptions, WriteOptions
+from testbed.apiserver.presented import Face, served
+from testbed.apiserver.resources import Json, Resource
+from testbed.apiserver.routing import Target
+from testbed.apiserver.rules import rules_of
+from testbed.apiserver.service_allocation import allocated
+from testbed.apiserver.service_updates import carried_over, one_address
+from testbed.apiserver.stored import beside, item_of, outcome
+from testbed.apiserver.validation import mistakes
+from testbed.controllers.name_hash import name_hash
+from testbed.model.manifest import to_manifest
+from testbed.model.objects import Object, Service
+from testbed.store import Create, Delete, Store, Update, Write
+
+_LONGEST_PREFIX = 58
+"""Of a generated name, which has 63 characters at most."""
+_ATTEMPTS = 8
+"""At a name that nobody has, as in Kubernetes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the client is told: the object or a Status, and warnings (the header `Warning: 299`)."""
+
+    body: Json
+    code: int = 200
+    warnings: tuple[str, ...] = ()
+
+
+class Writer:
+    """Of one store. All its requests raise ApiFailure."""
+
+    def __init__(self, store: Store, now_s: Callable[[], float], face: Face) -> None:
+        self._store = store
+        self._now_s = now_s
+        self._face = face
+        self._ledger = Ledger(face.service_cidrs)
+
+    # Create
+
+    def create(self, target: Target, body: Any, options: WriteOptions) -> Answer:
+        """Add an object to a collection."""
+        document = received.received(target.resource, target.namespace, body, target.name)
+        return self._create(target.resource, document, options)
+
+    def _create(self, resource: Resource, document: Json, options: WriteOptions) -> Answer:
+        snapshot = self._store.snapshot()
+        metadata = document["metadata"]
+        wanted = str(metadata.get("name") or metadata.get("generateName") or "")
+        admission.check_namespace(resource, metadata.get("namespace", ""), wanted, snapshot)
+        known, warnings = schema.pruned(received.new(document), resource, options.field_validation)
+        fresh = {**known, "metadata": self._named(resource, known["metadata"])}
+        if fresh["kind"] == "Service":
+            fresh["spec"] = one_address(fresh.get("spec") or {})
+        fresh = schema.defaulted(admission.completed(fresh, snapshot, is_new=True))
+        _refuse(resource, fresh, mistakes(fresh, None))
+        item = self._allocated(item_of(resource, fresh))
+        done = self._write(Create(item), options.dry_run)
+        return self._answer(resource, done, 201, (*warnings, *admission.warnings_of(fresh)))
+
+    def _named(self, resource: Resource, metadata: Json) -> Json:
+        """With a name that nobody has, where the client leaves it to the server."""
+        name, namespace = metadata.get("name"), metadata.get("namespace", "")
+        if name:
+            if self._find(resource, namespace, name) is not None:
+                raise already_exists(resource, name)
+            return metadata
+        prefix = metadata.get("generateName") or ""
+        for attempt in range(_ATTEMPTS if prefix else 0):
+            seed = (prefix, self._store.resource_version, attempt)
+            name = prefix[:_LONGEST_PREFIX] + name_hash(seed, 5)
+            if self._find(resource, namespace, name) is None:
+                return {**metadata, "name": name}
+        if prefix:
+            raise no_name_left(resource, str(name))
+        return metadata
+
+    # Update
+
+    def update(self, target: Target, body: Any, options: WriteOptions) -> Answer:
+        """Replace an object, or the part of it that is written by a subresource."""
+        resource = target.resource
+        document = received.received(resource, target.namespace, body, target.name)
+        current = self._find(resource, target.namespace, target.name)
+        if current is None:
+            if target.subresource or not rules_of(resource.kind).create_on_update:
+                raise not_found(resource, target.name)
+            return self._create(resource, document, options)
+        return self._replace(target, current, document, options)
+
+    def _replace(
+        self, target: Target, current: Object, document: Json, options: WriteOptions
+    ) -> Answer:
+        resource, part = target.resource, target.subresource.name if target.subresource else ""
+        # Times in a status that are worked out for readers are not to be stored.
+        status = {key: one for key, one in to_manifest(current).items() if key == "status"}
+        shown = {**served(current, resource, self._face), **status}
+        known, warnings = schema.pruned(document, resource, options.field_validation)
+        changed = received.changed(resource, dict(known), shown, part)
+        if changed["kind"] == "Service":
+            changed["spec"] = carried_over(changed.get("spec") or {}, shown["spec"])
+        changed = admission.completed(changed, self._store.snapshot(), is_new=False)
+        changed = schema.defaulted(changed)
+        _refuse(resource, changed, mistakes(changed, schema.defaulted(shown)))
+        item = self._allocated(item_of(resource, changed, current))
+        ends = current.meta.deletion_s is not None and is_over(item)
+        write = _removal(item) if ends else Update(item)
+        done = self._write(write, options.dry_run)
+        return self._answer(resource, done, 200, (*warnings, *admission.warnings_of(changed)))
+
+    # Delete
+
+    def delete(self, target: Target, options: DeleteOptions) -> Answer:
+        """Remove an object, or let it begin to end."""
+        resource = target.resource
+        current = self._existing(resource, target.namespace, target.name)
+        check_deletable(resource, current, options)
+        write = deletion(current, options, self._now_s())
+        done = self._write(write, options.dry_run)
+        if isinstance(write, Update) or rules_of(resource.kind).returns_deleted:
+            return self._answer(resource, done)
+        return Answer(success(resource, current.meta.name, current.meta.uid))
+
+    def delete_collection(self, selection: Selection, options: DeleteOptions) -> Answer:
+        """Delete all objects that a selection takes; the answer is the list of them."""
+        resource = selection.resource
+        table = self._store.snapshot().tables.get(resource.stored)
+        found = [item for item in table.values() if selection.takes(item)] if table else []
+        for item in found:
+            self.delete(Target(resource, item.meta.namespace, item.meta.name), options)
+        head = {"kind": f"{resource.kind}List", "apiVersion": resource.group_version}
+        metadata = {"resourceVersion": str(self._store.resource_version)}
+        items = [served(item, resource, self._face) for item in found]
+        return Answer({**head, "metadata": metadata, "items": items})
+
+    # The store
+
+    def _find(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        table = self._store.snapshot().tables.get(resource.stored)
+        return table.get((namespace if resource.namespaced else "", name)) if table else None
+
+    def _existing(self, resource: Resource, namespace: str, name: str) -> Object:
+        found = self._find(resource, namespace, name)
+        if found is None:
+            raise not_found(resource, name)
+        return found
+
+    def _allocated(self, item: Object) -> Object:
+        if isinstance(item, Service):
+            return allocated(item, self._ledger.pool(self._store.snapshot()))
+        return item
+
+    def _write(self, write: Write, dry_run: bool) -> Object:
+        """The object as it is after the write, which is only tried in a dry run."""
+        before = self._store.snapshot()
+        writes = [write, *beside(write, before)]
+        changes = self._store.imagine(writes) if dry_run else self._store.apply(writes)
+        return outcome(write, changes, before)
+
+    def _answer(
+        self, resource: Resource, item: Object, code: int = 200, warnings: tuple[str, ...] = ()
+    ) -> Answer:
+        return Answer(served(item, resource, self._face), code, warnings)
+
+
+def _removal(item: Object) -> Delete:
+    return Delete(item.kind, item.meta.namespace, item.meta.name, item.meta.uid)
+
+
+def _refuse(resource: Resource, document: Json, causes: Sequence[Cause]) -> None:
+    if causes:
+        name = document["metadata"].get("name") or document["metadata"].get("generateName") or ""
+        raise invalid(resource, name, causes)
