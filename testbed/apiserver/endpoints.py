@@ -9,37 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from testbed.model.objects import Endpoint, EndpointPort, EndpointSlice, Service
-from testbed.store import Snapshot
+from testbed.model.documents import Endpoints
+from testbed.model.objects import Endpoint, EndpointPort, EndpointSlice, ObjectMeta, Service
 
 Json = dict[str, Any]
 
 
-def endpoints(snapshot: Snapshot) -> Iterator[Json]:
-    """One object per service that has slices."""
-    for (namespace, name), slices in snapshot.slices_by_service().items():
-        service = snapshot.get(Service, namespace, name)
-        if service is not None:
-            yield _endpoints(service, slices)
-
-
-def _endpoints(service: Service, slices: Iterable[EndpointSlice]) -> Json:
+def endpoints(service: Service, slices: Iterable[EndpointSlice]) -> Endpoints:
+    """A service's, as old as the youngest of what it is made of."""
     family = next(iter(service.ip_families), "IPv4")
     mine = sorted(
         (item for item in slices if item.address_type == family), key=lambda item: item.meta.name
     )
     versions = [service.meta.resource_version, *(item.meta.resource_version for item in mine)]
-    return {
-        "apiVersion": "v1",
-        "kind": "Endpoints",
-        "metadata": {
-            "namespace": service.meta.namespace,
-            "name": service.meta.name,
-            "labels": dict(service.meta.labels),
-            "resourceVersion": str(max(versions)),
-        },
-        "subsets": [subset for item in mine for subset in _subset(item)],
-    }
+    meta = ObjectMeta(
+        service.meta.name,
+        service.meta.namespace,
+        labels=service.meta.labels,
+        resource_version=max(versions),
+        creation_s=service.meta.creation_s,
+        rest={"subsets": [subset for item in mine for subset in _subset(item)]},
+    )
+    return Endpoints(meta)
 
 
 def _subset(item: EndpointSlice) -> Iterator[Json]:

@@ -1,107 +1,112 @@
-"""What has changed of a resource since a version: the events of a watch."""
+"""What has changed of each kind since a version: what watches tell, and what lists of a past version need."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from itertools import islice
 
-from testbed.apiserver.derived import DERIVED
-from testbed.apiserver.presented import Face, presented
-from testbed.apiserver.resources import Json, Resource
-from testbed.apiserver.selectors import Test
-from testbed.store import Change, Snapshot
+from testbed.model.objects import Object
+from testbed.store import Change, Key
 
 LENGTH = 10_000
-"""Changes remembered: a watch that begins earlier is told to list again (410 Gone)."""
-_Key = tuple[str, str]
+"""Changes of a kind remembered: a watch that begins earlier is told to list again (410 Gone)."""
+_WARM = 256
+"""Of the latest changes, what was encoded for one watcher is kept for the next."""
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What a client asked for."""
+class Told:
+    """A change, and its watch events as they were encoded: once for all watchers that want them alike."""
 
-    resource: Resource
-    namespace: str
-    """"": all."""
-    tests: tuple[Test, ...]
+    __slots__ = ("change", "lines")
 
-    def takes(self, manifest: Json) -> bool:
-        metadata = manifest["metadata"]
-        if self.namespace and metadata.get("namespace") != self.namespace:
-            return False
-        return all(test(manifest) for test in self.tests)
-
-    def of(self, snapshot: Snapshot, face: Face) -> Iterator[Json]:
-        """The objects that it takes."""
-        kind = self.resource.stored
-        if kind in DERIVED:
-            return filter(self.takes, DERIVED[kind](snapshot, face))
-        items = snapshot.tables.get(kind, {}).values()
-        return filter(self.takes, (presented(item, face) for item in items))
+    def __init__(self, change: Change) -> None:
+        self.change = change
+        self.lines: dict[object, bytes] = {}
 
 
 class History:
-    """The latest changes of the store in the order in which they came, which is not always their
+    """The latest changes of one kind in the order in which they came, which is not always their
     versions': what tells a node may be late.
     """
 
     def __init__(self, resource_version: int, length: int = LENGTH) -> None:
-        self._changes: deque[Change] = deque(maxlen=length)
-        self._since = resource_version
+        self._told: deque[Told] = deque(maxlen=length)
+        self.since = resource_version
+        """The oldest version after which every change is remembered."""
         self.position = 0
         """How many changes have come; `following` takes it later."""
 
-    def add(self, changes: Iterable[Change]) -> None:
-        for change in changes:
-            if len(self._changes) == self._changes.maxlen:
-                self._since = max(self._since, self._changes[0].resource_version)
-            self._changes.append(change)
-            self.position += 1
+    def add(self, change: Change) -> None:
+        """One more; the oldest may be forgotten."""
+        if len(self._told) == self._told.maxlen:
+            self.since = max(self.since, self._told[0].change.resource_version)
+        self._told.append(Told(change))
+        self.position += 1
+        if len(self._told) > _WARM:
+            self._told[-_WARM - 1].lines.clear()
 
-    def after(self, resource_version: int) -> list[Change] | None:
+    def after(self, resource_version: int) -> list[Told] | None:
         """Changes after a version; None: it is too long ago."""
-        if resource_version < self._since:
+        if resource_version < self.since:
             return None
-        return [one for one in self._changes if one.resource_version > resource_version]
+        return [one for one in self._told if one.change.resource_version > resource_version]
 
-    def following(self, position: int) -> list[Change] | None:
-        """Changes that came since that many had come; None: some of them are forgotten."""
+    def place_after(self, resource_version: int) -> int | None:
+        """From which position on changes may be after a version; None: it is too long ago."""
+        if resource_version < self.since:
+            return None
+        newer = (one.change.resource_version > resource_version for one in self._told)
+        first = next((place for place, is_newer in enumerate(newer) if is_newer), len(self._told))
+        return self.position - len(self._told) + first
+
+    def following(self, position: int, at_most: int = LENGTH) -> list[Told] | None:
+        """The next changes after that many had come; None: some of them are forgotten."""
         missing = self.position - position
-        if missing > len(self._changes):
+        if missing > len(self._told):
             return None
-        return list(islice(self._changes, len(self._changes) - missing, None))
+        start = len(self._told) - missing
+        return list(islice(self._told, start, start + at_most))
+
+    def as_of(
+        self, table: Mapping[Key, Object], resource_version: int
+    ) -> Mapping[Key, Object] | None:
+        """The kind's objects as they were at a version, from what they are now; None: it is too long ago."""
+        later = self.after(resource_version)
+        if later is None:
+            return None
+        if not later:
+            return table
+        then: dict[Key, Object | None] = {}
+        for told in later:
+            meta = told.change.object.meta
+            then.setdefault((meta.namespace, meta.name), told.change.previous)
+        merged: dict[Key, Object | None] = {**table, **then}
+        return {key: item for key, item in merged.items() if item is not None}
 
 
-def events(selection: Selection, changes: Iterable[Change], face: Face) -> Iterator[Json]:
-    """The watch events of changes, of a stored resource. An object that a selector takes no more is DELETED."""
-    for change in changes:
-        if change.object.kind != selection.resource.stored:
-            continue
-        now = presented(change.object, face)
-        now["metadata"]["resourceVersion"] = str(change.resource_version)
-        is_in = change.type != "DELETED" and selection.takes(now)
-        before = presented(change.previous, face) if change.previous is not None else None
-        was_in = before is not None and selection.takes(before)
-        if is_in:
-            yield {"type": "MODIFIED" if was_in else "ADDED", "object": now}
-        elif was_in:
-            yield {"type": "DELETED", "object": now}
+class Histories:
+    """One of every kind, all from the same version on."""
 
+    def __init__(self, resource_version: int, length: int = LENGTH) -> None:
+        self._since = resource_version
+        self._length = length
+        self._kinds: dict[str, History] = {}
 
-def derived_events(before: Mapping[_Key, Json], now: Mapping[_Key, Json]) -> Iterator[Json]:
-    """The watch events of a resource that is derived, from what it was and is."""
-    for key, manifest in now.items():
-        if key not in before:
-            yield {"type": "ADDED", "object": manifest}
-        elif before[key] != manifest:
-            yield {"type": "MODIFIED", "object": manifest}
-    for key, manifest in before.items():
-        if key not in now:
-            yield {"type": "DELETED", "object": manifest}
+    def of(self, kind: str) -> History:
+        """That of a kind."""
+        if kind not in self._kinds:
+            self._kinds[kind] = History(self._since, self._length)
+        return self._kinds[kind]
 
+    def begin(self, kind: str, resource_version: int) -> None:
+        """Nothing is known of what a kind was before a version."""
+        self._kinds[kind] = History(resource_version, self._length)
 
-def by_key(items: Iterable[Json]) -> dict[_Key, Json]:
-    """Manifests by (namespace, name)."""
-    return {(one["metadata"].get("namespace", ""), one["metadata"]["name"]): one for one in items}
+    def add(self, changes: Iterable[Change]) -> set[str]:
+        """What came; returns the kinds of which it is."""
+        kinds = set()
+        for change in changes:
+            kinds.add(change.object.kind)
+            self.of(change.object.kind).add(change)
+        return kinds

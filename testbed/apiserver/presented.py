@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from testbed.apiserver.resources import Json
+from testbed.apiserver import event_forms
+from testbed.apiserver.ages import rfc3339
+from testbed.apiserver.resources import Json, Resource
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import Node, Object
+from testbed.model.objects import Node, Object, Pod
+
+_OF_READINESS = frozenset({"Ready", "ContainersReady"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +22,45 @@ class Face:
     """Wall-clock time at CLOCK_MONOTONIC's zero."""
 
 
+def served(item: Object, resource: Resource, face: Face) -> Json:
+    """An object as one of its resources serves it."""
+    manifest = presented(item, face)
+    return event_forms.outward(manifest) if resource.group == event_forms.GROUP else manifest
+
+
 def presented(item: Object, face: Face) -> Json:
     """An object as clients of Kubernetes expect it."""
     manifest = to_manifest(item)
-    manifest.pop("testbed", None)
-    manifest["metadata"]["creationTimestamp"] = _wall(item.meta.creation_s, face)
-    if item.meta.deletion_s is not None:
-        manifest["metadata"]["deletionTimestamp"] = _wall(item.meta.deletion_s, face)
+    times = manifest.pop("testbed", {})
+    metadata, meta = manifest["metadata"], item.meta
+    metadata["creationTimestamp"] = _wall(meta.creation_s, face)
+    if meta.deletion_s is not None:
+        gone_s = meta.deletion_s + (meta.deletion_grace_period_s or 0.0)
+        metadata["deletionTimestamp"] = _wall(gone_s, face)
     if isinstance(item, Node):
         addresses = manifest.setdefault("status", {}).setdefault("addresses", [])
-        addresses.append({"type": "Hostname", "address": item.meta.name})
+        if not any(one.get("type") == "Hostname" for one in addresses):
+            addresses.append({"type": "Hostname", "address": meta.name})
+    elif isinstance(item, Pod):
+        _add_times(manifest["status"], times, face)
     return manifest
 
 
+def _add_times(status: Json, times: Json, face: Face) -> None:
+    """A pod's: when it became ready, or ceased to be, and when its containers were started."""
+    changed_s = times.get("readyChangedSeconds")
+    if changed_s is not None:
+        for condition in status.get("conditions", ()):
+            if condition["type"] in _OF_READINESS:
+                condition.setdefault("lastTransitionTime", _wall(changed_s, face))
+    started = times.get("containersStartedSeconds", {})
+    if started and "startTime" not in status:
+        status["startTime"] = _wall(min(started.values()), face)
+    for container in status.get("containerStatuses", ()):
+        running = container.get("state", {}).get("running")
+        if running is not None and container["name"] in started:
+            running.setdefault("startedAt", _wall(started[container["name"]], face))
+
+
 def _wall(time_s: float, face: Face) -> str:
-    """RFC 3339, to the second."""
-    return datetime.fromtimestamp(time_s + face.unix_offset_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return rfc3339(time_s + face.unix_offset_s)

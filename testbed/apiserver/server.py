@@ -1,62 +1,60 @@
-"""The HTTP server of one node's view of the store: read-only, plain HTTP, in the caller's event loop.
+"""The HTTP server of a lab's API, or of one node's view of the store, in the caller's event loop.
 
-Source: the Kubernetes API concepts of list, watch, bookmarks, `sendInitialEvents` (KEP-3157) and 410 Gone.
+Source: Kubernetes API concepts.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
+import hashlib
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable
+from functools import cache
+from time import time
 
 from aiohttp import web
 
-from testbed.apiserver import documents
-from testbed.apiserver.derived import DERIVED
-from testbed.apiserver.history import (
-    History,
-    Selection,
-    by_key,
-    derived_events,
-    events,
-)
+from testbed.apiserver import discovery, reviews
+from testbed.apiserver.answers import encoded_answer, in_parts, json_answer
+from testbed.apiserver.bodies import LIMIT, mapping
+from testbed.apiserver.documents import VERSION
+from testbed.apiserver.failure import method_not_allowed, not_found
+from testbed.apiserver.feed import Feed, Source
+from testbed.apiserver.front import Handler, Users, middlewares, user_of
+from testbed.apiserver.list_options import list_options, resource_version
+from testbed.apiserver.listing import not_in_the_future, page
+from testbed.apiserver.negotiation import body_type, discovery_version, form
 from testbed.apiserver.presented import Face
-from testbed.apiserver.resources import RESOURCES, Json, Resource
-from testbed.apiserver.selectors import field_selector, label_selector
-from testbed.errors import UsageError
-from testbed.store import Change, Snapshot, Watcher
+from testbed.apiserver.rendering import Renderer, encode
+from testbed.apiserver.resources import RESOURCES, Json
+from testbed.apiserver.routing import Target, target
+from testbed.apiserver.watching import Watch
+from testbed.store import Change
 
-_BOOKMARK_S = 60.0
-"""An idle watch is told how far it is so often, as kube-apiserver does."""
-_LONGEST_WATCH_S = 1800.0
-"""A watch that does not say how long it wants to last; clients begin another one."""
-EVENT_ROOTS = ("/api/v1", "/apis/events.k8s.io/v1")
-"""Where clients post events; they are noted, and cannot be read back."""
-_SERVED = tuple(one for one in RESOURCES if one.stored and one.kind not in {"Event", "Secret"})
-_encode = json.JSONEncoder(separators=(",", ":")).encode
-
-
-class Source(Protocol):
-    """Where the server's state comes from: the store, or what stands between it and a node."""
-
-    def snapshot(self) -> Snapshot: ...
-
-    def watch(self, watcher: Watcher) -> Callable[[], None]: ...
+_READING = frozenset({"GET", "HEAD"})
+_NOT_HERE = "the server does not allow this method on the requested resource"
 
 
 class ApiServer:
-    """Serves on a socket that the caller has bound, wherever that is. `on_event` hears of posted events."""
+    """Serves on sockets that the caller has bound, wherever they are.
 
-    def __init__(self, source: Source, face: Face, on_event: Callable[[Json], None]) -> None:
-        self._source = source
-        self._face = face
+    With `users`, only whoever has a token of one comes in. With `on_event`, events that clients post are told
+    to it and not stored, and kinds that the lab does not store are derived.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        face: Face,
+        on_event: Callable[[Json], None] | None = None,
+        *,
+        users: Users | None = None,
+    ) -> None:
+        self._feed = Feed(source, face, derive=on_event is not None)
+        self._renderer = Renderer(face, time)
         self._on_event = on_event
-        self._history = History(source.snapshot().resource_version)
-        self._news: set[asyncio.Event] = set()
+        self._users = users
+        self._watches: dict[str, set[Watch]] = {}
         self._cancel = source.watch(self._changed)
         self._runner: web.AppRunner | None = None
 
@@ -73,217 +71,128 @@ class ApiServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    def _changed(self, changes: tuple[Change, ...]) -> None:
+        for change in changes:
+            if change.type == "DELETED":
+                self._renderer.forget(change.object)
+        for kind in self._feed.add(changes):
+            for watch in self._watches.get(kind, ()):
+                watch.wake()
+
     def _application(self) -> web.Application:
-        application = web.Application(client_max_size=1 << 22)
-        for path, document in documents.discovery(_SERVED).items():
-            application.router.add_get(path, _fixed(document))
+        application = web.Application(client_max_size=LIMIT, middlewares=middlewares(self._users))
         for path in ("/healthz", "/livez", "/readyz"):
             application.router.add_get(path, _ok)
-        for resource in _SERVED:
-            self._add(application, resource)
-        for root in EVENT_ROOTS:
-            for path in ("/events", "/namespaces/{namespace}/events"):
-                application.router.add_post(root + path, self._posted)
-            named = "/namespaces/{namespace}/events/{name}"
-            application.router.add_route("PATCH", root + named, self._posted)
-        application.router.add_route("*", "/{path:.*}", _not_found)
+            application.router.add_get(path + "/{check}", _ok)
+        for path, answer in _discovery().items():
+            application.router.add_get(path, answer)
+            application.router.add_get(path + "/", answer)
+        application.router.add_get("/version", _fixed(VERSION))
+        application.router.add_route("*", "/{path:.*}", self._answer)
         return application
 
-    def _add(self, application: web.Application, resource: Resource) -> None:
-        async def collection(request: web.Request) -> web.StreamResponse:
-            return await self._collection(resource, request)
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        where = target(request.rel_url.raw_path.rstrip("/"))
+        if request.method in _READING:
+            return await self._read(where, request)
+        if self._on_event is not None:
+            return await self._noted(where, self._on_event, request)
+        if where.resource.stored == "" and request.method == "POST" and not where.name:
+            body = mapping(await request.read(), body_type(request.content_type))
+            return json_answer(reviews.review(where.resource, body, user_of(request)), 201)
+        raise method_not_allowed(_NOT_HERE, where.resource)
 
-        async def one(request: web.Request) -> web.StreamResponse:
-            return self._one(resource, request)
+    # Reading
 
-        paths = [f"{resource.root}/{resource.plural}"]
-        if resource.namespaced:
-            within = f"{resource.root}/namespaces/{{namespace}}/{resource.plural}"
-            paths.append(within)
-            application.router.add_get(f"{within}/{{name}}", one)
-        else:
-            application.router.add_get(f"{paths[0]}/{{name}}", one)
-        for path in paths:
-            application.router.add_get(path, collection)
+    async def _read(self, where: Target, request: web.Request) -> web.StreamResponse:
+        if "get" not in where.resource.verbs:
+            raise method_not_allowed(_NOT_HERE, where.resource)
+        if where.subresource is not None:
+            return await self._part(where, request)
+        if where.name:
+            return self._one(where, request)
+        return await self._many(where, request)
 
-    # Requests
+    def _one(self, where: Target, request: web.Request) -> web.Response:
+        resource = where.resource
+        told = form(request.headers.get("Accept", ""), request.query.get("includeObject", ""))
+        not_in_the_future(resource_version(request.query) or 0, self._feed.resource_version)
+        item = self._feed.get(resource.stored, where.namespace, where.name)
+        if item is None:
+            raise not_found(resource, where.name)
+        return encoded_answer(self._renderer.one(item, resource, told))
 
-    def _one(self, resource: Resource, request: web.Request) -> web.Response:
-        name, namespace = request.match_info["name"], request.match_info.get("namespace", "")
-        selection = Selection(resource, namespace, (field_selector(f"metadata.name={name}"),))
-        found = next(selection.of(self._source.snapshot(), self._face), None)
-        if found is None:
-            return _failure(404, "NotFound", f'{resource.plural} "{name}" not found')
-        return _json(found)
-
-    async def _collection(self, resource: Resource, request: web.Request) -> web.StreamResponse:
-        query = request.query
+    async def _many(self, where: Target, request: web.Request) -> web.StreamResponse:
+        told = form(request.headers.get("Accept", ""), request.query.get("includeObject", ""))
+        options = list_options(where.resource, where.namespace, request.query)
+        kind = where.resource.stored
+        if not options.watch:
+            found = page(self._feed.state(kind), options)
+            return await in_parts(request, self._renderer.pages(found, where.resource, told))
+        watch = Watch(self._feed, self._renderer, options, told)
+        self._watches.setdefault(kind, set()).add(watch)
         try:
-            tests = (
-                label_selector(query.get("labelSelector", "")),
-                field_selector(query.get("fieldSelector", "")),
-            )
-        except UsageError as error:
-            return _failure(400, "BadRequest", str(error))
-        selection = Selection(resource, request.match_info.get("namespace", ""), tests)
-        if query.get("watch", "false") in {"1", "true"}:
-            return await self._watch(selection, request)
-        snapshot = self._source.snapshot()
-        items = selection.of(snapshot, self._face)
-        return _json(documents.object_list(resource, items, snapshot.resource_version))
-
-    async def _posted(self, request: web.Request) -> web.Response:
-        try:
-            event = await request.json()
-        except ValueError:
-            return _failure(400, "BadRequest", "the body is no JSON")
-        self._on_event(event)
-        return _json(event, 201 if request.method == "POST" else 200)
-
-    # Watches
-
-    def _changed(self, changes: tuple[Change, ...]) -> None:
-        self._history.add(changes)
-        for news in self._news:
-            news.set()
-
-    async def _watch(self, selection: Selection, request: web.Request) -> web.StreamResponse:
-        query = request.query
-        at = query.get("resourceVersion", "")
-        for number in (at, query.get("timeoutSeconds", "")):
-            if number and not number.isdecimal():
-                return _failure(400, "BadRequest", f"{number!r} is no number")
-        response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        await response.prepare(request)
-        news = asyncio.Event()
-        self._news.add(news)
-        seconds = min(float(query.get("timeoutSeconds") or _LONGEST_WATCH_S), _LONGEST_WATCH_S)
-        initial = query.get("sendInitialEvents") == "true"
-        stream = _Stream(self, selection, response, query.get("allowWatchBookmarks") == "true")
-        try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    if initial or at in {"", "0"}:
-                        await stream.begin_with_all(initial)
-                        await stream.follow(news)
-                    elif await stream.begin_at(int(at)):
-                        await stream.follow(news)
-            await response.write_eof()
-        except ConnectionResetError:  # the client has gone
-            pass
+            return await watch.answer(request)
         finally:
-            self._news.discard(news)
-        return response
+            self._watches[kind].discard(watch)
 
-    @property
-    def history(self) -> History:
-        """What has changed."""
-        return self._history
+    async def _part(self, where: Target, request: web.Request) -> web.StreamResponse:
+        if where.subresource is not None and where.subresource.name == "status":
+            return self._one(where, request)
+        raise method_not_allowed(_NOT_HERE, where.resource)
 
-    def items(self, selection: Selection) -> tuple[int, list[Json]]:
-        """The version now and the objects that a selection takes."""
-        snapshot = self._source.snapshot()
-        return snapshot.resource_version, list(selection.of(snapshot, self._face))
+    # Writing
 
-    def events(self, selection: Selection, changes: Iterable[Change]) -> list[Json]:
-        """The watch events of changes."""
-        return list(events(selection, changes, self._face))
-
-
-class _Stream:
-    """One watch."""
-
-    def __init__(
-        self,
-        server: ApiServer,
-        selection: Selection,
-        response: web.StreamResponse,
-        bookmarks: bool,
-    ) -> None:
-        self._server = server
-        self._selection = selection
-        self._response = response
-        self._bookmarks = bookmarks
-        self._at = 0
-        """The version that is told."""
-        self._position = 0
-        self._derived: dict[tuple[str, str], Json] = {}
-
-    async def begin_with_all(self, tell_the_end: bool) -> None:
-        """Everything that is there as ADDED, and then that this was all."""
-        self._position = self._server.history.position
-        self._at, items = self._server.items(self._selection)
-        self._derived = by_key(items)
-        await self._send({"type": "ADDED", "object": item} for item in items)
-        if tell_the_end:
-            resource = self._selection.resource
-            await self._send([documents.bookmark(resource, self._at, initial=True)])
-
-    async def begin_at(self, resource_version: int) -> bool:
-        """Only what changes after a version; False: that is too long ago. What is derived has no history:
-        it is all told again, which a client takes for no change.
-        """
-        self._at, self._position = resource_version, self._server.history.position
-        return await self._tell(self._server.history.after(resource_version))
-
-    async def follow(self, news: asyncio.Event) -> None:
-        """Changes as they come, until the caller's time is up; ends where too many were missed."""
-        while True:
-            news.clear()
-            position, self._position = self._position, self._server.history.position
-            if not await self._tell(self._server.history.following(position)):
-                return
-            try:
-                await asyncio.wait_for(news.wait(), _BOOKMARK_S)
-            except TimeoutError:
-                if self._bookmarks:
-                    await self._send([documents.bookmark(self._selection.resource, self._at)])
-
-    async def _tell(self, changes: list[Change] | None) -> bool:
-        """Send what changes mean for this watch; False: 410, because they are forgotten (None)."""
-        if self._selection.resource.stored in DERIVED:
-            before = self._derived
-            self._at, items = self._server.items(self._selection)
-            self._derived = by_key(items)
-            await self._send(derived_events(before, self._derived))
-            return True
-        if changes is None:
-            message = f"too old resource version: {self._at}"
-            gone = documents.status(410, "Expired", message)
-            await self._send([{"type": "ERROR", "object": gone}])
-            return False
-        self._at = max([self._at, *(change.resource_version for change in changes)])
-        await self._send(self._server.events(self._selection, changes))
-        return True
-
-    async def _send(self, items: Iterable[Json]) -> None:
-        data = "".join(_encode(item) + "\n" for item in items)
-        if data:
-            await self._response.write(data.encode())
+    async def _noted(
+        self, where: Target, note: Callable[[Json], None], request: web.Request
+    ) -> web.Response:
+        """Of a server that stores nothing: events are taken all the same, which cannot be read back."""
+        if where.resource.stored != "Event" or request.method not in {"POST", "PATCH"}:
+            raise method_not_allowed(
+                "this API is read-only: testbed up changes a lab", where.resource
+            )
+        event = mapping(await request.read(), request.content_type)
+        note(event)
+        return json_answer(event, 201 if request.method == "POST" else 200)
 
 
-def _json(document: Json, code: int = 200) -> web.Response:
-    return web.Response(body=_encode(document), status=code, content_type="application/json")
+@cache
+def _discovery() -> dict[str, Handler]:
+    """Path -> what answers there."""
+    plain = {path: _fixed(document) for path, document in discovery.plain(RESOURCES).items()}
+    both: dict[str, Handler] = {path: _negotiated(path, plain[path]) for path in ("/api", "/apis")}
+    return {**plain, **both}
 
 
-def _failure(code: int, reason: str, message: str) -> web.Response:
-    return _json(documents.status(code, reason, message), code)
+def _negotiated(path: str, plain: Handler) -> Handler:
+    aggregated = {
+        version: _fixed(
+            discovery.aggregated(RESOURCES, version)[path],
+            f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList",
+        )
+        for version in ("v2", "v2beta1")
+    }
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        version = discovery_version(request.headers.get("Accept", ""))
+        return await (aggregated[version] if version else plain)(request)
+
+    return answer
 
 
-def _fixed(document: Json) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    body = _encode(document)
+def _fixed(document: Json, content_type: str = "application/json") -> Handler:
+    """What never changes: a client that has it already is told so (304)."""
+    body = encode(document)
+    tag = f'"{hashlib.sha256(body).hexdigest().upper()}"'
+    headers = {"Content-Type": content_type, "ETag": tag, "Vary": "Accept"}
 
-    async def answer(_request: web.Request) -> web.Response:
-        return web.Response(body=body, content_type="application/json")
+    async def answer(request: web.Request) -> web.Response:
+        if request.headers.get("If-None-Match") == tag:
+            return web.Response(status=304, headers={"ETag": tag, "Vary": "Accept"})
+        return web.Response(body=body, headers=headers)
 
     return answer
 
 
 async def _ok(_request: web.Request) -> web.Response:
     return web.Response(text="ok")
-
-
-async def _not_found(request: web.Request) -> web.Response:
-    if request.method not in {"GET", "HEAD"}:
-        return _failure(405, "MethodNotAllowed", "this API is read-only: testbed up changes a lab")
-    return _failure(404, "NotFound", f"the server could not find {request.path}")

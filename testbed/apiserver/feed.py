@@ -1,0 +1,84 @@
+"""The objects that a server answers with: those of the store, what has changed of them, and what is derived."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from testbed.apiserver.derived import KINDS as DERIVED_KINDS
+from testbed.apiserver.derived import Derived
+from testbed.apiserver.history import Histories, History
+from testbed.apiserver.listing import State
+from testbed.apiserver.presented import Face
+from testbed.model.objects import Object
+from testbed.store import Change, Key, Snapshot, Watcher
+
+
+class Source(Protocol):
+    """Where the state comes from: the store, or what stands between it and a node."""
+
+    def snapshot(self) -> Snapshot: ...
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]: ...
+
+
+class Feed:
+    """Of one server. With `derive`, kinds that nobody stores are derived, from the first time that somebody
+    asks for one on.
+    """
+
+    def __init__(self, source: Source, face: Face, *, derive: bool) -> None:
+        self._source = source
+        self._face = face
+        self._derive = derive
+        self._derived: Derived | None = None
+        self._histories = Histories(source.snapshot().resource_version)
+        self._keys: dict[str, tuple[object, int, Sequence[Key]]] = {}
+
+    @property
+    def resource_version(self) -> int:
+        """Up to which everything is known."""
+        return self._source.snapshot().resource_version
+
+    def add(self, changes: Iterable[Change]) -> set[str]:
+        """What has changed; returns the kinds of which it is."""
+        changes = tuple(changes)
+        if self._derived is not None:
+            changes = (*changes, *self._derived.following(changes))
+        return self._histories.add(changes)
+
+    def history(self, kind: str) -> History:
+        """What has changed of a kind."""
+        self._be_ready_for(kind)
+        return self._histories.of(kind)
+
+    def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        """One object."""
+        return self._table(self._source.snapshot(), kind).get((namespace, name))
+
+    def state(self, kind: str) -> State:
+        """All of a kind."""
+        self._be_ready_for(kind)
+        snapshot, history = self._source.snapshot(), self._histories.of(kind)
+        table = self._table(snapshot, kind)
+        keys = self._sorted(kind, table, history.position)
+        return State(table, keys, snapshot.resource_version, history)
+
+    def _table(self, snapshot: Snapshot, kind: str) -> Mapping[Key, Object]:
+        self._be_ready_for(kind)
+        derived = self._derived.tables.get(kind) if self._derived is not None else None
+        return derived if derived is not None else snapshot.tables.get(kind, {})
+
+    def _be_ready_for(self, kind: str) -> None:
+        if self._derive and self._derived is None and kind in DERIVED_KINDS:
+            snapshot = self._source.snapshot()
+            self._derived = Derived(snapshot, self._face)
+            for one in DERIVED_KINDS:
+                self._histories.begin(one, snapshot.resource_version)
+
+    def _sorted(self, kind: str, table: Mapping[Key, Object], position: int) -> Sequence[Key]:
+        """The table's keys in order, sorted anew only after it has changed."""
+        held = self._keys.get(kind)
+        if held is None or held[0] is not table or held[1] != position:
+            held = self._keys[kind] = (table, position, sorted(table))
+        return held[2]

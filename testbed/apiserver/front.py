@@ -1,0 +1,70 @@
+"""The front door: who may come in, and what becomes of whatever goes wrong behind it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from testbed.apiserver.bodies import LIMIT
+from testbed.apiserver.failure import ApiFailure, internal_error, too_large, unauthorized
+from testbed.apiserver.rendering import encode
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Users = Callable[[str], str | None]
+"""Whose a token is; None: nobody's. It compares in constant time."""
+_OPEN = ("/healthz", "/livez", "/readyz")
+"""What whoever checks a server's health may ask without a token."""
+_log = logging.getLogger(__name__)
+
+
+def user_of(request: web.Request) -> str:
+    """Who asks; "" where nobody needs to say."""
+    return str(request.get("user", ""))
+
+
+def middlewares(users: Users | None) -> list[Middleware]:
+    """Around every request; `users` None: everybody may come in who reaches the socket."""
+    return [_failures, *([_authentication(users)] if users is not None else [])]
+
+
+def _authentication(users: Users) -> Middleware:
+    @web.middleware
+    async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        user = users(token.strip()) if scheme.lower() == "bearer" else None
+        if user is None and not request.path.startswith(_OPEN):
+            raise unauthorized()
+        request["user"] = user or "system:anonymous"
+        return await handler(request)
+
+    return authenticate
+
+
+@web.middleware
+async def _failures(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Whatever goes wrong is told as a Status, and concerns nobody but who asked."""
+    try:
+        return await handler(request)
+    except ApiFailure as failure:
+        return told(failure)
+    except web.HTTPRequestEntityTooLarge:
+        return told(too_large(f"limit is {LIMIT}"))
+    except web.HTTPException as error:
+        return told(ApiFailure(error.status, error.reason.replace(" ", ""), error.reason))
+    except ConnectionError:
+        raise
+    except Exception as error:
+        _log.exception("%s %s", request.method, request.path_qs)
+        return told(internal_error(f"{type(error).__name__}: {error}"))
+
+
+def told(failure: ApiFailure) -> web.Response:
+    """A failure as its answer."""
+    headers = {"Retry-After": str(failure.retry_after_s)} if failure.retry_after_s else None
+    body = encode(failure.status())
+    return web.Response(
+        body=body, status=failure.code, content_type="application/json", headers=headers
+    )
