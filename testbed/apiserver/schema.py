@@ -67,7 +67,7 @@ def validate(
     (400) as `pruned` does.
     """
     body, warnings = pruned(manifest, resource, level)
-    return mistakes(defaulted(body), old), warnings
+    return mistakes(defaulted(body), None if old is None else defaulted(old)), warnings
 
 
 def _name(resource: Kind) -> str:

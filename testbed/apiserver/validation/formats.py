@@ -206,26 +206,33 @@ def ip(text: str) -> list[str]:
     return []
 
 
+def canonical_ip(text: str) -> list[str]:
+    """What an IPAddress is named."""
+    wrong = ip(text)
+    if wrong or str(ip_address(text)) == text:
+        return wrong
+    return [f'must be in canonical form ("{ip_address(text)}")']
+
+
 def cidr(text: str) -> list[str]:
     """A range of either family."""
     try:
         ip_network(text, strict=False)
+        is_range = "/" in text
     except ValueError:
-        return ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]
-    return (
-        [] if "/" in text else ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]
-    )
+        is_range = False
+    return [] if is_range else ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]
 
 
 def non_special_ip(text: str) -> list[str]:
     """An address that endpoints and external addresses may have."""
     address = ip_address(text)
     if address.is_unspecified:
-        return ["may not be unspecified (0.0.0.0 or ::)"]
+        return [f"may not be unspecified ({text})"]
     if address.is_loopback:
         return ["may not be in the loopback range (127.0.0.0/8, ::1/128)"]
     if address.is_link_local:
         return ["may not be in the link-local range (169.254.0.0/16, fe80::/10)"]
-    if address.is_multicast and (address.version == 4 or address in ip_network("ff02::/16")):
+    if any(address in ip_network(one) for one in ("224.0.0.0/24", "ff02::/16")):
         return ["may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"]
     return []

@@ -25,21 +25,27 @@ _STAMPS = (
 _SELECTOR_OPERATORS = {"In", "NotIn", "Exists", "DoesNotExist"}
 
 
-def metadata(item: Place, name_format: Format) -> None:
-    """Of an object that has its name by now."""
+def metadata(item: Place, name_format: Format | None) -> None:
+    """Of an object that has its name by now, or that needs none (None)."""
     meta = item["metadata"]
-    if prefix := meta["generateName"].text:
-        # The generated part follows: a dash at the end will not stay there.
-        masked = f"{prefix[:-1]}a" if prefix.endswith("-") else prefix
-        meta["generateName"].invalid(*name_format(masked))
-    if meta["name"].text:
-        meta["name"].invalid(*name_format(meta["name"].text))
-    elif not prefix:
-        meta["name"].required("name or generateName is required")
+    if name_format is not None:
+        _name(meta, name_format)
     if namespace := meta["namespace"].text:
         meta["namespace"].invalid(*dns_label(namespace))
     meta["generation"].at_least(0)
     _parts(meta)
+
+
+def _name(meta: Place, name_format: Format) -> None:
+    prefix, name = meta["generateName"], meta["name"]
+    if prefix:
+        # The generated part follows: a dash at the end will not stay there.
+        masked = f"{prefix.text[:-1]}a" if prefix.text.endswith("-") else prefix.text
+        prefix.invalid(*name_format(masked))
+    if name:
+        name.invalid(*name_format(name.text))
+    elif not prefix:
+        name.required("name or generateName is required")
 
 
 def _parts(meta: Place) -> None:

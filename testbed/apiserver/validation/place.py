@@ -92,7 +92,7 @@ class Place:
         self._wrong("FieldValueTooLong", "Too long", f"may not be more than {most} bytes")
 
     def unsupported(self, allowed: Collection[str]) -> None:
-        choices = ", ".join(_quoted(one) for one in sorted(allowed))
+        choices = ", ".join(_quoted(one) for one in allowed)
         what = f"Unsupported value: {self._shown(None)}"
         self._wrong("FieldValueNotSupported", what, f"supported values: {choices}")
 

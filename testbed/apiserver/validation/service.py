@@ -15,12 +15,12 @@ from testbed.apiserver.validation.formats import (
     dns_subdomain,
     ip,
     non_special_ip,
-    port_name,
     port_number,
     qualified_name,
 )
 from testbed.apiserver.validation.metadata import labels
 from testbed.apiserver.validation.place import IMMUTABLE, Place
+from testbed.apiserver.validation.ports import PROTOCOLS, port_or_name
 from testbed.apiserver.validation.service_addresses import (
     addresses_and_families,
     addresses_update,
@@ -28,7 +28,6 @@ from testbed.apiserver.validation.service_addresses import (
     is_headless,
 )
 
-PROTOCOLS = ("TCP", "UDP", "SCTP")
 _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 _POLICIES = ("Cluster", "Local")
 _DISTRIBUTIONS = ("PreferClose", "PreferSameNode", "PreferSameZone")
@@ -99,14 +98,6 @@ def _ports(ports: Place, kind: str) -> None:
         if (protocol, number.number) in pairs:
             port.duplicate({"protocol": protocol, "port": number.number})
         pairs.add((protocol, number.number))
-
-
-def port_or_name(place: Place) -> None:
-    """A port's number, or the name of a container's port."""
-    if isinstance(place.value, str):
-        place.invalid(*port_name(place.text))
-    else:
-        place.invalid(*port_number(place.number), value=place.number)
 
 
 def _affinity(spec: Place) -> None:
