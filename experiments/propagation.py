@@ -22,9 +22,10 @@ from testbed.experiment.arrange import (
 )
 from testbed.experiment.module import Factors, Profile, Value
 from testbed.experiment.primary import Pilot, Primary
-from testbed.experiment.subjects import PodRef
+from testbed.experiment.subjects import PodRef, live_nodes
 from testbed.experiment.trial_lab import TrialLab, has_programmed
 from testbed.kernel.features import Feature
+from testbed.model import fakes
 from testbed.model.topology import Topology
 from testbed.traffic.spec import LoadSpec
 
@@ -77,7 +78,7 @@ def arrange(topology: Topology, factors: Factors) -> Topology:
     require_positive("propagation", factors, "delay_s", "replicas", "rate_rps")
     if int(factors["replicas"]) < 2:
         raise UsageError("propagation needs at least 2 replicas", "as in --set replicas=3")
-    if len(topology.nodes) < 2:
+    if len(fakes.live_nodes(topology)) < 2:
         raise UsageError("propagation compares nodes", "give the topology at least 2")
     topology = with_workload(
         without_names(topology),
@@ -106,7 +107,7 @@ def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
     chance = random.Random(seed)
     subject = lab.subject()
     victim = chance.choice(subject.backends)
-    late = delays_s([node["name"] for node in lab.inspect()["nodes"]], float(factors["delay_s"]))
+    late = delays_s([node["name"] for node in live_nodes(lab.inspect())], float(factors["delay_s"]))
     for number, (node, delay_s) in enumerate(late.items()):
         if delay_s:
             jitter_s = min(float(factors["jitter_s"]), delay_s)

@@ -13,7 +13,7 @@ from typing import Any
 from testbed.errors import NotFound, TestbedError
 from testbed.experiment.beside import Beside
 from testbed.experiment.module import Factors
-from testbed.experiment.subjects import PodRef, pods_of
+from testbed.experiment.subjects import PodRef, live_nodes, pods_of
 from testbed.experiment.trial_lab import TrialLab
 
 PROBE = Path(__file__).with_name("probe.py")
@@ -48,7 +48,7 @@ class Stage:
     @property
     def nodes(self) -> dict[str, str]:
         """Address by name."""
-        return {node["name"]: node["addresses"][0] for node in self.view["nodes"]}
+        return {node["name"]: node["addresses"][0] for node in live_nodes(self.view)}
 
     @property
     def pods(self) -> dict[str, PodRef]:

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 
 from testbed.cli.arguments import add_set_option, add_topology_argument
-from testbed.cli.output import add_output_option, emit, note
+from testbed.cli.output import add_output_option, emit, note, with_fakes
 from testbed.errors import Problem, TopologyError
 
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the mistakes, or that there are none; 2 where there are some."""
-    from testbed.model.consistency import pods_and_services
+    from testbed.model.consistency import sizes_of
     from testbed.model.loader import load
     from testbed.model.support import unsupported
 
@@ -32,11 +32,11 @@ def run(args: argparse.Namespace) -> int:
         note(f"testbed: {args.file}: {counted(len(error.problems), 'problem')}")
         return error.exit_code
     if args.output == "table":
-        pods, services = pods_and_services(topology)
+        sizes = sizes_of(topology)
         counts = (
-            counted(len(topology.nodes), "node"),
-            counted(pods, "pod"),
-            counted(services, "service"),
+            with_fakes(sizes.nodes, sizes.fake_nodes, "node"),
+            with_fakes(sizes.pods, sizes.fake_pods, "pod"),
+            counted(sizes.services, "service"),
         )
         print(f"{args.file}: valid: {', '.join(counts)}")
         for what, instead in unsupported(topology):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from datetime import UTC, datetime, timedelta
 
-from testbed.cli.output import add_output_option, emit, note
+from testbed.cli.output import add_output_option, emit, note, with_fakes
 from testbed.errors import NotFound, OutOfTimeOrRoom
 from testbed.model import shipped
 
@@ -44,7 +44,7 @@ COLUMNS = {
     "NAME": lambda row: row["name"],
     "TOPOLOGY": lambda row: shipped.spelt(row["topology"]),
     "KERNEL": lambda row: row["kernel"],
-    "NODES": lambda row: row["nodes"],
-    "PODS": lambda row: row["pods"],
+    "NODES": lambda row: with_fakes(row["nodes"], row["fakeNodes"]),
+    "PODS": lambda row: with_fakes(row["pods"], row["fakePods"]),
     "SINCE": lambda row: row["since"],
 }

@@ -70,6 +70,12 @@ def table(answer: Any, columns: Columns | None = None) -> str:
     return align([list(columns), *rows])
 
 
+def with_fakes(number: int, fake: int, noun: str = "") -> str:
+    """`3 nodes`, `1003 nodes (1000 fake)`."""
+    words = f"{number} {noun}{'s' * (number != 1)}" if noun else str(number)
+    return f"{words} ({fake} fake)" if fake else words
+
+
 def align(rows: Sequence[Sequence[str]]) -> str:
     """Cells in columns, three spaces apart, nothing at the end of a line."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from testbed.cli.arguments import add_set_option, add_topology_argument, duration
-from testbed.cli.output import note
+from testbed.cli.output import note, with_fakes
 from testbed.errors import UsageError
 from testbed.units import pretty_s
 
@@ -45,9 +45,12 @@ def run(args: argparse.Namespace) -> int:
     finally:
         progress.close()
     about = lab.describe()
+    nodes = with_fakes(about["nodes"], about["fakeNodes"], "node")
+    pods = with_fakes(about["pods"], about["fakePods"], "pod")
+    which = "other pod" if about["fakePods"] else "pod"
     note(
-        f"lab {lab.name} is up: {about['nodes']} nodes, {about['pods']} pods, "
-        f"every pod answers a packet ({pretty_s(now_s() - started_s)})"
+        f"lab {lab.name} is up: {nodes}, {pods}, "
+        f"every {which} answers a packet ({pretty_s(now_s() - started_s)})"
     )
     return 0
 

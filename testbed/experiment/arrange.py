@@ -7,6 +7,7 @@ from typing import Any
 
 from testbed.errors import UsageError
 from testbed.experiment.module import Factors
+from testbed.model import fakes
 from testbed.model.topology import Topology, Workload
 
 
@@ -23,7 +24,7 @@ def subject_workload(topology: Topology) -> str:
         for candidate, workload in topology.workloads.items():
             labels = {"app": candidate, **workload.labels}
             wanted = service.selector if service.selector is not None else {"app": name}
-            if wanted and wanted.items() <= labels.items():
+            if not workload.fake and wanted and wanted.items() <= labels.items():
                 return candidate
     raise UsageError(
         f"topology {topology.name} has no service with a workload behind it",
@@ -40,9 +41,14 @@ def with_workload(topology: Topology, name: str, **changes: Any) -> Topology:
 
 def with_clients_on_every_node(topology: Topology) -> Topology:
     """Adds a workload `client-NODE` of two pods to each node: one to call, one for its control."""
-    for node in topology.nodes:
+    for node in fakes.live_nodes(topology):
         topology = with_workload(topology, f"client-{node}", replicas=2, node=node)
     return topology
+
+
+def with_timing(topology: Topology, **changes: Any) -> Topology:
+    """The topology with fields of its `timing` changed."""
+    return topology.model_copy(update={"timing": topology.timing.model_copy(update=changes)})
 
 
 def without_names(topology: Topology) -> Topology:

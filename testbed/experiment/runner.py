@@ -23,6 +23,7 @@ from testbed.experiment.node_signals import NodeSignals
 from testbed.experiment.progress import Progress
 from testbed.experiment.record import RunDirectory, TrialRecord
 from testbed.experiment.side_by_side import in_turn
+from testbed.experiment.subjects import live_nodes
 from testbed.experiment.trial_lab import Lab, TrialLab
 from testbed.experiment.until import Look, Precision, first_look
 
@@ -199,7 +200,7 @@ class Runner:
 
     def _measure(self, trial: Trial, lab: Lab) -> TrialRecord:
         view = lab.inspect()
-        nodes = [node["name"] for node in view["nodes"]] if self._experiment.keep_rules else []
+        nodes = [node["name"] for node in live_nodes(view)] if self._experiment.keep_rules else []
         before = {node: lab.rules(node) for node in nodes}
         lab.start_recording()
         in_nodes, on_host = _node_signals(lab, view), fidelity.read()
@@ -251,7 +252,7 @@ class _Blocks:
 def _node_signals(lab: Lab, view: Mapping[str, Any]) -> dict[str, NodeSignals]:
     return {
         node["name"]: node_signals.parse(lab.exec(node["name"], node_signals.COMMAND).stdout)
-        for node in view["nodes"]
+        for node in live_nodes(view)
     }
 
 

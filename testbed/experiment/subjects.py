@@ -61,14 +61,19 @@ class Subject:
 
 
 def pods_of(view: Mapping[str, Any]) -> dict[str, PodRef]:
-    """Every pod that has an address, by the name that WHERE takes."""
+    """Every pod that runs and has an address, by the name that WHERE takes."""
     found = {}
     for pod in view["pods"]:
-        if pod.get("ip"):
+        if pod.get("ip") and not pod.get("fake"):
             name = where(pod["namespace"], pod["name"])
             ips = tuple(pod.get("ips") or [pod["ip"]])
             found[name] = PodRef(name, ips[0], pod.get("node", ""), pod.get("uid", ""), ips)
     return found
+
+
+def live_nodes(view: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The nodes that run, of `inspect`'s."""
+    return [node for node in view["nodes"] if not (node.get("fake") or node.get("stopped"))]
 
 
 def where(namespace: str, name: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from testbed.errors import OutOfTimeOrRoom
 from testbed.events import Event
 from testbed.experiment.beside import Beside, Executes
-from testbed.experiment.subjects import Subject, subject_of
+from testbed.experiment.subjects import Subject, live_nodes, subject_of
 from testbed.ip import FAMILY_NAMES, family_of
 from testbed.model.topology import Topology
 from testbed.traffic.spec import LoadSpec
@@ -148,7 +148,7 @@ class TrialLab:
         """
         view = self._lab.inspect()
         subject = subject_of(view)
-        nodes = [node["name"] for node in view["nodes"] if view["proxy"] != "external"]
+        nodes = [node["name"] for node in live_nodes(view) if view["proxy"] != "external"]
         joined = [
             self.wait_event(partial(_is_endpoint, ip=pod.ip), READY_S) for pod in subject.backends
         ]
@@ -208,12 +208,12 @@ class TrialLab:
         return self._lab.wait_event(predicate, timeout_s)
 
     def await_programmed(self, kind: str, ip: str, since_ns: int, timeout_s: float) -> None:
-        """Return when every node's rules hold an EndpointSlice write about a pod's address.
+        """Return when the rules of every node that runs hold an EndpointSlice write about a pod's address.
 
         `kind` is endpoint-ready or endpoint-not-ready; the write is the first one from `since_ns` on.
         Raises OutOfTimeOrRoom where it, or a node, takes longer than `timeout_s`.
         """
-        nodes = [node["name"] for node in self.inspect()["nodes"]]
+        nodes = [node["name"] for node in live_nodes(self.inspect())]
         is_meant = partial(_is_write, kind=kind, ip=ip, since_ns=since_ns)
         write = self.wait_event(is_meant, timeout_s)
         for node in nodes:

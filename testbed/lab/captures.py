@@ -70,7 +70,11 @@ class Captures:
     def _find(self, where: Iterable[str]) -> list[Place]:
         names = list(dict.fromkeys(where))
         if names == [EVERYWHERE] and EVERYWHERE not in self._cluster.machines():
-            pods = [pod for pod in self._cluster.store.list(Pod) if pod.status.pod_ip]
+            pods = [
+                pod
+                for pod in self._cluster.store.list(Pod)
+                if pod.status.pod_ip and pod.spec.node_name in self._cluster.nodes
+            ]
             names = [
                 *self._cluster.machines(),
                 *(f"{p.meta.namespace}/{p.meta.name}" for p in pods),

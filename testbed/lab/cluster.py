@@ -27,6 +27,8 @@ from testbed.lab import proof
 from testbed.lab.backends import backend, companion
 from testbed.lab.companion import Companions
 from testbed.lab.differences import ObjectKey, allocated, key_of, writes
+from testbed.lab.fakes import Fakes
+from testbed.lab.names import require_live
 from testbed.lab.node import LabNode, NodeParts
 from testbed.lab.node_proxy import NodeProxy
 from testbed.lab.node_watch import NodeWatch
@@ -101,6 +103,12 @@ class Cluster:
         self._asked = tuple([one.begun() for one in CONTROLLERS])
         self._controllers = ControllerLoop(self.store, self._asked, now_s, self._parts.delays)
         self._controllers.start()
+        self._fakes = Fakes(store, topology, self._parts.delays)
+
+    @property
+    def applied(self) -> bool:
+        """Whether it has been asked to be anything yet."""
+        return self._applied is not None
 
     @property
     def topology(self) -> Topology:
@@ -119,8 +127,9 @@ class Cluster:
         return {**dict.fromkeys(nodes, "node"), **dict.fromkeys(self._hosts, "host")}
 
     def node(self, name: str) -> LabNode:
-        """A node that runs. Raises NotFound, CheckFailed where it is stopped."""
+        """A node that runs. Raises NotFound, CheckFailed where it is stopped, UsageError where it is fake."""
         self.power.require(name)
+        require_live(name, self.store.snapshot())
         if name not in self.nodes:
             raise NotFound(f"no node {name!r}", f"there is {', '.join(self.nodes)}")
         return self.nodes[name]
@@ -157,6 +166,7 @@ class Cluster:
         self._hosts = [machine.name for machine in fabric.machines if machine.kind == "host"]
         self._programs.images = topology.images
         applied = before.objects if before else {}
+        self.store.apply(self._fakes.leaving(before.topology if before else None, topology))
         self.store.apply(writes(applied, wanted, self.store.snapshot()))
         self._applied = _Applied(topology, {key_of(item): item for item in wanted})
         for machine in fabric.machines:
@@ -228,7 +238,8 @@ class Cluster:
             while True:
                 self._changed.clear()
                 began_s = now_s()
-                lacking = missing(self.store.snapshot(), self._asked, began_s)
+                asked = (*self._asked, *self._fakes.controllers)
+                lacking = missing(self.store.snapshot(), asked, began_s)
                 if not lacking:
                     return
                 if lacking != told:

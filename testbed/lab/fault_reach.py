@@ -12,7 +12,7 @@ from testbed.faults.inject import Reach
 from testbed.faults.inject_node import NodeReach
 from testbed.faults.process_state import STOPPED, process_state
 from testbed.lab.cluster import Cluster
-from testbed.lab.names import find
+from testbed.lab.names import find, require_live
 from testbed.lab.programs import SharedPod
 from testbed.model.objects import Pod
 from testbed.runtime.interface import ContainerState
@@ -29,6 +29,9 @@ def reach(cluster: Cluster) -> Reach:
         for node in cluster.nodes.values():
             if uid in node.runtime.pods():
                 return node.runtime
+        for pod in cluster.store.list(Pod):
+            if pod.meta.uid == uid:
+                require_live(pod.spec.node_name, cluster.store.snapshot())
         raise NotFound("the pod has no sandbox", "it has not started, or has ended")
 
     def state(uid: str, container: str) -> ContainerState | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Literal
 
-from testbed.errors import NotFound
-from testbed.model.objects import Pod
+from testbed.errors import NotFound, UsageError
+from testbed.model.fakes import is_fake
+from testbed.model.objects import Node, Pod
 from testbed.store import Snapshot
 
 Kind = Literal["node", "host", "pod"]
@@ -16,10 +17,12 @@ def find(where: str, snapshot: Snapshot, machines: dict[str, str]) -> tuple[Kind
     """What `where` names: (kind, name, the pod).
 
     `machines` maps node and host names to their kind. A pod may be written `namespace/pod`; without a
-    namespace it is looked for in `default`, then in all others. Raises NotFound with the nearest names.
+    namespace it is looked for in `default`, then in all others. Raises NotFound with the nearest names,
+    UsageError for a fake node.
     """
     if where in machines:
         return ("node" if machines[where] == "node" else "host"), where, None
+    require_live(where, snapshot)
     namespace, _, name = where.rpartition("/")
     pods = {
         (pod.meta.namespace, pod.meta.name): pod
@@ -33,6 +36,16 @@ def find(where: str, snapshot: Snapshot, machines: dict[str, str]) -> tuple[Kind
     near = get_close_matches(where, known, 3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there is {_some(known)}"
     raise NotFound(f"no node, pod or outside host {where!r}", hint)
+
+
+def require_live(node: str, snapshot: Snapshot) -> None:
+    """Raises UsageError for a fake node, on which nothing runs."""
+    found = snapshot.get(Node, "", node)
+    if found is not None and is_fake(found):
+        raise UsageError(
+            f"node {node} is fake: it and its pods exist only as objects",
+            "`testbed inspect` says which nodes run",
+        )
 
 
 def _some(names: list[str]) -> str:

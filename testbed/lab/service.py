@@ -33,7 +33,7 @@ from testbed.lab.programs import Programs
 from testbed.lab.recordings import Recordings
 from testbed.lab.tracing import Traces
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import KINDS, Pod
+from testbed.model.objects import KINDS
 from testbed.model.topology import Topology
 from testbed.runtime.processes import Processes
 from testbed.store import Store, Update
@@ -150,7 +150,8 @@ class Service:
         """DESIGN's JSON of `inspect`."""
         cluster = self._running()
         head = {"name": self._folder.name, "kernel": label_here()}
-        return {**head, "proxy": cluster.proxy_label, **views.inspect(cluster.store.snapshot())}
+        view = views.inspect(cluster.store.snapshot(), cluster.power.off)
+        return {**head, "proxy": cluster.proxy_label, **view}
 
     async def describe(self, call: Call) -> dict[str, Any]:
         """A row of `ls`; `since` is seconds ago."""
@@ -159,8 +160,7 @@ class Service:
             "name": self._folder.name,
             "topology": self._source or cluster.topology.name,
             "kernel": label_here(),
-            "nodes": sum(kind == "node" for kind in cluster.machines().values()),
-            "pods": len(cluster.store.list(Pod)),
+            **views.numbers(cluster.store.snapshot()),
             "since_s": (now_ns() - self._since_ns) / 1e9,
         }
 
@@ -303,7 +303,7 @@ class Service:
         )
 
     def _running(self) -> Cluster:
-        if self._cluster is None or not self._cluster.machines():
+        if self._cluster is None or not self._cluster.applied:
             raise NotFound(f"lab {self._folder.name!r} is only starting")
         return self._cluster
 

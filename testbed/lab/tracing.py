@@ -190,6 +190,7 @@ class Traces:
         """Who has which address."""
         cluster = self._cluster
         machines = cluster.machines()
+        view = views.inspect(cluster.store.snapshot())
         name = place.name.removeprefix("default/")
         return {
             "proxy": cluster.proxy_label,
@@ -198,7 +199,8 @@ class Traces:
                 name: {"kind": kind, "addresses": [str(ip) for ip in cluster.addresses(name)]}
                 for name, kind in machines.items()
             },
-            **views.inspect(cluster.store.snapshot()),
+            **view,
+            "nodes": [node for node in view["nodes"] if not node["fake"]],
         }
 
 

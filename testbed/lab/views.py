@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from typing import Any
 
+from testbed.model.fakes import is_fake
 from testbed.model.objects import EndpointSlice, Node, Pod, Service
 from testbed.store import Snapshot
 
 
-def inspect(snapshot: Snapshot) -> dict[str, Any]:
-    """nodes, pods and services as DESIGN's `inspect` has them, each ordered by name."""
+def inspect(snapshot: Snapshot, stopped: Collection[str] = ()) -> dict[str, Any]:
+    """nodes, pods and services as DESIGN's `inspect` has them, each ordered by name. `stopped`: the nodes
+    without power.
+    """
     slices = snapshot.slices_by_service()
+    fake = fake_nodes(snapshot)
     return {
-        "nodes": [_node(node) for node in sorted(snapshot.list(Node), key=_by_name)],
-        "pods": [_pod(pod) for pod in sorted(snapshot.list(Pod), key=_by_name)],
+        "nodes": [
+            {**_node(node), "stopped": node.meta.name in stopped}
+            for node in sorted(snapshot.list(Node), key=_by_name)
+        ],
+        "pods": [
+            {**_pod(pod), "fake": pod.spec.node_name in fake}
+            for pod in sorted(snapshot.list(Pod), key=_by_name)
+        ],
         "services": [
             _service(service, slices.get((service.meta.namespace, service.meta.name), ()))
             for service in sorted(snapshot.list(Service), key=_by_name)
         ],
     }
+
+
+def numbers(snapshot: Snapshot) -> dict[str, int]:
+    """How many nodes and pods there are, and how many of them are fake."""
+    fake = fake_nodes(snapshot)
+    pods = Counter(pod.spec.node_name in fake for pod in snapshot.list(Pod))
+    return {
+        "nodes": len(snapshot.of(Node)),
+        "pods": pods.total(),
+        "fakeNodes": len(fake),
+        "fakePods": pods[True],
+    }
+
+
+def fake_nodes(snapshot: Snapshot) -> frozenset[str]:
+    """Names of the nodes that exist only as objects, and all their pods with them."""
+    return frozenset(node.meta.name for node in snapshot.list(Node) if is_fake(node))
 
 
 def _by_name(item: Node | Pod | Service) -> tuple[str, str]:
@@ -33,6 +61,7 @@ def _node(node: Node) -> dict[str, Any]:
         "podCIDR": node.pod_cidr,
         "podCIDRs": list(node.pod_cidrs),
         "ready": node.ready,
+        "fake": is_fake(node),
     }
 
 

@@ -142,6 +142,16 @@ class Timing(Strict):
     restart_backoff_max_s: Duration = Field(
         300.0, alias="restartBackoffMax", description="the wait doubles up to this"
     )
+    fake_start_s: Duration = Field(
+        0.0,
+        alias="fakeStart",
+        description="from the creation of a pod on a fake node until it is ready",
+    )
+    fake_stop_s: Duration = Field(
+        0.0,
+        alias="fakeStop",
+        description="from its deletion until it is gone, if its grace period is not shorter",
+    )
     api_delay: AnyDelay = Field(
         _NO_DELAY, alias="apiDelay", description="what each write waits for API server and etcd"
     )

@@ -132,7 +132,8 @@ class _Paths:
                     remembered=(*way.remembered, *after.remembered),
                 )
         else:
-            yield replace(way, verdict=UNREACHABLE, reason=f"nobody has {seen.dst}")
+            whose = f": {owner} is fake" if owner else ""
+            yield replace(way, verdict=UNREACHABLE, reason=f"nobody has {seen.dst}{whose}")
 
 
 def _own(addresses: tuple[str, ...], like: str) -> str:

@@ -7,11 +7,10 @@ from typing import Any, TypeVar
 from testbed.fabric.plan import plan
 from testbed.model import fakes
 from testbed.model.addressing import plan_addresses
-from testbed.model.consistency import inconsistencies, pods_and_services
+from testbed.model.consistency import Sizes, inconsistencies, sizes_of
 from testbed.model.objects import Deployment, Node, Object, Service
 from testbed.model.shorthand import expand_allocated
 from testbed.model.topology import Topology
-
 
 T = TypeVar("T", bound=Object)
 
@@ -61,7 +60,7 @@ def test_a_workload_of_many_has_as_many_services_each_with_its_own_pods() -> Non
     ]
     assert {one.ports[0].target_port for one in found[:3]} == {9000}
     assert len({one.cluster_ip for one in found}) == 4
-    assert pods_and_services(topology(**sections)) == (12, 4)
+    assert sizes_of(topology(**sections)) == Sizes(5, 4, 12, 12, 4)
     assert inconsistencies(topology(**sections)) == []
 
 

@@ -38,6 +38,7 @@ ROW = {
     "ready": True,
     "restarts": 2,
     "reason": "",
+    "fake": False,
 }
 
 
@@ -56,6 +57,8 @@ def test_a_node() -> None:
             "podCIDR": "198.51.100.0/24",
             "podCIDRs": ["198.51.100.0/24"],
             "ready": True,
+            "fake": False,
+            "stopped": False,
         }
     ]
 
