@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from testbed.model.spelled import Spelled
+
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 
 
 @dataclass(frozen=True, slots=True)
-class LabelSelectorRequirement:
+class LabelSelectorRequirement(Spelled):
     key: str
     operator: str
     """One of OPERATORS."""
@@ -20,7 +22,7 @@ class LabelSelectorRequirement:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelSelector:
+class LabelSelector(Spelled):
     """All of it must hold; an empty one matches every object."""
 
     match_labels: Mapping[str, str] = field(default_factory=dict)

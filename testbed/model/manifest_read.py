@@ -25,6 +25,7 @@ from testbed.model.objects import (
 )
 from testbed.model.pod_read import pod
 from testbed.model.pod_status_read import condition
+from testbed.model.scheduling import EFFECTS, NO_SCHEDULE, Taint
 from testbed.model.workload_read import daemon_set, deployment, replica_set
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
@@ -49,7 +50,8 @@ _ENDPOINT_KEYS = words("addresses conditions hints hostname nodeName zone target
 def node(fields: Fields, _namespace: str) -> Node:
     fields.only(_TOP, ())
     spec, status = fields.child("spec"), fields.child("status")
-    spec.only(("podCIDR", "podCIDRs", "unschedulable"), ("taints", "providerID"))
+    spec.only(("podCIDR", "podCIDRs", "unschedulable", "taints"), ("providerID",))
+    times = fields.child("testbed")
     internal_ips = tuple(
         entry.text("address")
         for entry in status.children("addresses")
@@ -61,7 +63,18 @@ def node(fields: Fields, _namespace: str) -> Node:
         pod_cidrs=spec.first_and_all("podCIDR", "podCIDRs", spec.texts("podCIDRs")),
         unschedulable=spec.boolean("unschedulable"),
         ready=condition(status, "Ready"),
+        unreachable=condition(status, "Ready", "Unknown"),
+        ready_changed_s=times.optional_seconds("readyChangedSeconds"),
+        taints=tuple(_taint(entry, times.child("taintSeconds")) for entry in spec.children("taints")),
     )
+
+
+def _taint(entry: Fields, times: Fields) -> Taint:
+    entry.only(("key", "value", "effect", "timeAdded"), ())
+    key = entry.text("key", required=True)
+    effect = entry.choice("effect", EFFECTS, NO_SCHEDULE)
+    added_s = times.optional_seconds(f"{key}:{effect}")
+    return Taint(key, effect, entry.text("value"), added_s)
 
 
 def service(fields: Fields, namespace: str) -> Service:

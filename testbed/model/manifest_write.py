@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from testbed.model.metadata_write import Json, full, metadata, own, times_of, when, whole
+from testbed.model.metadata_write import Json, full, metadata, own, times_of, whole
 from testbed.model.objects import Endpoint, EndpointSlice, Node, Object, Service, ServicePort
 from testbed.model.pod_write import pod
 from testbed.model.workload_write import daemon_set, deployment, replica_set
@@ -22,11 +22,38 @@ def node(item: Node) -> Json:
     spec = full({"podCIDR": item.pod_cidr, "podCIDRs": list(item.pod_cidrs)})
     if item.unschedulable:
         spec["unschedulable"] = True
+    if item.taints:
+        spec["taints"] = [
+            full({"key": taint.key, "value": taint.value, "effect": taint.effect})
+            for taint in item.taints
+        ]
     status = {
         "addresses": [{"type": "InternalIP", "address": ip} for ip in item.internal_ips],
-        "conditions": [{"type": "Ready", "status": when(item.ready)}],
+        "conditions": [_node_ready(item)],
     }
-    return whole(item.meta, spec, full(status), {})
+    return whole(item.meta, spec, full(status), _node_times(item))
+
+
+def _node_ready(item: Node) -> Json:
+    if item.unreachable:
+        said = ("Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status.")
+    elif item.ready:
+        said = ("True", "KubeletReady", "kubelet is posting ready status")
+    else:
+        said = ("False", "KubeletNotReady", "the node has not begun to work")
+    return {"type": "Ready", **dict(zip(("status", "reason", "message"), said, strict=True))}
+
+
+def _node_times(item: Node) -> Json:
+    times: Json = {}
+    if item.ready_changed_s is not None:
+        times["readyChangedSeconds"] = item.ready_changed_s
+    added = {
+        f"{taint.key}:{taint.effect}": taint.added_s
+        for taint in item.taints
+        if taint.added_s is not None
+    }
+    return {**times, "taintSeconds": added} if added else times
 
 
 def service(item: Service) -> Json:

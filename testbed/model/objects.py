@@ -14,6 +14,12 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from testbed.model.containers import Container, DNSConfig, HostAlias, SecurityContext
 from testbed.model.label_selector import LabelSelector
+from testbed.model.scheduling import (
+    PodAffinity,
+    Taint,
+    Toleration,
+    TopologySpreadConstraint,
+)
 from testbed.model.volumes import Volume
 
 Labels = Mapping[str, str]
@@ -152,6 +158,11 @@ class Node:
     pod_cidrs: tuple[str, ...] = ()
     unschedulable: bool = False
     ready: bool = False
+    """The Ready condition."""
+    unreachable: bool = False
+    """It is Unknown: the node's kubelet has not been heard of for too long."""
+    ready_changed_s: float | None = None
+    taints: tuple[Taint, ...] = ()
 
     @property
     def internal_ip(self) -> str:
@@ -222,6 +233,12 @@ class PodSpec:
     service_account_name: str = ""
     readiness_gates: tuple[str, ...] = ()
     """Types of conditions that must be True as well for the pod to be ready."""
+    tolerations: tuple[Toleration, ...] = ()
+    pod_affinity: PodAffinity | None = None
+    pod_anti_affinity: PodAffinity | None = None
+    topology_spread: tuple[TopologySpreadConstraint, ...] = ()
+    scheduling_gates: tuple[str, ...] = ()
+    """While there are any, the pod is not scheduled."""
 
 
 @dataclass(frozen=True, slots=True)

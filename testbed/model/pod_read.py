@@ -15,6 +15,7 @@ from testbed.model.objects import (
     PreferredSchedulingTerm,
 )
 from testbed.model.pod_status_read import pod_status
+from testbed.model.scheduling import PodAffinity, Toleration, TopologySpreadConstraint
 from testbed.model.spelled import many, one
 from testbed.model.volumes import Volume
 
@@ -23,14 +24,13 @@ _POD_KEYS = words(
     "containers nodeName nodeSelector affinity restartPolicy terminationGracePeriodSeconds "
     "dnsPolicy initContainers volumes hostNetwork hostname subdomain setHostnameAsFQDN hostAliases "
     "dnsConfig enableServiceLinks securityContext activeDeadlineSeconds serviceAccountName "
-    "serviceAccount readinessGates"
+    "serviceAccount readinessGates tolerations topologySpreadConstraints schedulingGates"
 )
 _POD_IGNORED = words(
-    "schedulerName tolerations automountServiceAccountToken hostPID hostIPC shareProcessNamespace "
+    "schedulerName automountServiceAccountToken hostPID hostIPC shareProcessNamespace "
     "imagePullSecrets priorityClassName priority runtimeClassName "
     "preemptionPolicy overhead os hostUsers resources ephemeralContainers resourceClaims"
 )
-_POD_UNBUILT = words("topologySpreadConstraints schedulingGates")
 _OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
 
 
@@ -44,11 +44,11 @@ def pod(fields: Fields, namespace: str) -> Pod:
 
 
 def pod_spec(spec: Fields) -> PodSpec:
-    spec.only(_POD_KEYS, _POD_IGNORED, _POD_UNBUILT)
+    spec.only(_POD_KEYS, _POD_IGNORED)
     if not spec.has("containers"):
         spec.missing("containers")
     affinity = spec.child("affinity")
-    affinity.only(("nodeAffinity",), (), ("podAffinity", "podAntiAffinity"))
+    affinity.only(("nodeAffinity", "podAffinity", "podAntiAffinity"), ())
     return PodSpec(
         containers=containers(spec, "containers"),
         node_name=spec.text("nodeName"),
@@ -77,6 +77,13 @@ def pod_spec(spec: Fields) -> PodSpec:
         service_account_name=spec.text("serviceAccountName"),
         readiness_gates=tuple(
             gate.text("conditionType", required=True) for gate in spec.children("readinessGates")
+        ),
+        tolerations=many(spec, "tolerations", Toleration),
+        pod_affinity=one(affinity, "podAffinity", PodAffinity),
+        pod_anti_affinity=one(affinity, "podAntiAffinity", PodAffinity),
+        topology_spread=many(spec, "topologySpreadConstraints", TopologySpreadConstraint),
+        scheduling_gates=tuple(
+            gate.text("name", required=True) for gate in spec.children("schedulingGates")
         ),
     )
 

@@ -17,10 +17,10 @@ _PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 _EXIT_CODES = (-(2**31), 2**31 - 1)
 
 
-def condition(status: Fields, kind: str) -> bool:
-    """Whether the condition of that type is True."""
+def condition(status: Fields, kind: str, value: str = "True") -> bool:
+    """Whether the condition of that type is True, or whatever else is asked for."""
     return any(
-        entry.text("type") == kind and entry.text("status") == "True"
+        entry.text("type") == kind and entry.text("status") == value
         for entry in status.children("conditions")
     )
 

@@ -27,7 +27,10 @@ def pod_spec(spec: PodSpec) -> Json:
             "containers": [container_manifest(one) for one in spec.containers],
             "nodeName": spec.node_name,
             "nodeSelector": dict(spec.node_selector),
-            "affinity": spec.node_affinity and {"nodeAffinity": _affinity(spec.node_affinity)},
+            "affinity": _affinities(spec),
+            "tolerations": json_of(spec.tolerations),
+            "topologySpreadConstraints": json_of(spec.topology_spread),
+            "schedulingGates": [{"name": one} for one in spec.scheduling_gates],
             "restartPolicy": spec.restart_policy,
             "terminationGracePeriodSeconds": seconds(spec.termination_grace_period_s),
             "activeDeadlineSeconds": seconds(spec.active_deadline_s),
@@ -48,6 +51,15 @@ def pod_spec(spec: PodSpec) -> Json:
         "enableServiceLinks": (not spec.enable_service_links, False),
     }
     return {**written, **{name: value for name, (unusual, value) in flags.items() if unusual}}
+
+
+def _affinities(spec: PodSpec) -> Json:
+    found = {
+        "nodeAffinity": spec.node_affinity and _affinity(spec.node_affinity),
+        "podAffinity": json_of(spec.pod_affinity),
+        "podAntiAffinity": json_of(spec.pod_anti_affinity),
+    }
+    return {key: affinity for key, affinity in found.items() if affinity is not None}
 
 
 def _affinity(affinity: NodeAffinity) -> Json:

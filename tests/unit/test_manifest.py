@@ -45,6 +45,15 @@ from testbed.model.objects import (
     TargetRef,
     UpdateStrategy,
 )
+from testbed.model.scheduling import (
+    EFFECTS,
+    PodAffinity,
+    PodAffinityTerm,
+    Taint,
+    Toleration,
+    TopologySpreadConstraint,
+    WeightedPodAffinityTerm,
+)
 
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,6}", fullmatch=True)
 LABELS = st.dictionaries(NAMES, NAMES, max_size=2)
@@ -107,6 +116,21 @@ TERMS = st.builds(
     many(st.builds(NodeSelectorRequirement, NAMES, st.sampled_from(["In", "Exists"]), many(NAMES))),
     many(st.builds(NodeSelectorRequirement, NAMES, st.just("In"), many(NAMES))),
 )
+SELECTORS = st.none() | st.builds(
+    LabelSelector,
+    LABELS,
+    many(
+        st.builds(LabelSelectorRequirement, NAMES, st.sampled_from(["In", "Exists"]), many(NAMES))
+    ),
+)
+AFFINITY_TERMS = st.builds(
+    PodAffinityTerm, NAMES, SELECTORS, many(NAMES), SELECTORS, many(NAMES), many(NAMES)
+)
+AFFINITIES = st.builds(
+    PodAffinity,
+    st.lists(AFFINITY_TERMS, min_size=1, max_size=2).map(tuple),
+    many(st.builds(WeightedPodAffinityTerm, st.integers(1, 100), AFFINITY_TERMS)),
+)
 POD_SPECS = st.builds(
     PodSpec,
     containers=st.lists(CONTAINERS, min_size=1, max_size=2, unique_by=lambda item: item.name).map(
@@ -123,6 +147,32 @@ POD_SPECS = st.builds(
     restart_policy=st.sampled_from(["Always", "OnFailure", "Never"]),
     termination_grace_period_s=SECONDS,
     dns_policy=st.sampled_from(["ClusterFirst", "Default"]),
+    tolerations=many(
+        st.builds(
+            Toleration,
+            EMPTY_OR_NAME,
+            st.sampled_from(["Equal", "Exists"]),
+            EMPTY_OR_NAME,
+            st.sampled_from(["", *EFFECTS]),
+            st.none() | st.integers(0, 999),
+        )
+    ),
+    pod_affinity=st.none() | AFFINITIES,
+    pod_anti_affinity=st.none() | AFFINITIES,
+    topology_spread=many(
+        st.builds(
+            TopologySpreadConstraint,
+            st.integers(1, 9),
+            NAMES,
+            st.sampled_from(["DoNotSchedule", "ScheduleAnyway"]),
+            SELECTORS,
+            st.none() | st.integers(1, 9),
+            st.sampled_from(["Honor", "Ignore"]),
+            st.sampled_from(["Honor", "Ignore"]),
+            many(NAMES),
+        )
+    ),
+    scheduling_gates=many(NAMES),
 )
 CONTAINER_STATUSES = st.builds(
     ContainerStatus,
@@ -264,6 +314,12 @@ NODES = st.builds(
     pod_cidrs=st.sampled_from([(), ("10.244.1.0/24",), ("fd00:1::/64", "10.244.1.0/24")]),
     unschedulable=st.booleans(),
     ready=st.booleans(),
+    ready_changed_s=SOME_SECONDS,
+    taints=st.lists(
+        st.builds(Taint, NAMES, st.sampled_from(EFFECTS), EMPTY_OR_NAME, SOME_SECONDS),
+        max_size=2,
+        unique_by=lambda taint: (taint.key, taint.effect),
+    ).map(tuple),
 )
 PODS = st.builds(Pod, meta=metas(), spec=POD_SPECS, status=POD_STATUSES)
 
