@@ -22,7 +22,7 @@ CAPACITY = 2000
 
 
 class EventLog:
-    """Which Events it has written, the oldest first. `unix_offset_s`: wall-clock time at CLOCK_MONOTONIC's zero."""
+    """Which Events it has written, the oldest first. `unix_offset_s`: wall-clock time at CLOCK_MONOTONIC 0."""
 
     def __init__(self, unix_offset_s: float, capacity: int = CAPACITY) -> None:
         self._unix_offset_s = unix_offset_s

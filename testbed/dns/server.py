@@ -17,7 +17,7 @@ from testbed.clock import now_s
 from testbed.dns.framing import MAX_MESSAGE, Unframer, framed
 from testbed.dns.names import NameTable
 from testbed.dns.reply import Replier
-from testbed.model.manifest import from_manifest
+from testbed.model.manifest import what_is_known
 
 IDLE_S = 8.0
 """A TCP connection that has been silent for so long is closed (CoreDNS's idle timeout)."""
@@ -117,9 +117,9 @@ class _Feed:
     def _apply(self, message: dict[str, Any]) -> None:
         names = self._replier.names
         for manifest in message.get("objects", ()):
-            names.put(from_manifest(manifest))
+            names.put(what_is_known(manifest))
         for change in message.get("changes", ()):
-            names.change(change["type"], from_manifest(change["object"]))
+            names.change(change["type"], what_is_known(change["object"]))
         names.resource_version = message["resource_version"]
         self._replier.synced = self._replier.synced or message.get("synced", False)
         self._replier.changed()

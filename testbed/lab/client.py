@@ -25,7 +25,7 @@ from testbed.lab.ending import end
 from testbed.lab.kernels import Carrier, choose
 from testbed.lab.wire import Connection
 from testbed.model.loader import load as load_topology
-from testbed.model.manifest import from_manifest
+from testbed.model.manifest import from_client
 from testbed.model.support import require_supported
 from testbed.model.topology import Topology
 from testbed.sandbox.guest import JOB
@@ -193,7 +193,7 @@ class Lab:
         """Every object of the lab's store, as values of this process; versions are not the lab's."""
         store = Store(clock.now_s, self.name)
         manifests = self._connection.call("objects")
-        store.apply([Create(from_manifest(manifest)) for manifest in manifests])
+        store.apply([Create(from_client(manifest)) for manifest in manifests])
         return store.snapshot()
 
     def now_ns(self) -> int:

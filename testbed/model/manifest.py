@@ -13,7 +13,7 @@ from testbed.model.documents import DOCUMENTS, document
 from testbed.model.fields import Fields, Mistake
 from testbed.model.manifest_read import READERS
 from testbed.model.manifest_write import WRITERS, document_manifest
-from testbed.model.objects import KINDS, Object, with_meta
+from testbed.model.objects import Object, with_meta
 from testbed.model.remainder import merged, remainder
 from testbed.spelling import nearest
 
@@ -50,17 +50,25 @@ def _written(item: Object) -> dict[str, Any]:
 
 
 def from_manifest(manifest: Any, default_namespace: str = "default") -> Object:
-    """The object that a manifest describes. Raises ManifestError with every mistake in it, of which a key that
-    means nothing here is one.
+    """The object that a manifest describes, with all that it says. Raises ManifestError with every mistake in it,
+    of which a key that means nothing here is one.
     """
-    return _read(manifest, default_namespace, KINDS, whole=False)
+    return _with_rest(_read(manifest, default_namespace, whole=False), manifest)
 
 
 def from_client(manifest: Any, default_namespace: str = "default") -> Object:
-    """The object of any kind that a client of Kubernetes describes, with all that it says: `to_manifest` gives
-    it back. Raises ManifestError.
+    """As `from_manifest`, of what a client of Kubernetes says, who may use keys that mean nothing here: `to_manifest`
+    gives them back.
     """
-    item = _read(manifest, default_namespace, {**KINDS, **DOCUMENTS}, whole=True)
+    return _with_rest(_read(manifest, default_namespace, whole=True), manifest)
+
+
+def what_is_known(manifest: Any) -> Object:
+    """As `from_client`, but only as far as the model's own fields go. Raises ManifestError."""
+    return _read(manifest, "default", whole=True)
+
+
+def _with_rest(item: Object, manifest: Any) -> Object:
     rest = remainder(manifest, to_manifest(item))
     metadata = {key: value for key, value in rest.get("metadata", {}).items() if key not in _STAMPS}
     return with_meta(item, rest={**rest, "metadata": metadata} if metadata else _less(rest))
@@ -70,27 +78,25 @@ def _less(rest: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in rest.items() if key != "metadata"}
 
 
-def _read(
-    manifest: Any, default_namespace: str, kinds: Mapping[str, type], *, whole: bool
-) -> Object:
+def _read(manifest: Any, default_namespace: str, *, whole: bool) -> Object:
     mistakes: list[Mistake] = []
     fields = Fields(manifest, (), mistakes, open=whole)
-    item = _object(fields, default_namespace, kinds)
+    item = _object(fields, default_namespace)
     if item is None or mistakes:
         raise ManifestError(tuple(mistakes))
     return item
 
 
-def _object(fields: Fields, default_namespace: str, kinds: Mapping[str, type]) -> Object | None:
+def _object(fields: Fields, default_namespace: str) -> Object | None:
     if not isinstance(fields.values, Mapping) or fields.mistakes:
         return None
     kind = fields.text("kind", required=True)
     if not kind:
         return None
-    if kind not in kinds:
-        meant = nearest(kind, kinds)
-        hint = f"did you mean {meant}?" if meant else "leave it out"
-        fields.wrong("kind", f"kind {kind[:60]!r} is none of {', '.join(kinds)}", hint)
+    if kind not in API_VERSIONS:
+        meant = nearest(kind, API_VERSIONS)
+        hint = f"did you mean {meant}?" if meant else f"there is {', '.join(API_VERSIONS)}"
+        fields.wrong("kind", f"no kind {kind[:60]!r}", hint)
         return None
     version = fields.text("apiVersion", required=True)
     if version and version != API_VERSIONS[kind]:
