@@ -411,7 +411,7 @@ def test_kubernetes_fields_that_mean_nothing_here_are_fine() -> None:
 MISTAKES: list[tuple[Any, list[str]]] = [
     (7, ["must be a mapping, not the number 7"]),
     ({}, ["kind is missing"]),
-    ({"kind": "Pods", "apiVersion": "v1"}, ["kind: kind 'Pods' is none of"]),
+    ({"kind": "Pods", "apiVersion": "v1"}, ["kind: no kind 'Pods' (did you mean Pod?)"]),
     (
         {"kind": "Service", "apiVersion": "v1"},
         ["metadata is missing", "spec: a service needs at least one port"],
