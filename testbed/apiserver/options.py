@@ -13,6 +13,7 @@ Json = dict[str, Any]
 
 BACKGROUND, FOREGROUND, ORPHAN = "Background", "Foreground", "Orphan"
 _PROPAGATIONS = (BACKGROUND, FOREGROUND, ORPHAN)
+_TRUE = frozenset({"1", "t", "T", "true", "True", "TRUE"})
 _LONGEST_MANAGER = 128
 
 
@@ -23,11 +24,18 @@ class WriteOptions:
     dry_run: bool = False
     """All is checked and answered, and nothing is stored."""
     field_manager: str = ""
-    """Who owns the fields that it sets; "" where nobody says."""
+    """Who owns the fields that it sets; "" where the client does not say."""
+    user_agent: str = ""
+    """The client's program, which owns them then."""
     field_validation: Level = "Warn"
     """What becomes of unknown and repeated fields: Ignore, Warn or Strict."""
-    force: bool = False
-    """An apply takes the fields that others own."""
+    force: bool | None = None
+    """An apply takes the fields that others own; None: the client does not say."""
+
+    @property
+    def manager(self) -> str:
+        """Who owns what is written."""
+        return self.field_manager or self.user_agent or "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,7 @@ class DeleteOptions:
 def write_options(query: Mapping[str, str], kind: str, user_agent: str = "") -> WriteOptions:
     """Of a query; `kind` is how mistakes name it, as in PatchOptions. Raises ApiFailure (422).
 
-    A client that names no field manager is known by the first word of its user agent.
+    A client that names no field manager is known by the first word of its `user_agent`.
     """
     causes: list[Cause] = []
     manager = query.get("fieldManager", "")
@@ -61,8 +69,13 @@ def write_options(query: Mapping[str, str], kind: str, user_agent: str = "") -> 
         causes.append(_unsupported("fieldValidation", said, LEVELS))
     dry_run = _dry_run(query.get("dryRun", ""), causes)
     _raise(kind, causes)
-    name = manager or user_agent.partition("/")[0][:_LONGEST_MANAGER]
-    return WriteOptions(dry_run, name, validation or "Warn", _truth(query, "force"))
+    return WriteOptions(
+        dry_run=dry_run,
+        field_manager=manager,
+        user_agent=user_agent.partition("/")[0][:_LONGEST_MANAGER],
+        field_validation=validation or "Warn",
+        force=query["force"] in _TRUE if "force" in query else None,
+    )
 
 
 def delete_options(query: Mapping[str, str], body: Json | None = None) -> DeleteOptions:
@@ -126,10 +139,6 @@ def _unsupported(field: str, value: Any, supported: tuple[str, ...]) -> Cause:
     words = ", ".join(f'"{one}"' for one in supported)
     message = f'Unsupported value: "{value}": supported values: {words}'
     return Cause("FieldValueNotSupported", message, field)
-
-
-def _truth(query: Mapping[str, str], key: str) -> bool:
-    return query.get(key, "") in {"1", "t", "T", "true", "True", "TRUE"}
 
 
 def _raise(kind: str, causes: list[Cause]) -> None:

@@ -95,6 +95,15 @@ def changed(resource: Resource, document: Json, shown: Json, subresource: str) -
     return {**own, "metadata": fresh, **_only(shown, "status")}
 
 
+def applicable(document: Json, subresource: str) -> Json:
+    """Of what is applied, what this path writes."""
+    if subresource == "status":
+        return {key: one for key, one in document.items() if key != "spec"}
+    if rules_of(document["kind"]).has_status:
+        return {key: one for key, one in document.items() if key != "status"}
+    return document
+
+
 def _only(document: Json, key: str) -> Json:
     return {key: document[key]} if key in document else {}
 

@@ -7,39 +7,49 @@ what there is (409), then every mistake in the object (422). Nothing is stored u
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from testbed.apiserver import admission, received, schema
+from testbed.apiserver import admission, ownership, received, schema
+from testbed.apiserver.ages import rfc3339
 from testbed.apiserver.deleting import check_deletable, deletion, is_over
 from testbed.apiserver.failure import (
     Cause,
     already_exists,
+    bad_request,
     invalid,
+    method_not_allowed,
     no_name_left,
     not_found,
     success,
 )
 from testbed.apiserver.ledger import Ledger
 from testbed.apiserver.list_options import Selection
-from testbed.apiserver.options import DeleteOptions, WriteOptions
+from testbed.apiserver.options import DeleteOptions, WriteOptions, delete_options, options_invalid
+from testbed.apiserver.ownership import Manager, Owned
+from testbed.apiserver.patched import patched
+from testbed.apiserver.patching import APPLY_PATCH
 from testbed.apiserver.presented import Face, served
-from testbed.apiserver.resources import Json, Resource
+from testbed.apiserver.resources import Json, Resource, of_kind
 from testbed.apiserver.routing import Target
 from testbed.apiserver.rules import rules_of
 from testbed.apiserver.service_allocation import allocated
 from testbed.apiserver.service_updates import carried_over, one_address
+from testbed.apiserver.shapes import Shape, shape_of
 from testbed.apiserver.stored import beside, item_of, outcome
+from testbed.apiserver.subresources import BINDING, EVICTION, SCALE, bound, scale_of, scaled
 from testbed.apiserver.validation import mistakes
 from testbed.controllers.name_hash import name_hash
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import Object, Service
+from testbed.model.objects import Object, Pod, Service
 from testbed.store import Create, Delete, Store, Update, Write
 
 _LONGEST_PREFIX = 58
 """Of a generated name, which has 63 characters at most."""
 _ATTEMPTS = 8
 """At a name that nobody has, as in Kubernetes."""
+_NOT_HERE = "the server does not allow this method on the requested resource"
+_OK: Json = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +73,24 @@ class Writer:
     # Create
 
     def create(self, target: Target, body: Any, options: WriteOptions) -> Answer:
-        """Add an object to a collection."""
-        document = received.received(target.resource, target.namespace, body, target.name)
+        """Add an object to a collection; bind or evict a pod."""
+        part = _part(target) or target.resource.plural
+        if part in {"binding", "bindings"}:
+            return self._bind(target, body, options)
+        if part == "eviction":
+            return self._evict(target, body, options)
+        if target.name:
+            raise method_not_allowed(_NOT_HERE, target.resource)
+        document = received.received(target.resource, target.namespace, body)
         return self._create(target.resource, document, options)
 
-    def _create(self, resource: Resource, document: Json, options: WriteOptions) -> Answer:
+    def _create(
+        self,
+        resource: Resource,
+        document: Json,
+        options: WriteOptions,
+        owners: Sequence[Owned] = (),
+    ) -> Answer:
         snapshot = self._store.snapshot()
         metadata = document["metadata"]
         wanted = str(metadata.get("name") or metadata.get("generateName") or "")
@@ -78,6 +101,8 @@ class Writer:
             fresh["spec"] = one_address(fresh.get("spec") or {})
         fresh = schema.defaulted(admission.completed(fresh, snapshot, is_new=True))
         _refuse(resource, fresh, mistakes(fresh, None))
+        if owners:
+            fresh = ownership.with_owners(fresh, owners)
         item = self._allocated(item_of(resource, fresh))
         done = self._write(Create(item), options.dry_run)
         return self._answer(resource, done, 201, (*warnings, *admission.warnings_of(fresh)))
@@ -99,11 +124,13 @@ class Writer:
             raise no_name_left(resource, str(name))
         return metadata
 
-    # Update
+    # Update and patch
 
     def update(self, target: Target, body: Any, options: WriteOptions) -> Answer:
         """Replace an object, or the part of it that is written by a subresource."""
         resource = target.resource
+        if _part(target) == "scale":
+            return self._scale(target, body, options)
         document = received.received(resource, target.namespace, body, target.name)
         current = self._find(resource, target.namespace, target.name)
         if current is None:
@@ -112,25 +139,121 @@ class Writer:
             return self._create(resource, document, options)
         return self._replace(target, current, document, options)
 
+    def patch(self, target: Target, content_type: str, patch: Any, options: WriteOptions) -> Answer:
+        """Change an object by a patch, decoded from JSON (an apply: from YAML)."""
+        resource = target.resource
+        if content_type == APPLY_PATCH:
+            return self._apply(target, patch, options)
+        if options.force is not None:
+            message = "Forbidden: may not be specified for non-apply patch"
+            cause = Cause("FieldValueForbidden", message, "force")
+            raise options_invalid("PatchOptions", [cause])
+        current = self._existing(resource, target.namespace, target.name)
+        shown = served(current, resource, self._face)
+        if _part(target) == "scale":
+            document = patched(scale_of(shown), content_type, patch, _shape(SCALE))
+            return self._scale(target, document, options)
+        document = patched(shown, content_type, patch, _shape(resource))
+        document = received.received(resource, target.namespace, document, target.name)
+        return self._replace(target, current, document, options)
+
+    def _apply(self, target: Target, patch: Any, options: WriteOptions) -> Answer:
+        """Server-side apply: create the object, or make it what this manager wants of it."""
+        resource = target.resource
+        if not options.field_manager:
+            cause = Cause(
+                *("FieldValueRequired", "Required value: is required for apply patch"),
+                "fieldManager",
+            )
+            raise options_invalid("PatchOptions", [cause])
+        document = received.received(resource, target.namespace, patch, target.name)
+        if document["metadata"].get("managedFields"):
+            raise bad_request("metadata.managedFields must be nil")
+        wanted, warnings = schema.pruned(document, resource, options.field_validation)
+        wanted = received.applicable(dict(wanted), _part(target))
+        current = self._find(resource, target.namespace, target.name)
+        if current is None and target.subresource is not None:
+            raise not_found(resource, target.name)
+        live = None if current is None else served(current, resource, self._face)
+        mine = self._owned(target, ownership.APPLY, options.field_manager)
+        merged, owners = ownership.apply(
+            *(live, wanted, _shape(resource), mine), force=bool(options.force)
+        )
+        if current is None:
+            answer = self._create(resource, merged, options, owners)
+        else:
+            if version := document["metadata"].get("resourceVersion"):
+                merged = {**merged, "metadata": {**merged["metadata"], "resourceVersion": version}}
+            answer = self._replace(target, current, merged, options, owners=owners)
+        return replace(answer, warnings=tuple(dict.fromkeys((*warnings, *answer.warnings))))
+
     def _replace(
-        self, target: Target, current: Object, document: Json, options: WriteOptions
+        self,
+        target: Target,
+        current: Object,
+        document: Json,
+        options: WriteOptions,
+        *,
+        owners: Sequence[Owned] = (),
     ) -> Answer:
-        resource, part = target.resource, target.subresource.name if target.subresource else ""
+        resource = target.resource
         # Times in a status that are worked out for readers are not to be stored.
         status = {key: one for key, one in to_manifest(current).items() if key == "status"}
         shown = {**served(current, resource, self._face), **status}
         known, warnings = schema.pruned(document, resource, options.field_validation)
-        changed = received.changed(resource, dict(known), shown, part)
+        changed = received.changed(resource, dict(known), shown, _part(target))
         if changed["kind"] == "Service":
             changed["spec"] = carried_over(changed.get("spec") or {}, shown["spec"])
         changed = admission.completed(changed, self._store.snapshot(), is_new=False)
-        changed = schema.defaulted(changed)
-        _refuse(resource, changed, mistakes(changed, schema.defaulted(shown)))
+        changed, shown = schema.defaulted(changed), schema.defaulted(shown)
+        _refuse(resource, changed, mistakes(changed, shown))
+        mine = self._owned(target, ownership.UPDATE, options.manager)
+        owners = owners or ownership.update(shown, changed, _shape(resource), mine)
+        if owners:
+            changed = ownership.with_owners(changed, owners)
         item = self._allocated(item_of(resource, changed, current))
         ends = current.meta.deletion_s is not None and is_over(item)
         write = _removal(item) if ends else Update(item)
         done = self._write(write, options.dry_run)
         return self._answer(resource, done, 200, (*warnings, *admission.warnings_of(changed)))
+
+    def _owned(self, target: Target, operation: str, manager: str) -> Owned:
+        """What is known of an owner before its fields are."""
+        who = Manager(manager, operation, target.resource.group_version, _part(target))
+        return Owned(who, frozenset(), rfc3339(self._now_s() + self._face.unix_offset_s))
+
+    # Parts of objects
+
+    def _scale(self, target: Target, body: Any, options: WriteOptions) -> Answer:
+        resource = target.resource
+        document = received.received(SCALE, target.namespace, body, target.name)
+        scale, warnings = schema.pruned(document, SCALE, options.field_validation)
+        _refuse(SCALE, document, mistakes(scale, None))
+        current = self._existing(resource, target.namespace, target.name)
+        wanted = scaled(served(current, resource, self._face), scale)
+        answer = self._replace(replace(target, subresource=None), current, wanted, options)
+        return Answer(scale_of(answer.body), answer.code, warnings)
+
+    def _bind(self, target: Target, body: Any, options: WriteOptions) -> Answer:
+        document = received.received(BINDING, target.namespace, body, target.name)
+        binding, warnings = schema.pruned(document, BINDING, options.field_validation)
+        _refuse(BINDING, document, mistakes(binding, None))
+        pods = of_kind("Pod")
+        pod = self._existing(pods, target.namespace, document["metadata"].get("name", ""))
+        if isinstance(pod, Pod):
+            self._write(Update(bound(pod, binding, self._store.snapshot())), options.dry_run)
+        return Answer(_OK, 201, warnings)
+
+    def _evict(self, target: Target, body: Any, options: WriteOptions) -> Answer:
+        """A deletion by another name: nobody here says how many pods must stay."""
+        if isinstance(body, dict) and str(body.get("apiVersion", "")).startswith("policy/"):
+            body = {**body, "apiVersion": EVICTION.group_version}
+        document = received.received(EVICTION, target.namespace, body, target.name)
+        eviction, warnings = schema.pruned(document, EVICTION, options.field_validation)
+        asked = delete_options({}, eviction.get("deleteOptions"))
+        asked = replace(asked, dry_run=asked.dry_run or options.dry_run)
+        self.delete(replace(target, subresource=None), asked)
+        return Answer(_OK, 201, warnings)
 
     # Delete
 
@@ -185,6 +308,14 @@ class Writer:
         self, resource: Resource, item: Object, code: int = 200, warnings: tuple[str, ...] = ()
     ) -> Answer:
         return Answer(served(item, resource, self._face), code, warnings)
+
+
+def _part(target: Target) -> str:
+    return target.subresource.name if target.subresource else ""
+
+
+def _shape(resource: Resource) -> Shape:
+    return shape_of(schema.served(), resource.group, resource.version, resource.kind)
 
 
 def _removal(item: Object) -> Delete:
