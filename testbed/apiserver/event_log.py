@@ -5,7 +5,6 @@ Source: client-go's tools/record, whose correlator counts alike events.
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -27,28 +26,36 @@ class EventLog:
     def __init__(self, unix_offset_s: float, capacity: int = CAPACITY) -> None:
         self._unix_offset_s = unix_offset_s
         self._capacity = capacity
-        self._written: OrderedDict[Key, None] = OrderedDict()
+        self._written: OrderedDict[str, Key] = OrderedDict()
+        """Namespace and name of each, by what is said."""
 
     def writes(self, said: Iterable[Said], snapshot: Snapshot) -> list[Write]:
         """What puts these, too, into the store; a user may have deleted what was there."""
-        latest: OrderedDict[Key, tuple[Said, int]] = OrderedDict()
+        latest: OrderedDict[str, tuple[Said, int]] = OrderedDict()
         for one in said:
-            key = _key(one)
-            latest[key] = (one, latest[key][1] + 1 if key in latest else 1)
-            latest.move_to_end(key)
+            words = _words(one)
+            latest[words] = (one, latest[words][1] + 1 if words in latest else 1)
+            latest.move_to_end(words)
         while len(latest) > self._capacity:
             latest.popitem(last=False)
         writes: list[Write] = []
-        for key, (one, times) in latest.items():
+        for place, (words, (one, times)) in enumerate(latest.items()):
+            key = self._written.get(words) or self._key(one, place)
             writes.append(self._write(one, key, times, snapshot))
-            self._written[key] = None
-            self._written.move_to_end(key)
+            self._written[words] = key
+            self._written.move_to_end(words)
         while len(self._written) > self._capacity:
-            key, _ = self._written.popitem(last=False)
+            _, key = self._written.popitem(last=False)
             known = snapshot.get(Event, *key)
             if known is not None:
                 writes.append(Delete(Event.kind, *key, uid=known.meta.uid))
         return writes
+
+    def _key(self, said: Said, place: int) -> Key:
+        """Names are in the order of time, and of what is said at once: lists are in the order of names."""
+        meta = said.about.meta
+        at_ns = round((said.at_s + self._unix_offset_s) * 1e9) + place
+        return meta.namespace or "default", f"{meta.name}.{at_ns:016x}"
 
     def _write(self, said: Said, key: Key, times: int, snapshot: Snapshot) -> Write:
         known = snapshot.get(Event, *key)
@@ -67,12 +74,10 @@ class EventLog:
         return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _key(said: Said) -> Key:
-    """Namespace and name: what is said again, of the same object by the same, is the same Event."""
-    meta = said.about.meta
-    parts = (meta.uid, said.field_path, said.reason, said.message, said.component, said.host)
-    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-    return meta.namespace or "default", f"{meta.name}.{digest}"
+def _words(said: Said) -> str:
+    """What is said again, of the same object by the same, is the same Event."""
+    uid = said.about.meta.uid
+    return "\0".join((uid, said.field_path, said.reason, said.message, said.component, said.host))
 
 
 def _body(said: Said, *, first: str, last: str, count: int) -> Mapping[str, Any]:

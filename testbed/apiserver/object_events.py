@@ -133,7 +133,7 @@ def _begun(pod: Pod, status: ContainerStatus, at_s: float) -> Iterator[Said]:
     image = next(one.image for one in pod.spec.containers if one.name == status.name)
     runs = status.stands_in or "a program of this machine"
     for reason, message in (
-        ("Pulled", f'Nothing to pull: container image "{image}" is a name, for {runs}'),
+        ("Pulled", f'Container image "{image}" is not pulled: {runs} runs in its name'),
         ("Created", f"Created container: {status.name}"),
         ("Started", f"Started container {status.name}"),
     ):

@@ -38,7 +38,7 @@ class LabApi:
         """Where it listens outside the lab, HOST:PORT of a loopback address; "": nowhere yet."""
         unix_offset_s = clock_gettime(CLOCK_REALTIME) - now_s()
         face = Face(tuple(map(str, network.service_cidrs)), unix_offset_s)
-        self._server = ApiServer(cluster.store, face, lambda _event: None)
+        self._server = ApiServer(cluster.store, face, users=self.credentials.user)
         self._events = ApiEvents(cluster.store, unix_offset_s)
         self._born = _Born(
             cluster.store,

@@ -70,8 +70,8 @@ BACKING_OFF = ContainerStatus("web", False, 1, "waiting", "CrashLoopBackOff", 1,
         (
             *(pod("n1"), pod("n1", running())),
             [
-                'kubelet Pulled: Nothing to pull: container image "nginx" is a name, for a program '
-                "of this machine",
+                'kubelet Pulled: Container image "nginx" is not pulled: a program of this machine runs '
+                "in its name",
                 "kubelet Created: Created container: web",
                 "kubelet Started: Started container web",
             ],
@@ -209,6 +209,14 @@ def test_what_is_said_again_is_counted() -> None:
     assert counts == {"a": 3, "b": 1}
     again = log.events()[0]
     assert again["firstTimestamp"] < again["lastTimestamp"] == "2001-09-09T01:47:40Z"
+
+
+def test_names_are_in_the_order_of_what_was_said() -> None:
+    log = Log()
+    log.tell(said("c"), said("b"), said("a"))
+    log.tell(said("d", 1.0))
+    by_name = sorted(log.events(), key=lambda event: event["metadata"]["name"])
+    assert [event["message"] for event in by_name] == ["c", "b", "a", "d"]
 
 
 @pytest.mark.parametrize("batch", [1, 5, 30])
