@@ -28,6 +28,7 @@ class EventLog:
         self._capacity = capacity
         self._written: OrderedDict[str, Key] = OrderedDict()
         """Namespace and name of each, by what is said."""
+        self._last_ns = 0
 
     def writes(self, said: Iterable[Said], snapshot: Snapshot) -> list[Write]:
         """What puts these, too, into the store; a user may have deleted what was there."""
@@ -39,8 +40,8 @@ class EventLog:
         while len(latest) > self._capacity:
             latest.popitem(last=False)
         writes: list[Write] = []
-        for place, (words, (one, times)) in enumerate(latest.items()):
-            key = self._written.get(words) or self._key(one, place)
+        for words, (one, times) in latest.items():
+            key = self._written.get(words) or self._key(one)
             writes.append(self._write(one, key, times, snapshot))
             self._written[words] = key
             self._written.move_to_end(words)
@@ -51,11 +52,11 @@ class EventLog:
                 writes.append(Delete(Event.kind, *key, uid=known.meta.uid))
         return writes
 
-    def _key(self, said: Said, place: int) -> Key:
-        """Names are in the order of time, and of what is said at once: lists are in the order of names."""
+    def _key(self, said: Said) -> Key:
+        """Names are in the order in which things are said, as lists are in the order of names."""
         meta = said.about.meta
-        at_ns = round((said.at_s + self._unix_offset_s) * 1e9) + place
-        return meta.namespace or "default", f"{meta.name}.{at_ns:016x}"
+        self._last_ns = max(self._last_ns + 1, round((said.at_s + self._unix_offset_s) * 1e9))
+        return meta.namespace or "default", f"{meta.name}.{self._last_ns:016x}"
 
     def _write(self, said: Said, key: Key, times: int, snapshot: Snapshot) -> Write:
         known = snapshot.get(Event, *key)
