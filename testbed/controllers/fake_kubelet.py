@@ -49,7 +49,8 @@ def remembering(delays: FakeDelays) -> Reconcile:
     def following(snapshot: Snapshot, now_s: float) -> Decision:
         known.follow(snapshot)
         pods, wake_at_s = _pods(known, delays, now_s)
-        return [*map(_ready, known.nodes_to_do()), *pods], wake_at_s
+        nodes = [_ready(node, now_s) for node in known.nodes_to_do()]
+        return [*nodes, *pods], wake_at_s
 
     return following
 
@@ -109,8 +110,8 @@ def _faked(node: Node | None) -> bool:
     return node is not None and is_fake(node)
 
 
-def _ready(node: Node) -> Write:
-    return Update(replace(node, ready=True))
+def _ready(node: Node, now_s: float) -> Write:
+    return Update(replace(node, ready=True, ready_changed_s=now_s))
 
 
 def _due_s(pod: Pod, delays: FakeDelays) -> float | None:

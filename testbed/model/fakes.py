@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from testbed.model.objects import Node, PodSpec
+from testbed.model.scheduling import NO_SCHEDULE, Taint, Toleration
 from testbed.model.topology import NodeSpec, ServiceSpec, Topology, Workload
 
 NODE_ANNOTATION = "kwok.x-k8s.io/node"
@@ -19,6 +20,9 @@ _FAKE = "fake"
 NODE_ANNOTATIONS = {NODE_ANNOTATION: _FAKE}
 NODE_LABELS = {"type": "kwok"}
 """Of a topology's fake nodes, as in kwok's manual; its fake pods ask for them."""
+TAINT = Taint(NODE_ANNOTATION, NO_SCHEDULE, _FAKE)
+"""Of a topology's fake nodes: it keeps pods that are to run away."""
+TOLERATION = Toleration(NODE_ANNOTATION, "Exists", effect=NO_SCHEDULE)
 
 S = TypeVar("S", NodeSpec, Workload, ServiceSpec)
 
@@ -80,7 +84,7 @@ def is_fake(node: Node) -> bool:
 
 def wants_fake(spec: PodSpec) -> bool:
     """Whether these pods are meant for fake nodes."""
-    return NODE_LABELS.items() <= spec.node_selector.items()
+    return any(one.tolerates(TAINT) for one in spec.tolerations)
 
 
 def _spelled_out(section: Mapping[str, S], fake: Mapping[str, bool | int]) -> Iterator[Entry[S]]:

@@ -92,6 +92,7 @@ def node(name: str, spec: NodeSpec, address: NodeAddress) -> Node:
         internal_ips=address.ips,
         pod_cidrs=address.pod_cidrs,
         unschedulable=spec.unschedulable,
+        taints=(fakes.TAINT,) if spec.fake else (),
     )
 
 
@@ -164,6 +165,7 @@ def _pod_spec(name: str, workload: Workload, probe_period_s: float) -> PodSpec:
             **pinned,
         },
         node_affinity=workload_affinity(workload),
+        tolerations=(fakes.TOLERATION,) if workload.fake else (),
         termination_grace_period_s=workload.termination_grace_period_s,
     )
 
