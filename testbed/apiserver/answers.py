@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from aiohttp import web
+from aiohttp.typedefs import LooseHeaders
 
 from testbed.apiserver.rendering import encode
 from testbed.apiserver.resources import Json
@@ -18,14 +19,14 @@ _FAST = 1
 
 
 def json_answer(
-    document: Json, code: int = 200, headers: Mapping[str, str] | None = None
+    document: Json, code: int = 200, headers: LooseHeaders | None = None
 ) -> web.Response:
     """A document."""
     return encoded_answer(encode(document), code, headers)
 
 
 def encoded_answer(
-    body: bytes, code: int = 200, headers: Mapping[str, str] | None = None
+    body: bytes, code: int = 200, headers: LooseHeaders | None = None
 ) -> web.Response:
     """A document that is encoded."""
     return web.Response(body=body, status=code, content_type="application/json", headers=headers)

@@ -7,8 +7,9 @@ from typing import Any, NoReturn
 
 import yaml
 
+from testbed.apiserver import protobuf
 from testbed.apiserver.failure import bad_request
-from testbed.apiserver.negotiation import is_yaml
+from testbed.apiserver.negotiation import PROTOBUF, is_yaml
 from testbed.apiserver.resources import Json
 
 LIMIT = 3 << 20
@@ -38,6 +39,8 @@ def decoded(body: bytes, media_type: str) -> Any:
 
 def mapping(body: bytes, media_type: str) -> Json:
     """The object of a body. Raises ApiFailure (400)."""
+    if media_type == PROTOBUF:
+        return protobuf.decoded(body)
     value = decoded(body, media_type)
     if not isinstance(value, dict):
         raise bad_request(f"the body is no object, but {_kind(value)}")

@@ -12,6 +12,8 @@ from enum import Enum
 from testbed.apiserver.failure import bad_request, not_acceptable, unsupported_media_type
 
 JSON = "application/json"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+"""Which kubectl and other programs in Go write objects in, and do not insist to read."""
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
@@ -91,11 +93,14 @@ def discovery_version(accept: str) -> str:
     raise not_acceptable([JSON])
 
 
+def media_types(accept: str) -> list[str]:
+    """What a client reads, the most wanted first."""
+    return [media_type for media_type, _ in _ranges(accept)]
+
+
 def body_type(content_type: str) -> str:
-    """The media type of an object's body. Raises ApiFailure (415), whereupon clients
-    of protobuf fall back to JSON.
-    """
-    return _known(content_type or JSON, (JSON, _YAML))
+    """The media type of an object's body. Raises ApiFailure (415)."""
+    return _known(content_type or JSON, (JSON, _YAML, PROTOBUF))
 
 
 def patch_type(content_type: str) -> str:

@@ -115,7 +115,6 @@ _SERVICE = (Subresource("proxy", "ServiceProxyOptions", _PROXY), _status("Servic
 _NAMESPACE = (Subresource("finalize", "Namespace", ("update",)), _status("Namespace"))
 
 RESOURCES = (
-    Resource("", "v1", "bindings", "Binding", True, verbs=("create",)),
     _core("configmaps", "ConfigMap", short_names=("cm",)),
     _core("endpoints", "Endpoints", short_names=("ep",)),
     _core("events", "Event", short_names=("ev",)),

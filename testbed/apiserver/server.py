@@ -16,19 +16,23 @@ from aiohttp import web
 
 from testbed.apiserver import discovery, reviews
 from testbed.apiserver.answers import encoded_answer, in_parts, json_answer
-from testbed.apiserver.bodies import LIMIT, mapping
+from testbed.apiserver.bodies import LIMIT
+from testbed.apiserver.changing import changed, received
 from testbed.apiserver.documents import VERSION
 from testbed.apiserver.failure import method_not_allowed, not_found
 from testbed.apiserver.feed import Feed, Source
 from testbed.apiserver.front import Handler, Users, middlewares, user_of
 from testbed.apiserver.list_options import list_options, resource_version
 from testbed.apiserver.listing import not_in_the_future, page
-from testbed.apiserver.negotiation import body_type, discovery_version, form
+from testbed.apiserver.negotiation import discovery_version, form
 from testbed.apiserver.presented import Face
 from testbed.apiserver.rendering import Renderer, encode
 from testbed.apiserver.resources import RESOURCES, Json
 from testbed.apiserver.routing import Target, target
+from testbed.apiserver.subresources import scale_of
 from testbed.apiserver.watching import Watch
+from testbed.apiserver.writing import Writer
+from testbed.model.objects import Object
 from testbed.store import Change
 
 _READING = frozenset({"GET", "HEAD"})
@@ -38,8 +42,8 @@ _NOT_HERE = "the server does not allow this method on the requested resource"
 class ApiServer:
     """Serves on sockets that the caller has bound, wherever they are.
 
-    With `users`, only whoever has a token of one comes in. With `on_event`, events that clients post are told
-    to it and not stored, and kinds that the lab does not store are derived.
+    With `users`, only whoever has a token of one comes in. With `writer`, clients can change the store. With
+    `on_event` instead, events that they post are told to it, and kinds that the lab does not store are derived.
     """
 
     def __init__(
@@ -49,11 +53,13 @@ class ApiServer:
         on_event: Callable[[Json], None] | None = None,
         *,
         users: Users | None = None,
+        writer: Writer | None = None,
     ) -> None:
         self._feed = Feed(source, face, derive=on_event is not None)
         self._renderer = Renderer(face, time)
         self._on_event = on_event
         self._users = users
+        self._writer = writer
         self._watches: dict[str, set[Watch]] = {}
         self._cancel = source.watch(self._changed)
         self._runner: web.AppRunner | None = None
@@ -98,8 +104,10 @@ class ApiServer:
         if self._on_event is not None:
             return await self._noted(where, self._on_event, request)
         if where.resource.stored == "" and request.method == "POST" and not where.name:
-            body = mapping(await request.read(), body_type(request.content_type))
+            body = await received(request)
             return json_answer(reviews.review(where.resource, body, user_of(request)), 201)
+        if self._writer is not None:
+            return await changed(self._writer, where, request)
         raise method_not_allowed(_NOT_HERE, where.resource)
 
     # Reading
@@ -117,10 +125,7 @@ class ApiServer:
         resource = where.resource
         told = form(request.headers.get("Accept", ""), request.query.get("includeObject", ""))
         not_in_the_future(resource_version(request.query) or 0, self._feed.resource_version)
-        item = self._feed.get(resource.stored, where.namespace, where.name)
-        if item is None:
-            raise not_found(resource, where.name)
-        return encoded_answer(self._renderer.one(item, resource, told))
+        return encoded_answer(self._renderer.one(self._existing(where), resource, told))
 
     async def _many(self, where: Target, request: web.Request) -> web.StreamResponse:
         told = form(request.headers.get("Accept", ""), request.query.get("includeObject", ""))
@@ -137,9 +142,19 @@ class ApiServer:
             self._watches[kind].discard(watch)
 
     async def _part(self, where: Target, request: web.Request) -> web.StreamResponse:
-        if where.subresource is not None and where.subresource.name == "status":
+        part = where.subresource.name if where.subresource is not None else ""
+        if part == "status":
             return self._one(where, request)
+        if part == "scale":
+            whole = self._renderer.document(self._existing(where), where.resource)
+            return json_answer(scale_of(whole))
         raise method_not_allowed(_NOT_HERE, where.resource)
+
+    def _existing(self, where: Target) -> Object:
+        item = self._feed.get(where.resource.stored, where.namespace, where.name)
+        if item is None:
+            raise not_found(where.resource, where.name)
+        return item
 
     # Writing
 
@@ -151,7 +166,7 @@ class ApiServer:
             raise method_not_allowed(
                 "this API is read-only: testbed up changes a lab", where.resource
             )
-        event = mapping(await request.read(), request.content_type)
+        event = await received(request)
         note(event)
         return json_answer(event, 201 if request.method == "POST" else 200)
 
