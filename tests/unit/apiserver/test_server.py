@@ -205,7 +205,8 @@ def test_service_cidrs_are_the_labs(api: Api) -> None:
 def test_posted_events_are_accepted_and_noted(api: Api) -> None:
     body = json.dumps({"reason": "Starting", "regarding": {"name": "n1"}}).encode()
     path = "/apis/events.k8s.io/v1/namespaces/default/events"
-    request = urllib.request.Request(api.url + path, body, method="POST")
+    head = {"Content-Type": "application/json"}
+    request = urllib.request.Request(api.url + path, body, head, method="POST")
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert answer.status == 201
     assert [event["reason"] for event in api.events] == ["Starting"]
