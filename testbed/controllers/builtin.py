@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from testbed.controllers import (
     deployments,
     endpoint_slices,
     garbage,
     namespaces,
+    node_lifecycle,
+    pod_garbage,
     replica_sets,
     scheduler,
+    taint_eviction,
 )
 from testbed.controllers.decision import Controller
+from testbed.controllers.heartbeats import Heartbeats
+from testbed.controllers.timing import NodeTiming
 from testbed.model.documents import DOCUMENTS, Namespace
 from testbed.model.objects import (
     KINDS,
@@ -35,6 +42,24 @@ CONTROLLERS = (
     ),
     Controller("replica-sets", (ReplicaSet, Pod), replica_sets.reconcile, replica_sets.remembering),
     Controller("scheduler", (Pod, Node), scheduler.reconcile),
-    Controller("garbage", (*KINDS.values(), *DOCUMENTS.values()), garbage.reconcile, garbage.remembering),
+    Controller(
+        "garbage", (*KINDS.values(), *DOCUMENTS.values()), garbage.reconcile, garbage.remembering
+    ),
     Controller("namespaces", (Namespace,), namespaces.reconcile),
 )
+
+
+def of_nodes(heartbeats: Heartbeats, timing: NodeTiming) -> tuple[Controller, ...]:
+    """What sees to nodes that fail, where there are kubelets to be heard of."""
+    return (
+        Controller(
+            "node-lifecycle", (Node,), partial(node_lifecycle.reconcile, heartbeats, timing)
+        ),
+        Controller(
+            "taint-eviction",
+            (Node, Pod),
+            partial(taint_eviction.reconcile, timing),
+            partial(taint_eviction.remembering, timing),
+        ),
+        Controller("pod-garbage", (Node, Pod), pod_garbage.reconcile, pod_garbage.remembering),
+    )

@@ -81,7 +81,11 @@ def scale_down(deployment: Deployment, new: ReplicaSet, old: Sequence[ReplicaSet
         fewer = min(sizes[item.meta.name], spare)
         sizes[item.meta.name] -= fewer
         spare -= fewer
-    return {item.meta.name: sizes[item.meta.name] for item in old if sizes[item.meta.name] < item.replicas}
+    return {
+        item.meta.name: sizes[item.meta.name]
+        for item in old
+        if sizes[item.meta.name] < item.replicas
+    }
 
 
 def is_saturated(deployment: Deployment, new: ReplicaSet | None) -> bool:
@@ -89,10 +93,10 @@ def is_saturated(deployment: Deployment, new: ReplicaSet | None) -> bool:
     if new is None:
         return False
     want = deployment.replicas
-    return (
-        (new.replicas, new.status.available_replicas) == (want, want)
-        and new.meta.annotations.get(DESIRED_ANNOTATION) == str(want)
-    )
+    return (new.replicas, new.status.available_replicas) == (
+        want,
+        want,
+    ) and new.meta.annotations.get(DESIRED_ANNOTATION) == str(want)
 
 
 def proportional(deployment: Deployment, active: Sequence[ReplicaSet]) -> Sizes:

@@ -53,10 +53,9 @@ def split(
 
 def _is_of(deployment: Deployment, item: ReplicaSet) -> bool:
     labels = {key: text for key, text in item.template.labels.items() if key != TEMPLATE_HASH_LABEL}
-    return (
-        replace(item.template, labels=labels) == _unhashed(deployment.template)
-        and template_rest(item) == template_rest(deployment)
-    )
+    return replace(item.template, labels=labels) == _unhashed(
+        deployment.template
+    ) and template_rest(item) == template_rest(deployment)
 
 
 def _unhashed(template: PodTemplate) -> PodTemplate:

@@ -29,7 +29,11 @@ def counted(
     condition = (
         ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
         if enough
-        else ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
+        else (
+            "False",
+            "MinimumReplicasUnavailable",
+            "Deployment does not have minimum availability.",
+        )
     )
     return DeploymentStatus(
         observed_generation=deployment.meta.generation,
@@ -73,11 +77,15 @@ def progressed(
     elif _is_late(deployment, before, now_s):
         said = ("False", TIMED_OUT, f"{what} has timed out progressing.")
     if said is not None:
-        found = with_condition(status.conditions, Condition("Progressing", *said), now_s, again=again)
+        found = with_condition(
+            status.conditions, Condition("Progressing", *said), now_s, again=again
+        )
         status = replace(status, conditions=found)
     after = _found(status.conditions, "Progressing")
     waits = after is not None and after.reason not in (DONE, TIMED_OUT, PAUSED)
-    return status, (after.updated_s or 0.0) + deployment.progress_deadline_s if after and waits else None
+    return status, (
+        after.updated_s or 0.0
+    ) + deployment.progress_deadline_s if after and waits else None
 
 
 def _moves(before: DeploymentStatus, after: DeploymentStatus) -> bool:

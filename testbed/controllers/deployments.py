@@ -162,7 +162,10 @@ class _Rollout:
             if item is self.new:
                 after = revisions.brought_up(self.deployment, item, self.old)
             if item.meta.name in sizes:
-                annotations = {**after.meta.annotations, **revisions.sizes_annotated(self.deployment)}
+                annotations = {
+                    **after.meta.annotations,
+                    **revisions.sizes_annotated(self.deployment),
+                }
                 after = replace(
                     with_meta(after, annotations=annotations), replicas=sizes[item.meta.name]
                 )

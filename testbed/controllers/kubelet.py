@@ -15,6 +15,7 @@ from signal import SIGKILL, SIGTERM
 
 from testbed.controllers.asking import Asker, AskOnce
 from testbed.controllers.fresh_writes import apply_fresh
+from testbed.controllers.heartbeats import Heartbeats
 from testbed.controllers.informer import Informer
 from testbed.controllers.kubelet_events import kubelet_events
 from testbed.controllers.pod_lifecycle import advance, has_died
@@ -70,6 +71,7 @@ class Kubelet:
         delays: Delays = NO_DELAYS,
         seed: int | str = 0,
         ask: AskOnce | None = None,
+        heartbeats: Heartbeats | None = None,
     ) -> None:
         self.node = node
         self._store = store
@@ -94,6 +96,7 @@ class Kubelet:
         self._relist_timer: asyncio.TimerHandle | None = None
         self._informer: Informer | None = None
         self._over = False
+        self._heartbeats = heartbeats
 
     def start(self) -> None:
         """Say that the node is ready, take over its pods, and go on until `stop`."""
@@ -104,7 +107,9 @@ class Kubelet:
         for node in self._store.list(Node):
             if node.meta.name == self.node:
                 self._host_ips = node.internal_ips
-                self._store.apply([Update(replace(node, ready=True))])
+                self._store.apply([Update(_ready(node, self._now_s()))])
+        if self._heartbeats is not None:
+            self._heartbeats.begin(self.node, self._now_s())
         for pod in self._store.list(Pod):
             if pod.spec.node_name == self.node:
                 self._post(pod.meta.uid, Seen(pod))
@@ -114,6 +119,8 @@ class Kubelet:
     async def stop(self) -> None:
         """Stop acting, and say no more; the pods are left as they are."""
         self._over = True
+        if self._heartbeats is not None:
+            self._heartbeats.end(self.node, self._now_s())
         if self._informer is not None:
             self._informer.stop()
         if self._relist_timer is not None:
@@ -367,3 +374,9 @@ class Kubelet:
     def _signal_running(self, uid: str, names: Collection[str], signum: int) -> None:
         for name in self._running(uid, names):
             self._runtime.signal(uid, name, signum)
+
+
+def _ready(node: Node, now_s: float) -> Node:
+    """The node as a kubelet that has begun reports it."""
+    changed_s = node.ready_changed_s if node.ready else now_s
+    return replace(node, ready=True, unreachable=False, ready_changed_s=changed_s)

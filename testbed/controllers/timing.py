@@ -36,3 +36,15 @@ class KubeletTiming:
     """No container gets less between SIGTERM and SIGKILL (kuberuntime, minimumGracePeriod…)."""
     stop_poll_s: float = 0.01
     """Between looks at a container that is being stopped; the testbed's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTiming:
+    """What is waited for when a node falls silent, with kube-controller-manager's defaults."""
+
+    monitor_period_s: float = 5.0
+    """Between looks at the nodes (--node-monitor-period)."""
+    monitor_grace_period_s: float = 50.0
+    """A silent node still counts as ready for so long (--node-monitor-grace-period)."""
+    toleration_s: float = 300.0
+    """A pod stays on a node that is not ready for so long (--default-not-ready-toleration-seconds)."""

@@ -11,9 +11,10 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from testbed.clock import now_ns, now_s
-from testbed.controllers.builtin import CONTROLLERS
+from testbed.controllers import builtin
+from testbed.controllers.heartbeats import Heartbeats
 from testbed.controllers.loop import ControllerLoop
-from testbed.controllers.timing import Delays, KubeletTiming
+from testbed.controllers.timing import Delays, KubeletTiming, NodeTiming
 from testbed.dns.search import pod_resolv_conf
 from testbed.errors import NotFound, OutOfTimeOrRoom, UsageError
 from testbed.events import Event, Record
@@ -100,7 +101,16 @@ class Cluster:
         self._addresses: dict[str, tuple[IPAddress, ...]] = {}
         self._changed = asyncio.Event()
         self.store.watch(lambda changes: self._changed.set())
-        self._asked = tuple([one.begun() for one in CONTROLLERS])
+        timing = topology.timing
+        of_nodes = builtin.of_nodes(
+            self._parts.heartbeats,
+            NodeTiming(
+                timing.node_monitor_period_s,
+                timing.node_monitor_grace_period_s,
+                timing.not_ready_toleration_s,
+            ),
+        )
+        self._asked = tuple([one.begun() for one in (*builtin.CONTROLLERS, *of_nodes)])
         self._controllers = ControllerLoop(self.store, self._asked, now_s, self._parts.delays)
         self._controllers.start()
         self._fakes = Fakes(store, topology, self._parts.delays)
@@ -353,6 +363,7 @@ class Cluster:
                 backoff_max_s=timing.restart_backoff_max_s,
             ),
             delays=delays,
+            heartbeats=Heartbeats(timing.node_monitor_grace_period_s),
             seed=self.name,
             lock_file=lambda node: str(locks / node),
         )

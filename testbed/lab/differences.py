@@ -61,7 +61,7 @@ def writes(
             found += [Delete(*key, uid=current.meta.uid), Create(item)]
         elif isinstance(item, Node):
             assert isinstance(current, Node)
-            found.append(Update(replace(item, ready=current.ready)))
+            found.append(Update(_as_its_kubelet_says(item, current)))
         elif isinstance(item, Deployment):
             assert isinstance(current, Deployment)
             found.append(Update(_as_far_as_it_is(item, current)))
@@ -70,12 +70,21 @@ def writes(
     return found
 
 
+def _as_its_kubelet_says(item: Node, current: Node) -> Node:
+    """The node as it is wanted, with its present state."""
+    return replace(
+        item,
+        ready=current.ready,
+        unreachable=current.unreachable,
+        ready_changed_s=current.ready_changed_s,
+        taints=current.taints,
+    )
+
+
 def _as_far_as_it_is(item: Deployment, current: Deployment) -> Deployment:
     """The Deployment as it is wanted, with what its controller has noted on it."""
     noted = {
-        key: text
-        for key, text in current.meta.annotations.items()
-        if key == REVISION_ANNOTATION
+        key: text for key, text in current.meta.annotations.items() if key == REVISION_ANNOTATION
     }
     item = replace(item, status=current.status)
     return with_meta(item, annotations={**item.meta.annotations, **noted})

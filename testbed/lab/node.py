@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from testbed.clock import now_ns
+from testbed.controllers.heartbeats import Heartbeats
 from testbed.controllers.kubelet import Kubelet
 from testbed.controllers.timing import Delays, KubeletTiming
 from testbed.errors import MissingFeature
@@ -41,6 +42,7 @@ class NodeParts:
     """Somebody else's proxy, where there are no back ends: of (node, its namespace, its shell)."""
     timing: KubeletTiming
     delays: Delays
+    heartbeats: Heartbeats
     seed: str
     lock_file: Callable[[str], str]
     """Path of a node's own xtables lock: the host's is not ours, and nodes must not wait for each other."""
@@ -71,6 +73,7 @@ class LabNode:
             timing=parts.timing,
             delays=parts.delays,
             seed=parts.seed,
+            heartbeats=parts.heartbeats,
         )
         loops = {
             family: parts.proxy(machine.name, family, self._shell) for family in parts.backends

@@ -7,9 +7,6 @@ from collections.abc import Iterator
 from testbed.errors import NotBuiltYet
 from testbed.model.topology import Topology
 
-_NODE_LIFECYCLE = ("node_monitor_period_s", "node_monitor_grace_period_s", "not_ready_toleration_s")
-"""Of `timing`: what the node controller waits for."""
-
 
 def require_supported(topology: Topology) -> None:
     """Raise NotBuiltYet for the first value that `up` cannot build, naming what to use instead."""
@@ -21,9 +18,5 @@ def unsupported(topology: Topology) -> Iterator[tuple[str, str]]:
     """(what, what to use instead) of each value that `check` takes and `up` cannot build."""
     if topology.network.cni != "host-gw":
         yield f"network.cni: {topology.network.cni}", "use host-gw"
-    for name in _NODE_LIFECYCLE:
-        field = type(topology.timing).model_fields[name]
-        if getattr(topology.timing, name) != field.default:
-            yield f"timing.{field.alias}", "leave it out: nodes do not fail in this version"
     if topology.links:
         yield "links", "leave them out: one switch joins all"

@@ -161,7 +161,12 @@ class Timing(Strict):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Timing:
-        for name in ("relist_period_s", "probe_period_s", "node_monitor_period_s"):
+        for name in (
+            "relist_period_s",
+            "probe_period_s",
+            "node_monitor_period_s",
+            "node_monitor_grace_period_s",
+        ):
             if getattr(self, name) < 0.01:
                 alias = type(self).model_fields[name].alias
                 raise ValueError(f"{alias} must be at least 10ms")
