@@ -14,12 +14,24 @@ from testbed.fabric.plan import plan
 from testbed.model.addressing import plan_addresses
 from testbed.model.objects import ObjectMeta, Pod, PodSpec
 from testbed.model.topology import Topology
+from testbed.runtime.interface import Executed
 from testbed.runtime.netns import NetnsRuntime, Place, Started
 from testbed.runtime.underlay import Underlay
 
 
-async def no_program(place: Place) -> Started:
-    raise NotImplementedError("wiring starts no containers")
+class NoPrograms:
+    """Wiring starts no containers."""
+
+    async def start(self, place: Place) -> Started:
+        raise NotImplementedError
+
+    async def execute(
+        self, place: Place, started: Started | None, argv: tuple[str, ...], timeout_s: float
+    ) -> Executed:
+        raise NotImplementedError
+
+    def forget(self, pod_uid: str) -> None:
+        raise NotImplementedError
 
 
 async def build(topology: Topology, pods_per_node: int) -> list[NetnsRuntime]:
@@ -30,7 +42,7 @@ async def build(topology: Topology, pods_per_node: int) -> list[NetnsRuntime]:
     runtimes = []
     for node in fabric.machines:
         runtime = NetnsRuntime(
-            node.name, underlay.namespace(node.name), node.pod_cidrs, fabric.mtu, no_program
+            node.name, underlay.namespace(node.name), node.pod_cidrs, fabric.mtu, NoPrograms()
         )
         runtimes.append(runtime)
         for number in range(pods_per_node):

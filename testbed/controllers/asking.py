@@ -21,6 +21,7 @@ from testbed.model.containers import (
     Probe,
     TCPSocketAction,
 )
+from testbed.model.objects import Pod
 from testbed.runtime.interface import PodRuntime
 
 MakeSocket = Callable[[socket.AddressFamily, socket.SocketKind], socket.socket]
@@ -50,15 +51,14 @@ class Asker:
         """Probe once."""
         action = probe.action
         if isinstance(action, ExecAction):
-            uid = pod.pod.meta.uid
-            return await self._execute(uid, container.name, action.command, probe.timeout_s)
+            return await self._execute(pod.pod, container, action.command, probe.timeout_s)
         return await ask(self._runtime.node_socket, pod.pod_ips[0], container, probe)
 
     async def _execute(
-        self, uid: str, container: str, argv: tuple[str, ...], timeout_s: float
+        self, pod: Pod, container: Container, argv: tuple[str, ...], timeout_s: float
     ) -> Outcome:
         try:
-            done = await self._runtime.execute(uid, container, argv, timeout_s)
+            done = await self._runtime.execute(pod, container, argv, timeout_s)
         except TestbedError as error:
             return Outcome(False, str(error))
         if done.code == 0:

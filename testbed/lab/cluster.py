@@ -36,6 +36,7 @@ from testbed.lab.node_watch import NodeWatch
 from testbed.lab.planner import Planner
 from testbed.lab.power import Power
 from testbed.lab.programs import Programs
+from testbed.lab.recipes import PodNetwork, Recipes
 from testbed.lab.proxy_config import proxy_config
 from testbed.lab.settled import missing
 from testbed.lab.sticky_addresses import StickyAddresses
@@ -93,6 +94,13 @@ class Cluster:
         features.require(*map(Feature, sorted(needs)), *also, Feature.CONNTRACK)
         self.companions = Companions(companion(topology), programs.processes)
         self.power = Power(self.nodes, self._underlay, self.companions)
+        servers = dns_ips(topology.network.service_cidrs)
+        network = PodNetwork(
+            topology.dns.domain,
+            lambda: servers if self.topology.dns.replicas else (),
+            lambda node: tuple(map(str, self._addresses[node])),
+        )
+        self.recipes = programs.recipes = Recipes(store, folder / "containers", network)
         sticky = topology.network.sticky_ips
         self._sticky = StickyAddresses(store, self.nodes) if sticky else None
         self._parts = self._node_parts(topology)
@@ -351,7 +359,7 @@ class Cluster:
         return NodeParts(
             store=self.store,
             record=self._record,
-            start=self._programs.start,
+            programs=self._programs,
             mtu=topology.network.mtu,
             addresses=lambda machine: self._sticky.of_node(machine) if self._sticky else None,
             backends=self._backends,

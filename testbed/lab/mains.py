@@ -12,7 +12,8 @@ from testbed.dns import server as dns_server
 from testbed.lab import capture_process, rule_watch
 from testbed.proxy.userspace_process import main as userspace
 from testbed.runtime import zygote
-from testbed.traffic import echo, generator, marked, meter, recorder
+from testbed.runtime.container_process import Program
+from testbed.traffic import agnhost, echo, generator, marked, meter, recorder
 
 MAINS: dict[str, zygote.Main] = {
     "echo": echo.main,
@@ -26,6 +27,8 @@ MAINS: dict[str, zygote.Main] = {
     "userspace": userspace.main,
 }
 """By the name that `Processes.spawn` takes."""
+PROGRAMS: dict[str, Program] = {"agnhost": agnhost.main}
+"""What containers can be without a program of the host."""
 
 
 def fork_zygote(keep_out: tuple[int, ...]) -> socket.socket:
@@ -33,4 +36,4 @@ def fork_zygote(keep_out: tuple[int, ...]) -> socket.socket:
 
     `keep_out`: see `zygote.fork`.
     """
-    return zygote.fork(MAINS, keep_out)
+    return zygote.fork(MAINS, PROGRAMS, keep_out)

@@ -20,7 +20,7 @@ from testbed.model.objects import Node
 from testbed.podnet.addresses import PodAddresses
 from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.ruleset import Backend
-from testbed.runtime.netns import NetnsRuntime, Start
+from testbed.runtime.netns import NetnsRuntime, Programs
 from testbed.store import Store
 
 
@@ -30,7 +30,7 @@ class NodeParts:
 
     store: Store
     record: Record
-    start: Start
+    programs: Programs
     mtu: int
     addresses: Callable[[Machine], PodAddresses | None]
     """Where a node's pods get their addresses from; None: from its own ranges."""
@@ -61,7 +61,7 @@ class LabNode:
             namespace,
             machine.pod_cidrs,
             parts.mtu,
-            parts.start,
+            parts.programs,
             addresses=parts.addresses(machine),
         )
         self.kubelet = Kubelet(

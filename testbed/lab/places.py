@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.ip import families_of
-from testbed.lab import names
+from testbed.lab import names, pod_files
 from testbed.lab.cluster import Cluster
 from testbed.lab.node import LabNode
 from testbed.model.objects import Pod
@@ -46,31 +44,26 @@ class Places:
         if pod is None:
             cluster.power.require(name)
             namespace = cluster.namespace(name)
-            hosts = _hosts(name, map(str, cluster.addresses(name)))
+            hosts = pod_files.hosts(name, map(str, cluster.addresses(name)))
             node = name if kind == "node" else ""
             text = cluster.resolv_conf(None)
             return Place(kind, name, name, path_of(namespace), node, text, hosts, None)
         runtime = self.node_of(pod).runtime
-        hosts = _hosts(pod.meta.name, pod.status.pod_ips)
+        files = cluster.recipes.name_files(pod, pod.status.pod_ips)
         return Place(
             kind,
             name,
-            pod.meta.name,
+            cluster.recipes.hostname(pod),
             path_of(runtime.namespace(pod.meta.uid)),
             pod.spec.node_name,
-            self.resolv_conf(pod),
-            hosts,
+            files["/etc/resolv.conf"],
+            files.get("/etc/hosts", ""),
             pod,
         )
 
     def node_of(self, pod: Pod) -> LabNode:
         """The node that a pod runs on. Raises CheckFailed where it is stopped."""
         return self._cluster.node(pod.spec.node_name)
-
-    def resolv_conf(self, pod: Pod) -> str:
-        """Text of a pod's resolv.conf, by its dnsPolicy."""
-        in_cluster = pod.spec.dns_policy != "Default"
-        return self._cluster.resolv_conf(pod.meta.namespace if in_cluster else None)
 
     def files(self, place: Place) -> tuple[str, str]:
         """Paths of the place's resolv.conf and hosts file, written."""
@@ -79,12 +72,3 @@ class Places:
         (folder / "resolv.conf").write_text(place.resolv_conf)
         (folder / "hosts").write_text(place.hosts)
         return str(folder / "resolv.conf"), str(folder / "hosts")
-
-
-def _hosts(name: str, addresses: Iterable[str]) -> str:
-    """Text of a hosts file, as the kubelet writes it; without IPv6 there is no ::1 either."""
-    own = tuple(addresses)
-    loopback = ["127.0.0.1 localhost"]
-    if 6 in families_of(own):
-        loopback.append("::1 localhost ip6-localhost ip6-loopback")
-    return "".join(f"{line}\n" for line in (*loopback, *(f"{address} {name}" for address in own)))

@@ -4,38 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from testbed.clock import now_ns
-from testbed.errors import UsageError
+from testbed.errors import OutOfTimeOrRoom, UsageError
+from testbed.lab.container_log import ContainerLog
+from testbed.lab.containers import ProgramContainer, Running, StartError, run
+from testbed.lab.images import Kind, StandIn, base_name, stand_in
+from testbed.lab.recipes import Recipes, other_user
 from testbed.model.containers import Container
 from testbed.model.objects import SERVER_ANNOTATION, SERVICE_TIME_OPTION, Pod
-from testbed.model.shorthand import DNS_IMAGE
-from testbed.runtime.interface import ContainerState
+from testbed.runtime.interface import ContainerState, Executed
 from testbed.runtime.netns import Place, Started
 from testbed.runtime.processes import LabProcess, Processes
 from testbed.units import duration_s
 
 _DEFAULT_PORT = 8080
+_OUTPUT_LINES, _OUTPUT_BYTES = 200, 10 * 1024
+"""Of a probe's command, as much as kubelet reads."""
 
 
+@dataclass(slots=True)
 class OwnProcess:
     """A container that is one process (a `Started`)."""
 
-    def __init__(self, process: LabProcess) -> None:
-        self.process = process
+    process: LabProcess
+    stands_in: str
+    log: ContainerLog | None = None
+    """Of a command; the lab's own servers print nothing."""
 
     def state(self) -> ContainerState:
         process = self.process
         return ContainerState(
-            process.running, process.pid, process.started_ns, process.finished_ns, process.code
+            process.running,
+            process.pid,
+            process.started_ns,
+            process.finished_ns,
+            process.code,
+            stands_in=self.stands_in,
         )
 
     def signal(self, signum: int) -> None:
@@ -59,7 +70,9 @@ class SharedPod:
         finished_ns = self.finished_ns or process.finished_ns
         running = finished_ns is None
         code = None if running else (process.code if self.finished_ns is None else 0)
-        return ContainerState(running, process.pid, self.started_ns, finished_ns, code)
+        return ContainerState(
+            running, process.pid, self.started_ns, finished_ns, code, stands_in=Kind.ECHO.value
+        )
 
     def signal(self, signum: int) -> None:
         """SIGTERM and SIGKILL close the pod's sockets; other signals would hit all pods: ignored."""
@@ -115,7 +128,7 @@ class SharedServer:
 
 
 class Programs:
-    """Starts containers. `on_dns` hears of every new DNS server."""
+    """Starts containers, and commands in them. `on_dns` hears of every new DNS server."""
 
     def __init__(
         self,
@@ -131,59 +144,141 @@ class Programs:
         self._on_dns = on_dns
         self._shared: SharedServer | None = None
         self._shared_lock = asyncio.Lock()
+        self._guests: dict[tuple[str, str], Running] = {}
+        """A command in a container without files of its own: those after it join it."""
         self.images: Mapping[str, str] = {}
         """Pattern of an image's name -> command line."""
         self.name_files: Callable[[Pod], tuple[str, str]] = lambda pod: ("", "")
         """Paths of a pod's resolv.conf and hosts file."""
+        self.recipes: Recipes
 
     async def start(self, place: Place) -> Started:
-        """Start what the container's image stands for; returns when it serves, or has ended."""
-        image = place.container.image
-        if image == DNS_IMAGE:
-            return await self._start_dns(place)
-        for pattern, line in self.images.items():
-            if fnmatchcase(image, pattern):
-                return await self._start_command(place, line)
+        """Start what the container's image stands for; returns when it serves, or has ended. Raises NotYet."""
+        found = stand_in(place.container, self.images)
+        match found.kind:
+            case Kind.DNS:
+                return await self._start_dns(place)
+            case Kind.MAPPED if not place.container.volume_mounts:
+                return await self._start_mapped(place, found)
+            case Kind.ECHO:
+                return await self._start_echo(place)
+        return await self._start_program(place, found)
+
+    async def join(
+        self,
+        place: Place,
+        started: Started | None,
+        argv: tuple[str, ...],
+        *,
+        stdin: bool = False,
+        tty: bool = False,
+    ) -> Running:
+        """Start a further command in a container. Raises StartError, NotYet."""
+        key = place.pod.meta.uid, place.container.name
+        host: Running | None
+        if isinstance(started, ProgramContainer):
+            recipe, host = started.recipe, started.running
+        else:
+            recipe, host = self.recipes.bare(place, argv), self._guests.get(key)
+        env = {**recipe.env, "TERM": "xterm"} if tty else recipe.env
+        builtin = ""
+        if argv[0].lstrip("/") == "agnhost" and base_name(place.container.image) == "agnhost":
+            argv, builtin = argv[1:], "agnhost"
+        recipe = replace(recipe, argv=argv, env=env, builtin=builtin)
+        beside = host.pid if host is not None and host.process.running else None
+        running = await run(self.processes, recipe, stdin=stdin, tty=tty, join=beside)
+        if beside is None:
+            self._guests[key] = running
+        return running
+
+    async def execute(
+        self, place: Place, started: Started | None, argv: tuple[str, ...], timeout_s: float
+    ) -> Executed:
+        """Run a command in a container to its end. Raises OutOfTimeOrRoom."""
+        try:
+            running = await self.join(place, started, argv)
+        except StartError as error:
+            return Executed(error.code, str(error))
+        try:
+            async with asyncio.timeout(timeout_s):
+                code = await running.ended()
+        except TimeoutError:
+            raise OutOfTimeOrRoom(f"{argv[0]} timed out after {timeout_s:g}s") from None
+        finally:
+            running.signal(signal.SIGKILL)
+        return Executed(code, running.log.tail(_OUTPUT_LINES, _OUTPUT_BYTES))
+
+    def forget(self, pod_uid: str) -> None:
+        """A pod is no more."""
+        for key in [key for key in self._guests if key[0] == pod_uid]:
+            self._guests.pop(key).signal(signal.SIGKILL)
+        self.recipes.forget(pod_uid)
+
+    def accept_log(self, pod: Pod) -> Path:
+        """Where the pod's server notes whom it accepted; it outlives the server."""
+        return self._logs / f"{pod.meta.namespace}_{pod.meta.name}_{pod.meta.uid[:8]}"
+
+    async def _start_echo(self, place: Place) -> Started:
         pods = _listeners(place)
         if place.pod.meta.annotations.get(SERVER_ANNOTATION) == "shared":
             return await (await self._shared_server()).add(place, pods)
         for pod in pods:
             pod["netns"] = None
         config = {"pods": pods, "log": str(self.accept_log(place.pod))}
-        return OwnProcess(await self.processes.spawn("echo", config, place.netns))
-
-    def accept_log(self, pod: Pod) -> Path:
-        """Where the pod's server notes whom it accepted; it outlives the server."""
-        return self._logs / f"{pod.meta.namespace}_{pod.meta.name}_{pod.meta.uid[:8]}"
+        process = await self.processes.spawn("echo", config, place.netns)
+        return OwnProcess(process, Kind.ECHO.value)
 
     async def _start_dns(self, place: Place) -> Started:
         config = {"listen": _everywhere(place), "port": 53, "domain": self._domain}
         process = await self.processes.spawn("dns", config, place.netns)
         self._on_dns(process)
-        return OwnProcess(process)
+        return OwnProcess(process, Kind.DNS.value)
 
-    async def _start_command(self, place: Place, line: str) -> Started:
+    async def _start_program(self, place: Place, found: StandIn) -> Started:
+        self.recipes.new_run(place)
+        recipe = self.recipes.recipe(place, found)
+        container = place.container
+        title = found.title
+        if (user := other_user(place.pod, container)) is not None:
+            title += f" (as the lab's own user: to be user {user} takes a lab of root's)"
+        running = await run(self.processes, recipe, stdin=container.stdin, tty=container.tty)
+        return ProgramContainer(running, recipe, container, title, self.recipes.message_file(place))
+
+    async def _start_mapped(self, place: Place, found: StandIn) -> Started:
         resolv_conf, hosts = self.name_files(place.pod)
         config = {
-            "argv": shlex.split(line),
-            "env": dict(os.environ),
+            "argv": list(found.argv),
+            "env": {**os.environ, **self.recipes.environment(place)},
             "hostname": place.pod.meta.name,
             "resolv_conf": resolv_conf,
             "hosts": hosts,
             "tty": False,
         }
+        log = ContainerLog()
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        out, out_theirs = os.pipe2(os.O_CLOEXEC)
+        err, err_theirs = os.pipe2(os.O_CLOEXEC)
+        log.read_from(out, "stdout")
+        log.read_from(err, "stderr")
+        log.listeners.append(lambda _stream, data: _to_lab_log(data))
+        fds = [nothing, out_theirs, err_theirs]
         try:
-            fds = [nothing, 1, 2]
-            return OwnProcess(await self.processes.execute(config, place.netns, fds))
+            process = await self.processes.execute(config, place.netns, fds)
         finally:
-            os.close(nothing)
+            for fd in fds:
+                os.close(fd)
+        return OwnProcess(process, found.title, log)
 
     async def _shared_server(self) -> SharedServer:
         async with self._shared_lock:
             if self._shared is None or not self._shared.process.running:
                 self._shared = await SharedServer.start(self.processes)
             return self._shared
+
+
+def _to_lab_log(data: bytes) -> None:
+    if data:
+        os.write(2, data)
 
 
 def _listeners(place: Place) -> list[dict[str, Any]]:

@@ -58,7 +58,7 @@ class PodRuntime(Protocol):
         """Send a signal to the container's process; no error when it has ended."""
 
     async def execute(
-        self, pod_uid: str, container: str, argv: tuple[str, ...], timeout_s: float
+        self, pod: Pod, container: Container, argv: tuple[str, ...], timeout_s: float
     ) -> Executed:
         """Run a command in a container. Raises OutOfTimeOrRoom when it has not ended by then, and NotFound."""
 

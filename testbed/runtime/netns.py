@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_interface, ip_network
 from typing import Protocol
@@ -26,7 +25,7 @@ from testbed.model.containers import Container
 from testbed.model.objects import SERVER_ANNOTATION, Pod
 from testbed.podnet.addresses import OwnAddresses, PodAddresses
 from testbed.podnet.link import GATEWAY, NODE_MAC, POD_INTERFACE, PodLink, pod_link
-from testbed.runtime.interface import ContainerState
+from testbed.runtime.interface import ContainerState, Executed
 
 _TO_NODE = {
     family: (
@@ -63,8 +62,19 @@ class Started(Protocol):
         """Return when it has ended."""
 
 
-Start = Callable[[Place], Awaitable[Started]]
-"""Starts what a container's image stands for; returns when it serves or has ended."""
+class Programs(Protocol):
+    """What containers run."""
+
+    async def start(self, place: Place) -> Started:
+        """Start what a container's image stands for; returns when it serves or has ended. Raises NotYet."""
+
+    async def execute(
+        self, place: Place, started: Started | None, argv: tuple[str, ...], timeout_s: float
+    ) -> Executed:
+        """Run a command in a container. Raises OutOfTimeOrRoom."""
+
+    def forget(self, pod_uid: str) -> None:
+        """A pod is no more."""
 
 
 @dataclass(slots=True)
@@ -89,7 +99,7 @@ class NetnsRuntime:
         namespace: int,
         pods: tuple[IPNetwork, ...],
         mtu: int,
-        start: Start,
+        programs: Programs,
         *,
         addresses: PodAddresses | None = None,
     ) -> None:
@@ -99,7 +109,7 @@ class NetnsRuntime:
         self._addresses = addresses or OwnAddresses(pods)
         self._ipv6 = IPV6 if any(network.version == 6 for network in pods) else NO_IPV6
         self._mtu = mtu
-        self._start = start
+        self._programs = programs
         self._sandboxes: dict[str, _Sandbox] = {}
         self._next_index = FIRST_POD_INDEX
         self._one_by_one = asyncio.Lock()
@@ -121,13 +131,23 @@ class NetnsRuntime:
 
     async def start_container(self, pod: Pod, container: Container) -> ContainerState:
         """Start the container's program; returns when it serves (or has ended)."""
-        sandbox = self._sandboxes[pod.meta.uid]
-        place = Place(
-            pod, container, self._node, sandbox.link.addresses, path_of(sandbox.namespace)
-        )
-        started = await self._start(place)
-        sandbox.containers[container.name] = started
+        started = await self._programs.start(self.place(pod, container))
+        self._sandboxes[pod.meta.uid].containers[container.name] = started
         return started.state()
+
+    def place(self, pod: Pod, container: Container) -> Place:
+        """Where a container of a pod is. Raises NotFound."""
+        namespace = path_of(self.namespace(pod.meta.uid))
+        addresses = self._sandboxes[pod.meta.uid].link.addresses
+        return Place(pod, container, self._node, addresses, namespace)
+
+    async def execute(
+        self, pod: Pod, container: Container, argv: tuple[str, ...], timeout_s: float
+    ) -> Executed:
+        """Run a command in a container. Raises OutOfTimeOrRoom when it has not ended by then, and NotFound."""
+        started = self.started(pod.meta.uid).get(container.name)
+        place = self.place(pod, container)
+        return await self._programs.execute(place, started, argv, timeout_s)
 
     def containers(self, pod_uid: str) -> dict[str, ContainerState]:
         """State now of each container that was started, by name."""
@@ -150,6 +170,7 @@ class NetnsRuntime:
         for started in sandbox.containers.values():
             started.signal(signal.SIGKILL)
             await started.ended()
+        self._programs.forget(pod_uid)
         self._netlink.send([netlink.delete_link(sandbox.link.node_index)], missing_ok=True)
         os.close(sandbox.namespace)
         self._addresses.give_back(pod_uid, sandbox.link.addresses)

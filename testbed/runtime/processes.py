@@ -181,9 +181,13 @@ class Processes:
         await ready
         return process
 
-    async def execute(self, config: dict[str, Any], netns: str, fds: list[int]) -> LabProcess:
-        """Start a user's command with `fds` as its standard input, output and error."""
-        answer = await self._ask("exec", config, netns, fds)
+    async def execute(
+        self, config: dict[str, Any], netns: str, fds: list[int], main: str = "exec"
+    ) -> LabProcess:
+        """Start a user's command, or what a `container` runs, with `fds` as its standard input, output and
+        error.
+        """
+        answer = await self._ask(main, config, netns, fds)
         process = LabProcess(answer["pid"], answer["t_ns"])
         self._track(process)
         return process

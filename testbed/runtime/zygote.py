@@ -16,33 +16,46 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from testbed.clock import now_ns
 from testbed.kernel import netns
-from testbed.runtime import inside
+from testbed.runtime import container_process, inside
+from testbed.runtime.container_process import Program
 
 MAX_MESSAGE = 160_000
 """Bytes of a request; the socket's buffer takes 212,992."""
 Main = Callable[[dict[str, Any], socket.socket], None]
 
 
-def fork(mains: Mapping[str, Main], keep_out: tuple[int, ...] = ()) -> socket.socket:
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """What a child can be, by the names that requests have for it."""
+
+    mains: Mapping[str, Main]
+    programs: Mapping[str, Program]
+
+
+def fork(
+    mains: Mapping[str, Main], programs: Mapping[str, Program], keep_out: tuple[int, ...] = ()
+) -> socket.socket:
     """Fork the zygote. Returns the supervisor's end of its socket.
 
-    `keep_out` are file descriptors that the zygote and its children must not hold.
+    `programs` are those that containers can be; `keep_out` are file descriptors that the zygote and its
+    children must not hold.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork() == 0:
         ours.close()
         for fd in keep_out:
             os.close(fd)
-        _serve(theirs, mains)
+        _serve(theirs, Kinds(mains, programs))
     theirs.close()
     return ours
 
 
-def _serve(requests: socket.socket, mains: Mapping[str, Main]) -> NoReturn:
+def _serve(requests: socket.socket, kinds: Kinds) -> NoReturn:
     """Fork on request and report ends until the supervisor's end closes."""
     wake_in, wake_out = socket.socketpair()
     wake_in.setblocking(False)
@@ -63,7 +76,7 @@ def _serve(requests: socket.socket, mains: Mapping[str, Main]) -> NoReturn:
                 data, fds, _, _ = socket.recv_fds(requests, MAX_MESSAGE, 8)
                 if not data:
                     os._exit(0)
-                _start(json.loads(data), list(fds), requests, mains, private)
+                _start(json.loads(data), list(fds), requests, kinds, private)
             else:
                 wake_in.recv(4096)
                 _report_ends(requests)
@@ -86,7 +99,7 @@ def _start(
     request: dict[str, Any],
     fds: list[int],
     requests: socket.socket,
-    mains: Mapping[str, Main],
+    kinds: Kinds,
     private: tuple[int, ...],
 ) -> None:
     try:
@@ -103,14 +116,14 @@ def _start(
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         for fd in private:
             os.close(fd)
-        _become(request, fds, mains)
+        _become(request, fds, kinds)
     for fd in fds:
         os.close(fd)
     answer = {"id": request["id"], "pid": pid, "t_ns": now_ns()}
     requests.send(json.dumps(answer).encode())
 
 
-def _become(request: dict[str, Any], fds: list[int], mains: Mapping[str, Main]) -> NoReturn:
+def _become(request: dict[str, Any], fds: list[int], kinds: Kinds) -> NoReturn:
     """In the forked child: go where it belongs and be what was asked for; never returns."""
     code = 1
     try:
@@ -120,8 +133,10 @@ def _become(request: dict[str, Any], fds: list[int], mains: Mapping[str, Main]) 
             os.close(fd)
         if request["main"] == "exec":
             inside.execute(request["config"], fds)
+        if request["main"] == "container":
+            container_process.become(request["config"], fds, kinds.programs)
         with socket.socket(fileno=fds[0]) as channel:
-            mains[request["main"]](request["config"], channel)
+            kinds.mains[request["main"]](request["config"], channel)
         code = 0
     except KeyboardInterrupt:
         code = 130

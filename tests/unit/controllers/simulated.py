@@ -122,7 +122,7 @@ class FakeRuntime:
         )
 
     async def execute(
-        self, pod_uid: str, container: str, argv: tuple[str, ...], timeout_s: float
+        self, pod: Pod, container: Container, argv: tuple[str, ...], timeout_s: float
     ) -> Executed:
         raise AssertionError("the test's own `ask` answers for every probe and hook")
 
