@@ -45,6 +45,8 @@ def _root(path: str) -> tuple[str, list[str]]:
 
 
 def _within(root: str, namespace: str, parts: list[str]) -> Target:
+    if len(parts) in {2, 3} and not parts[-1]:
+        parts = parts[:-1]  # a collection or an object, with a slash behind it
     resource = BY_PATH.get((root, parts[0]))
     if resource is None or (namespace and not resource.namespaced):
         raise no_such_path()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import cache
 from time import time
 
@@ -17,7 +17,7 @@ from aiohttp import web
 from testbed.apiserver import discovery, reviews
 from testbed.apiserver.answers import encoded_answer, in_parts, json_answer
 from testbed.apiserver.bodies import LIMIT
-from testbed.apiserver.changing import changed, received
+from testbed.apiserver.changing import changed, received, verb
 from testbed.apiserver.documents import VERSION
 from testbed.apiserver.failure import method_not_allowed, not_found
 from testbed.apiserver.feed import Feed, Source
@@ -36,6 +36,9 @@ from testbed.model.objects import Object
 from testbed.store import Change
 
 _READING = frozenset({"GET", "HEAD"})
+_STREAMED = frozenset({"attach", "exec", "log", "portforward", "proxy"})
+Streams = Callable[[Target, web.Request], Awaitable[web.StreamResponse]]
+"""Answers a request to one of these parts of a pod or a service. May raise ApiFailure until it has begun to."""
 _NOT_HERE = "the server does not allow this method on the requested resource"
 
 
@@ -44,6 +47,7 @@ class ApiServer:
 
     With `users`, only whoever has a token of one comes in. With `writer`, clients can change the store. With
     `on_event` instead, events that they post are told to it, and kinds that the lab does not store are derived.
+    `streams` answers whatever reaches into pods.
     """
 
     def __init__(
@@ -54,12 +58,14 @@ class ApiServer:
         *,
         users: Users | None = None,
         writer: Writer | None = None,
+        streams: Streams | None = None,
     ) -> None:
         self._feed = Feed(source, face, derive=on_event is not None)
         self._renderer = Renderer(face, time)
         self._on_event = on_event
         self._users = users
         self._writer = writer
+        self._streams = streams
         self._watches: dict[str, set[Watch]] = {}
         self._cancel = source.watch(self._changed)
         self._runner: web.AppRunner | None = None
@@ -98,7 +104,9 @@ class ApiServer:
         return application
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        where = target(request.rel_url.raw_path.rstrip("/"))
+        where = target(request.rel_url.raw_path)
+        if where.subresource is not None and where.subresource.name in _STREAMED:
+            return await self._stream(where, request)
         if request.method in _READING:
             return await self._read(where, request)
         if self._on_event is not None:
@@ -109,6 +117,12 @@ class ApiServer:
         if self._writer is not None:
             return await changed(self._writer, where, request)
         raise method_not_allowed(_NOT_HERE, where.resource)
+
+    async def _stream(self, where: Target, request: web.Request) -> web.StreamResponse:
+        verb(request.method, where)
+        if self._streams is None:
+            raise method_not_allowed("nothing here reaches into pods", where.resource)
+        return await self._streams(where, request)
 
     # Reading
 
