@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from testbed.apiserver.definitions import Definitions, Json
+from testbed.apiserver.definitions import Definitions, Json, group_version
 from testbed.apiserver.failure import bad_request
 
 Level = Literal["Strict", "Warn", "Ignore"]
@@ -206,5 +206,5 @@ def decoded(
 
 
 def _sentence(manifest: Json, name: str, message: str) -> str:
-    kind, version = name.rpartition(".")[2], str(manifest.get("apiVersion", "v1"))
+    kind, version = name.rpartition(".")[2], group_version(str(manifest.get("apiVersion", "v1")))[1]
     return f'{kind} in version "{version}" cannot be handled as a {kind}: {message}'

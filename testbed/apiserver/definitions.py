@@ -60,7 +60,7 @@ def load(kinds: frozenset[Gvk]) -> Definitions:
     wanted = {*kinds, *((group, version, f"{kind}List") for group, version, kind in kinds)}
     roots = [names[gvk] for gvk in sorted(wanted) if gvk in names]
     roots += [name for name in _ALWAYS if name in found]
-    schemas = {name: _plain(found[name]) for name in _reachable(found, roots)}
+    schemas = {name: _plain(found[name]) for name in reachable(found, roots)}
     return Definitions(schemas, {gvk: name for gvk, name in names.items() if name in schemas})
 
 
@@ -91,7 +91,8 @@ def _kinds(schema: Json) -> Iterator[Gvk]:
         yield one["group"], one["version"], one["kind"]
 
 
-def _reachable(schemas: Mapping[str, Json], roots: Iterable[str]) -> list[str]:
+def reachable(schemas: Mapping[str, Json], roots: Iterable[str]) -> list[str]:
+    """The names of these schemas and of all that they refer to."""
     found: dict[str, None] = {}
     waiting = list(roots)
     while waiting:
