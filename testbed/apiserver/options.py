@@ -86,7 +86,7 @@ def delete_options(query: Mapping[str, str], body: Json | None = None) -> Delete
     elif said.get("kind", "DeleteOptions") != "DeleteOptions":
         raise bad_request(f"the body is no DeleteOptions, but of kind {said['kind']!r}")
     causes: list[Cause] = []
-    every = said.get("dryRun") or ()
+    every = said.get("dryRun") or []
     asked = [_dry_run(one, causes) for one in (every if isinstance(every, list) else [every])]
     propagation = _propagation(said, causes)
     grace = _grace(said.get("gracePeriodSeconds"), causes)
