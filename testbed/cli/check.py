@@ -19,11 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the mistakes, or that there are none; 2 where there are some."""
     from testbed.model.consistency import sizes_of
+    from testbed.apiserver.topology_manifests import stored_kinds
     from testbed.model.loader import load
     from testbed.model.support import unsupported
 
     try:
-        topology = load(args.file, args.settings)
+        topology = load(args.file, args.settings, stored_kinds)
     except TopologyError as error:
         if args.output == "table":
             note("\n".join(map(str, error.problems)))

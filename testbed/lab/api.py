@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from pathlib import Path
 from time import CLOCK_REALTIME, clock_gettime
 
 from testbed.apiserver import bootstrap
 from testbed.apiserver.presented import Face
 from testbed.apiserver.server import ApiServer
+from testbed.apiserver.writing import Writer
 from testbed.clock import now_s
 from testbed.ip import family_of
 from testbed.kernel import netns
@@ -16,29 +18,39 @@ from testbed.lab.api_credentials import Credentials
 from testbed.lab.api_events import ApiEvents
 from testbed.lab.cluster import Cluster
 from testbed.lab.journal import Journal
+from testbed.lab.service_accounts import ServiceAccounts
+from testbed.model.topology import Topology
 from testbed.store import Change, Store
 
 _NAMES = ("localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default")
 
 
 class LabApi:
-    """Opened by its first user; from then on it is there until the lab ends."""
+    """Of one lab; `cluster` need not have been brought to its topology yet."""
 
-    def __init__(self, cluster: Cluster, journal: Journal) -> None:
+    def __init__(
+        self, cluster: Cluster, topology: Topology, folder: Path, journal: Journal
+    ) -> None:
         self._cluster = cluster
         self._journal = journal
-        network = cluster.topology.network
+        network = topology.network
         self._addresses = tuple(str(machines[1]) for machines in network.node_cidrs)
         """The switch's, one per IP family."""
         service_ips = tuple(str(services[1]) for services in network.service_cidrs)
-        service_name = f"kubernetes.default.svc.{cluster.topology.dns.domain}"
+        service_name = f"kubernetes.default.svc.{topology.dns.domain}"
         names = (*_NAMES, "kubernetes.default.svc", service_name, *service_ips, *self._addresses)
         self.credentials = Credentials(names)
+        self.accounts = ServiceAccounts(folder / "accounts", self.credentials)
         self.outside = ""
         """Where it listens outside the lab, HOST:PORT of a loopback address; "": nowhere yet."""
         unix_offset_s = clock_gettime(CLOCK_REALTIME) - now_s()
         face = Face(tuple(map(str, network.service_cidrs)), unix_offset_s)
-        self._server = ApiServer(cluster.store, face, users=self.credentials.user)
+        self._server = ApiServer(
+            cluster.store,
+            face,
+            users=self.credentials.user,
+            writer=Writer(cluster.store, now_s, face),
+        )
         self._events = ApiEvents(cluster.store, unix_offset_s)
         self._born = _Born(
             cluster.store,

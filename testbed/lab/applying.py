@@ -14,7 +14,7 @@ from testbed.apiserver.resources import RESOURCES, Resource
 from testbed.errors import Problem
 from testbed.lab.api_client import Answer, ApiClient
 from testbed.model.document import Document, Positions
-from testbed.model.fields import Mistake, Path, kind_of
+from testbed.model.fields import Mistake, kind_of, path_of
 from testbed.spelling import nearest
 
 MANAGER = "testbed-apply"
@@ -176,7 +176,7 @@ def _problems(one: Wanted, status: dict[str, Any]) -> Iterator[Problem]:
     """A row for each cause, where it is in the file."""
     causes = status.get("details", {}).get("causes", [])
     for cause in causes:
-        path = _path(cause.get("field", ""))
+        path = path_of(cause.get("field", ""))
         at = one.positions.find(path, at_key=False)
         message = cause.get("message", "")
         yield Problem(at.file, at.line, at.column, cause.get("field", ""), message)
@@ -184,11 +184,3 @@ def _problems(one: Wanted, status: dict[str, Any]) -> Iterator[Problem]:
         at = one.positions.root
         yield Problem(at.file, at.line, at.column, "", str(status.get("message", "refused")))
 
-
-def _path(field: str) -> Path:
-    """`spec.ports[0].port` as a path into the manifest."""
-    parts: list[str | int] = []
-    for word in field.replace("[", ".[").split("."):
-        inner = word[1:-1] if word.startswith("[") else ""
-        parts.append(int(inner) if inner.isdecimal() else inner or word)
-    return tuple(parts)

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from testbed import clock
+from testbed.apiserver.topology_manifests import stored_kinds
 from testbed.errors import OutOfTimeOrRoom, TestbedError
 from testbed.events import Event
 from testbed.kernel.features import KNOWN
@@ -102,7 +103,7 @@ class Lab:
         """
         source = "" if isinstance(topology, Topology) else str(Path(topology).resolve())
         if not isinstance(topology, Topology):
-            topology = load_topology(Path(topology), tuple(settings))
+            topology = load_topology(Path(topology), tuple(settings), stored_kinds)
         require_supported(topology)
         name = name or topology.name
         params = {

@@ -10,6 +10,7 @@ from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
+from testbed.apiserver.topology_manifests import completed
 from testbed.clock import now_ns, now_s
 from testbed.controllers import builtin
 from testbed.controllers.heartbeats import Heartbeats
@@ -36,8 +37,8 @@ from testbed.lab.node_watch import NodeWatch
 from testbed.lab.planner import Planner
 from testbed.lab.power import Power
 from testbed.lab.programs import Programs
-from testbed.lab.recipes import PodNetwork, Recipes
 from testbed.lab.proxy_config import proxy_config
+from testbed.lab.recipes import PodNetwork, Recipes
 from testbed.lab.settled import missing
 from testbed.lab.sticky_addresses import StickyAddresses
 from testbed.model.addressing import dns_ips, plan_addresses
@@ -171,7 +172,8 @@ class Cluster:
         if before is not None:
             _require_same(before.topology, topology)
         cidrs = topology.network.service_cidrs
-        wanted = allocated(expand(topology), self.store.snapshot(), cidrs)
+        objects = completed(expand(topology))
+        wanted = allocated(objects, self.store.snapshot(), cidrs)
         fabric = _fabric(topology)
         targets = {machine.name: machine for machine in fabric.machines}
         have = (*self.nodes, *self.power.off)

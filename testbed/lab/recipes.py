@@ -28,6 +28,7 @@ from testbed.store import Change, Store
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _OBJECTS = ("ConfigMap", "Secret")
+ACCOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Recipes:
         self._volumes: dict[tuple[str, str], tuple[VolumeFiles, Container]] = {}
         """Of the containers that run, by the pod's uid and their name."""
         self._cancel: Callable[[], None] | None = None
+        self.account: Callable[[Pod], Path | None] = lambda pod: None
+        """Folder of what lets a pod's programs ask the API; None: they are not to."""
 
     def hostname(self, pod: Pod) -> str:
         """What the kernel calls the pod's machine."""
@@ -94,7 +97,12 @@ class Recipes:
             netns=place.netns,
             scratch=scratch,
             avoid=self._folder,
-            mounts=(*self._names(place), *self._message_file(scratch, container), *mounts),
+            mounts=(
+                *self._names(place),
+                *self._account(pod, container),
+                *self._message_file(scratch, container),
+                *mounts,
+            ),
             builtin=builtin,
             cwd=expanded(container.working_dir, env),
             user=security.run_as_user,
@@ -196,6 +204,11 @@ class Recipes:
             if target not in taken:
                 mounts.append(Mount(str(path), target))
         return mounts
+
+    def _account(self, pod: Pod, container: Container) -> list[Mount]:
+        own = {wanted.mount_path.rstrip("/") for wanted in container.volume_mounts}
+        folder = None if ACCOUNT_PATH in own else self.account(pod)
+        return [Mount(str(folder), ACCOUNT_PATH, True)] if folder is not None else []
 
     def _message_file(self, scratch: Path, container: Container) -> list[Mount]:
         path = scratch / "termination-log"

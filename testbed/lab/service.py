@@ -24,7 +24,7 @@ from testbed.lab.dns_feed import DnsFeed
 from testbed.lab.execution import Execution
 from testbed.lab.fault_reach import node_reach, reach, target_of
 from testbed.lab.journal import Journal
-from testbed.lab.lazy_api import LazyApi
+from testbed.lab.lazy_api import LazyApi, asked_for
 from testbed.lab.loads import Loads
 from testbed.lab.meter import Meter
 from testbed.lab.names import find
@@ -126,8 +126,11 @@ class Service:
                 self._life = asyncio.create_task(self._end_with(call.client))
                 self._build(topology)
             assert self._cluster is not None
+            assert self._built is not None
             self._source = call.params["source"] or self._source
             self._journal.record(lab_event("up", topology=topology.name))
+            if asked_for(topology):
+                await self._built.api.opened()
             await self._cluster.apply(topology)
             await self._cluster.settle(call.params["timeout_s"], call.progress)
             self._journal.record(lab_event("ready"))
@@ -291,6 +294,8 @@ class Service:
             places.find(f"{pod.meta.namespace}/{pod.meta.name}")
         )
         taking = Captures(cluster, places, self._processes)
+        api = LazyApi(cluster, topology, self._folder, self._journal)
+        cluster.recipes.account = api.account
         self._cluster = cluster
         self._built = _Parts(
             Execution(places, self._processes),
@@ -299,7 +304,7 @@ class Service:
             Meter(cluster, self._processes),
             taking,
             Traces(cluster, places, self._processes, taking, self._folder),
-            LazyApi(cluster, self._journal),
+            api,
         )
 
     def _running(self) -> Cluster:

@@ -266,13 +266,20 @@ def _convert(tag: str, text: str) -> Any:
         raise ValueError("too long for a number")
     plain = text.replace("_", "").lower()
     if tag == "int":
-        sign = -1 if plain.startswith("-") else 1
-        digits = plain.lstrip("+-")
-        base = {"0x": 16, "0o": 8, "0b": 2}.get(digits[:2], 10)
-        return sign * int(digits[2:] if base != 10 else digits, base)
+        return _integer(plain)
     if tag == "float":
         unsigned = plain.lstrip("+-")
         if unsigned in {".inf", ".nan"}:
             return math.nan if unsigned == ".nan" else -math.inf if plain[0] == "-" else math.inf
         return float(plain)
     raise ValueError(f"unknown tag {tag}")
+
+
+def _integer(text: str) -> int:
+    """A leading zero means octal, as Kubernetes reads the file mode 0400. Raises ValueError."""
+    sign = -1 if text.startswith("-") else 1
+    digits = text.lstrip("+-")
+    base = {"0x": 16, "0o": 8, "0b": 2}.get(digits[:2])
+    if base is not None:
+        return sign * int(digits[2:], base)
+    return sign * int(digits, 8 if digits.startswith("0") else 10)

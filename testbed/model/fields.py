@@ -18,6 +18,7 @@ Path = tuple[str | int, ...]
 
 _PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9](?:[a-z0-9-]{0,13}[a-z0-9])?")
 PORTS = (1, 65535)
+_PATH_PART = re.compile(r"\[(?P<inner>[^\]]*)\]|(?P<key>[^.\[\]]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,15 @@ def show_path(path: Path) -> str:
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
+
+
+def path_of(text: str) -> Path:
+    """What `show_path` shows, read back; a key in brackets, as in `labels[a.b/c]`, is one too."""
+    path: list[str | int] = []
+    for part in _PATH_PART.finditer(text):
+        inner = part["inner"]
+        path.append(part["key"] if inner is None else int(inner) if inner.isdecimal() else inner)
+    return tuple(path)
 
 
 def kind_of(value: object) -> str:

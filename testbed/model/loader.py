@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -20,10 +20,15 @@ LARGEST_FILE = 16 * 2**20
 _MANIFEST_HINT = "a path is relative to the topology's directory"
 
 
-def load(path: str | FilePath, set_: Sequence[str] = ()) -> Topology:
+Check = Callable[[Topology], list[Mistake]]
+
+
+def load(
+    path: str | FilePath, set_: Sequence[str] = (), check: Check = lambda topology: []
+) -> Topology:
     """The topology of a file, with `path=value` settings on top; manifests are read in.
 
-    Raises TopologyError with every problem.
+    `check` finds further mistakes in it. Raises TopologyError with every problem.
     """
     file = str(path)
     try:
@@ -31,7 +36,7 @@ def load(path: str | FilePath, set_: Sequence[str] = ()) -> Topology:
     except _UnreadableError as error:
         hint = "" if FilePath(path).exists() else shipped.hint(FilePath(path).stem)
         raise TopologyError((Problem(file, 1, 1, "", str(error), hint),)) from None
-    return load_text(text, file, FilePath(path).parent, set_)
+    return load_text(text, file, FilePath(path).parent, set_, check)
 
 
 def load_text(
@@ -39,6 +44,7 @@ def load_text(
     file: str = "topology.yaml",
     directory: FilePath | None = None,
     set_: Sequence[str] = (),
+    check: Check = lambda topology: [],
 ) -> Topology:
     """As `load`, from text; manifests' file names are relative to `directory` (this one)."""
     try:
@@ -61,6 +67,7 @@ def load_text(
     topology, mistakes = validate(document.value)
     if topology is not None:
         mistakes.extend(inconsistencies(topology))
+        mistakes.extend(check(topology))
     # A value that could not even be read has been reported; what it then lacks is no news.
     unread = {_place(problem) for problem in problems}
     found_wrong = map(document.positions.problem, mistakes)

@@ -50,15 +50,17 @@ def _written(item: Object) -> dict[str, Any]:
 
 
 def from_manifest(manifest: Any, default_namespace: str = "default") -> Object:
-    """The object that a manifest describes, with all that it says. Raises ManifestError with every mistake in it,
-    of which a key that means nothing here is one.
+    """The object that a manifest describes, with all that it says.
+
+    Raises ManifestError with every mistake in it, of which a key that means nothing here is one.
     """
     return _with_rest(_read(manifest, default_namespace, whole=False), manifest)
 
 
 def from_client(manifest: Any, default_namespace: str = "default") -> Object:
-    """As `from_manifest`, of what a client of Kubernetes says, who may use keys that mean nothing here: `to_manifest`
-    gives them back.
+    """As `from_manifest`, of what a client of Kubernetes says, who may use keys that mean nothing here.
+
+    `to_manifest` gives them back.
     """
     return _with_rest(_read(manifest, default_namespace, whole=True), manifest)
 

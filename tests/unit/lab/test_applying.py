@@ -140,6 +140,11 @@ def test_a_refusal_without_causes_is_the_servers_sentence() -> None:
     assert str(row.problems[0]) == 'f.yaml:1:1: namespaces "shop" not found'
 
 
+def test_a_file_mode_is_octal_as_kubectl_reads_it() -> None:
+    (one,) = read("{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {mode: 0400}}")
+    assert one.manifest["spec"] == {"mode": 0o400}
+
+
 def test_a_dry_run_asks_for_one() -> None:
     client = Answering(answer(404), answer(201))
     list(apply(client, read(SERVICE), dry_run=True))
