@@ -12,6 +12,7 @@ from testbed.apiserver.definitions import Definitions, Json, group_version, reac
 from testbed.apiserver.openapi_operations import Operation, operations
 from testbed.apiserver.openapi_parameters import PARAMETERS, PATH_PARAMETERS, Parameter
 from testbed.apiserver.resources import RESOURCES
+from testbed.apiserver.validation.choices import CHOICES
 
 _TITLE = "Kubernetes"
 _UTIL = "io.k8s.apimachinery.pkg."
@@ -27,7 +28,10 @@ _WORDS = {200: "OK", 201: "Created", 202: "Accepted"}
 
 def version_2(definitions: Definitions, version: str) -> Json:
     """The one document; `version` is the server's."""
-    schemas = {name: _schema_2(name, found) for name, found in definitions.schemas.items()}
+    schemas = {
+        name: _schema_2(name, _with_choices(name, found))
+        for name, found in definitions.schemas.items()
+    }
     return {
         "swagger": "2.0",
         "info": {"title": _TITLE, "version": version},
@@ -44,13 +48,15 @@ def version_3(definitions: Definitions, version: str, root: str) -> Json:
     roots = [name for (*gv, _kind), name in definitions.names.items() if tuple(gv) == own]
     roots += _named(paths)
     schemas = definitions.schemas
+    components = {
+        name: _schema_3(name, _with_choices(name, schemas[name]))
+        for name in reachable(schemas, roots)
+    }
     return {
         "openapi": "3.0.0",
         "info": {"title": _TITLE, "version": version},
         "paths": paths,
-        "components": {
-            "schemas": {name: _schema_3(name, schemas[name]) for name in reachable(schemas, roots)}
-        },
+        "components": {"schemas": components},
     }
 
 
@@ -164,6 +170,15 @@ def _named(paths: Any) -> set[str]:
 
 
 # Schemas
+
+
+def _with_choices(name: str, schema: Json) -> Json:
+    choices = CHOICES.get(name, {})
+    if not choices:
+        return schema
+    properties = schema["properties"]
+    told = {key: {**properties[key], "enum": sorted(choices[key])} for key in choices}
+    return {**schema, "properties": {**properties, **told}}
 
 
 def _reference_3(name: str) -> str:

@@ -75,9 +75,7 @@ def _answer(
     told = {"ETag": tag, "Vary": "Accept", **(headers or {})}
     if request.headers.get("If-None-Match") == tag:
         return web.Response(status=304, headers=told)
-    response = web.Response(body=body, headers={"Content-Type": media_type, **told})
-    response.enable_compression(strategy=None)
-    return response
+    return web.Response(body=body, headers={"Content-Type": media_type, **told})
 
 
 @cache

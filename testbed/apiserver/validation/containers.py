@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+from testbed.apiserver.validation.choices import MESSAGE_POLICIES, PULL_POLICIES, RESTART_POLICIES
 from testbed.apiserver.validation.environment import environment
 from testbed.apiserver.validation.formats import dns_label, qualified_name
 from testbed.apiserver.validation.place import Place
@@ -18,7 +19,6 @@ from testbed.apiserver.validation.volumes import mounts
 
 _ONLY_LONG_RUNNING = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
 _NATIVE = re.compile(r"cpu|memory|ephemeral-storage|hugepages-.+")
-_RESTARTS = ("Always", "Never", "OnFailure")
 _USER_IDS = (0, 2**32 - 1)
 
 
@@ -31,8 +31,8 @@ def containers(spec: Place, volumes: Collection[str]) -> None:
     for container in spec["containers"].items():
         _container(container, volumes, names)
         probes_and_hooks(container, grace_period_s)
-        if container["restartPolicy"] and container["restartPolicy"].text not in _RESTARTS:
-            container["restartPolicy"].unsupported(_RESTARTS)
+        if container["restartPolicy"] and container["restartPolicy"].text not in RESTART_POLICIES:
+            container["restartPolicy"].unsupported(RESTART_POLICIES)
     host_ports(list(spec["containers"].items()))
     for container in spec["initContainers"].items():
         _container(container, volumes, names)
@@ -44,7 +44,7 @@ def _init_container(container: Place, grace_period_s: int) -> None:
     """One that is restarted whenever it ends is a sidecar, which may have what other containers have."""
     policy = container["restartPolicy"]
     if policy:
-        policy.one_of(_RESTARTS)
+        policy.one_of(RESTART_POLICIES)
     if policy.text == "Always":
         probes_and_hooks(container, grace_period_s)
         return
@@ -65,11 +65,11 @@ def _container(container: Place, volumes: Collection[str], names: set[str]) -> N
         name.required()
     if not image:
         image.required()
-    container["terminationMessagePolicy"].one_of(("File", "FallbackToLogsOnError"))
+    container["terminationMessagePolicy"].one_of(MESSAGE_POLICIES)
     container_ports(container["ports"])
     environment(container)
     mounts(container["volumeMounts"], volumes)
-    container["imagePullPolicy"].one_of(("Always", "IfNotPresent", "Never"))
+    container["imagePullPolicy"].one_of(PULL_POLICIES)
     _resources(container["resources"])
     for key in ("runAsUser", "runAsGroup"):
         user_id(container["securityContext"][key])

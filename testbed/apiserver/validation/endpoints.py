@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
 
+from testbed.apiserver.validation.choices import ADDRESS_TYPES, PROTOCOLS
 from testbed.apiserver.validation.formats import (
     dns_label,
     dns_subdomain,
@@ -19,9 +20,7 @@ from testbed.apiserver.validation.formats import (
     qualified_name,
 )
 from testbed.apiserver.validation.place import Place
-from testbed.apiserver.validation.ports import PROTOCOLS
 
-_ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
 _MOST_ENDPOINTS, _MOST_PORTS, _MOST_ADDRESSES = 1000, 20000, 100
 _MOST_HINTS = 8
 
@@ -65,7 +64,7 @@ def _protocols(port: Place) -> None:
 def endpoint_slice(item: Place) -> None:
     """Endpoints of one address type."""
     kind = item["addressType"]
-    kind.one_of(_ADDRESS_TYPES)
+    kind.one_of(ADDRESS_TYPES)
     every, ports = item["endpoints"], item["ports"]
     if len(every.list) > _MOST_ENDPOINTS:
         every.too_many(_MOST_ENDPOINTS)
@@ -113,7 +112,7 @@ def _of_type(text: str, kind: str) -> list[str]:
         name = text.removesuffix(".")
         short = "should be a domain with at least two segments separated by dots"
         return dns_subdomain(name) or ([] if "." in name else [short])
-    if kind not in _ADDRESS_TYPES:
+    if kind not in ADDRESS_TYPES:
         return []
     if ip(text) or f"IPv{ip_address(text).version}" != kind:
         return [f"must be a valid {kind} address"]

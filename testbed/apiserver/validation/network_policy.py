@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from testbed.apiserver.validation.choices import POLICY_TYPES, PROTOCOLS
 from testbed.apiserver.validation.formats import cidr, port_name, port_number
 from testbed.apiserver.validation.metadata import label_selector
 from testbed.apiserver.validation.place import Place
-
-_TYPES = ("Ingress", "Egress")
 
 
 def network_policy(item: Place) -> None:
@@ -24,15 +23,15 @@ def network_policy(item: Place) -> None:
                 _port(port)
             for peer in rule[peers].items():
                 _peer(peer)
-    if len(spec["policyTypes"].list) > len(_TYPES):
+    if len(spec["policyTypes"].list) > len(POLICY_TYPES):
         spec["policyTypes"].invalid("may not specify more than two policyTypes")
         return
     for kind in spec["policyTypes"].items():
-        kind.one_of(_TYPES)
+        kind.one_of(POLICY_TYPES)
 
 
 def _port(port: Place) -> None:
-    port["protocol"].one_of(("TCP", "UDP", "SCTP"), required=False)
+    port["protocol"].one_of(PROTOCOLS, required=False)
     first, last = port["port"], port["endPort"]
     if first.value is None:
         if last.value is not None:

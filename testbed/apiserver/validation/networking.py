@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from testbed.apiserver.validation.choices import PATH_TYPES
 from testbed.apiserver.validation.formats import (
     cidr,
     dns_1035_label,
@@ -23,7 +24,6 @@ from testbed.apiserver.validation.place import IMMUTABLE, Place
 
 _CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 _NOT_IN_PATHS = ("//", "/./", "/../", "%2f", "%2F")
-_PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
 
 
 def ingress(item: Place) -> None:
@@ -76,7 +76,7 @@ def _paths(paths: Place) -> None:
         if kind.value is None:
             kind.required("pathType must be specified")
             continue
-        if kind.one_of(_PATH_TYPES):
+        if kind.one_of(PATH_TYPES):
             is_free = kind.text == "ImplementationSpecific"
             if not text.text.startswith("/") and not (is_free and not text):
                 text.invalid("must be an absolute path", value=text.text)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from testbed.apiserver.validation.choices import EFFECTS
 from testbed.apiserver.validation.formats import cidr, label_value, qualified_name
 from testbed.apiserver.validation.place import Place
-from testbed.apiserver.validation.placement import EFFECTS
 
 
 def node(item: Place) -> None:

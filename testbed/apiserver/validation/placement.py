@@ -9,6 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from testbed.apiserver.validation.choices import (
+    EFFECTS,
+    INCLUSION_POLICIES,
+    TOLERATION_OPERATORS,
+    UNSATISFIABLE,
+)
 from testbed.apiserver.validation.formats import (
     dns_label,
     dns_subdomain,
@@ -18,8 +24,6 @@ from testbed.apiserver.validation.formats import (
 from testbed.apiserver.validation.metadata import label_selector
 from testbed.apiserver.validation.place import Place
 
-_NODE_OPERATORS = ("DoesNotExist", "Exists", "Gt", "In", "Lt", "NotIn")
-EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
@@ -124,7 +128,7 @@ def _toleration_value(operator: Place, value: str) -> None:
         if value:
             operator.invalid("value must be empty when `operator` is 'Exists'", value=value)
     else:
-        operator.unsupported(("Equal", "Exists"))
+        operator.unsupported(TOLERATION_OPERATORS)
 
 
 def only_more_tolerations(every: Place, old: list[Mapping[str, Any]]) -> None:
@@ -147,15 +151,15 @@ def spreading(every: Place) -> None:
         if not one["topologyKey"]:
             one["topologyKey"].required("can not be empty")
         when = one["whenUnsatisfiable"]
-        if when.text not in {"DoNotSchedule", "ScheduleAnyway"}:
-            when.unsupported(("DoNotSchedule", "ScheduleAnyway"))
+        if when.text not in UNSATISFIABLE:
+            when.unsupported(UNSATISFIABLE)
         pair = (one["topologyKey"].text, when.text)
         if pair in seen:
             one["{topologyKey, whenUnsatisfiable}"].duplicate(f"{{{pair[0]}, {pair[1]}}}")
         seen.add(pair)
         _least_domains(one["minDomains"], when.text)
         for key in ("nodeAffinityPolicy", "nodeTaintsPolicy"):
-            one[key].one_of(("Honor", "Ignore"), required=False)
+            one[key].one_of(INCLUSION_POLICIES, required=False)
         label_selector(one["labelSelector"])
 
 

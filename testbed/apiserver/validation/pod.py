@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from testbed.apiserver.validation.choices import DNS_POLICIES, RESTART_POLICIES
 from testbed.apiserver.validation.containers import containers, user_id
 from testbed.apiserver.validation.formats import (
     dns_label,
@@ -25,8 +26,6 @@ from testbed.apiserver.validation.placement import (
 )
 from testbed.apiserver.validation.volumes import volumes
 
-RESTART_POLICIES = ("Always", "OnFailure", "Never")
-_DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 _MOST_SECONDS = 2**31 - 1
 _UPDATABLE = (
     "pod updates may not change fields other than `spec.containers[*].image`,"
@@ -66,7 +65,7 @@ def pod_spec(spec: Place) -> None:
     """Of a pod or of a template of pods."""
     containers(spec, volumes(spec["volumes"]))
     spec["restartPolicy"].one_of(RESTART_POLICIES)
-    spec["dnsPolicy"].one_of(_DNS_POLICIES)
+    spec["dnsPolicy"].one_of(DNS_POLICIES)
     labels(spec["nodeSelector"])
     affinity(spec["affinity"])
     tolerations(spec["tolerations"])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from testbed.apiserver.validation.choices import PROTOCOLS
 from testbed.apiserver.validation.formats import port_name, port_number
 from testbed.apiserver.validation.place import Place
-
-PROTOCOLS = ("SCTP", "TCP", "UDP")
 
 
 def port_or_name(place: Place) -> None:

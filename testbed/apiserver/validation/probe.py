@@ -5,6 +5,7 @@ Source: validateProbe and validateHandler of `pkg/apis/core/validation/validatio
 
 from __future__ import annotations
 
+from testbed.apiserver.validation.choices import SCHEMES
 from testbed.apiserver.validation.formats import header_name, port_number
 from testbed.apiserver.validation.place import Place
 from testbed.apiserver.validation.ports import port_or_name
@@ -58,7 +59,7 @@ def _one_action(action: Place, grace_period_s: int) -> None:
                 action["command"].required()
         case "httpGet":
             port_or_name(action["port"])
-            action["scheme"].one_of(("HTTP", "HTTPS"))
+            action["scheme"].one_of(SCHEMES)
             for header in action["httpHeaders"].items():
                 name = header["name"].text
                 action["httpHeaders"].invalid(*header_name(name), value=name)

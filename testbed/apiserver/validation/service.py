@@ -9,6 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from testbed.apiserver.validation.choices import (
+    AFFINITIES,
+    PROTOCOLS,
+    SERVICE_TYPES,
+    TRAFFIC_POLICIES,
+)
 from testbed.apiserver.validation.formats import (
     cidr,
     dns_label,
@@ -20,7 +26,7 @@ from testbed.apiserver.validation.formats import (
 )
 from testbed.apiserver.validation.metadata import labels
 from testbed.apiserver.validation.place import IMMUTABLE, Place
-from testbed.apiserver.validation.ports import PROTOCOLS, port_or_name
+from testbed.apiserver.validation.ports import port_or_name
 from testbed.apiserver.validation.service_addresses import (
     addresses_and_families,
     addresses_update,
@@ -28,8 +34,6 @@ from testbed.apiserver.validation.service_addresses import (
     is_headless,
 )
 
-_TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
-_POLICIES = ("Cluster", "Local")
 _DISTRIBUTIONS = ("PreferClose", "PreferSameNode", "PreferSameZone")
 _LONGEST_AFFINITY_S = 86400
 _ONLY_BALANCED = "may only be used when `type` is 'LoadBalancer'"
@@ -54,7 +58,7 @@ def service(item: Place) -> None:
     _affinity(spec)
     for address in spec["externalIPs"].items():
         address.invalid(*(ip(address.text) or non_special_ip(address.text)))
-    spec["type"].one_of(_TYPES)
+    spec["type"].one_of(SERVICE_TYPES)
     _balancer(spec, kind)
     _policies(spec, kind)
 
@@ -102,7 +106,7 @@ def _ports(ports: Place, kind: str) -> None:
 
 def _affinity(spec: Place) -> None:
     kind, config = spec["sessionAffinity"], spec["sessionAffinityConfig"]
-    kind.one_of(("ClientIP", "None"))
+    kind.one_of(AFFINITIES)
     if kind.text == "ClientIP":
         timeout = config["clientIP"]["timeoutSeconds"]
         if not 0 < timeout.number <= _LONGEST_AFFINITY_S:
@@ -137,7 +141,7 @@ def _policies(spec: Place, kind: str) -> None:
         kind == "ClusterIP" and spec["externalIPs"]
     )
     if reachable:
-        external.one_of(_POLICIES)
+        external.one_of(TRAFFIC_POLICIES)
     elif external:
         external.invalid("may only be set for externally-accessible services")
     if check and not needs_health_check(spec.mapping):
@@ -147,7 +151,7 @@ def _policies(spec: Place, kind: str) -> None:
     elif check:
         check.invalid(*port_number(check.number))
     if spec["internalTrafficPolicy"]:
-        spec["internalTrafficPolicy"].one_of(_POLICIES)
+        spec["internalTrafficPolicy"].one_of(TRAFFIC_POLICIES)
     if spec["trafficDistribution"].value is not None:
         spec["trafficDistribution"].one_of(_DISTRIBUTIONS)
 

@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
 
+from testbed.apiserver.validation.choices import IP_FAMILIES, IP_FAMILY_POLICIES
 from testbed.apiserver.validation.formats import ip
 from testbed.apiserver.validation.place import Place
 
-_FAMILIES = ("IPv4", "IPv6")
-_FAMILY_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
 _ONCE_SET = "may not change once set"
 
 
@@ -35,9 +34,9 @@ def addresses_and_families(spec: Place) -> None:
         several.invalid("first value must match `clusterIP`")
     seen: set[Any] = set()
     for family in families.items():
-        family.one_of(_FAMILIES)
+        family.one_of(IP_FAMILIES)
         family.unique(family.text, seen)
-    spec["ipFamilyPolicy"].one_of(_FAMILY_POLICIES, required=False)
+    spec["ipFamilyPolicy"].one_of(IP_FAMILY_POLICIES, required=False)
     addresses = Place(cluster_ips(spec.mapping), "spec.clusterIPs", spec.causes)
     if _are_addresses(addresses) and not is_headless(spec.mapping):
         _fit_each_other(addresses, families)
@@ -63,7 +62,7 @@ def _fit_each_other(addresses: Place, families: Place) -> None:
         addresses.invalid("may specify no more than one IP for each IP family")
     for index, (address, is_of) in enumerate(zip(addresses.items(), found, strict=True)):
         wanted = families.list[index] if index < len(families.list) else is_of
-        if is_of != wanted and wanted in _FAMILIES:
+        if is_of != wanted and wanted in IP_FAMILIES:
             address.invalid(f"expected an {wanted} value as indicated by `ipFamilies[{index}]`")
 
 

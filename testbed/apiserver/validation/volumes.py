@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from testbed.apiserver.validation.choices import HOST_PATH_TYPES
 from testbed.apiserver.validation.environment import (
     FILE_FIELDS,
     field_ref,
@@ -16,10 +17,6 @@ from testbed.apiserver.validation.formats import config_key, dns_label
 from testbed.apiserver.validation.place import Place
 
 _MODE = "must be a number between 0 and 0777 (octal), both inclusive"
-_HOST_PATH_TYPES = (
-    *("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate"),
-    *("File", "FileOrCreate", "Socket"),
-)
 
 
 def volumes(every: Place) -> set[str]:
@@ -64,8 +61,8 @@ def _source(source: Place, kind: str) -> None:
         case "hostPath":
             _needed(source["path"])
             _no_steps_back(source["path"])
-            if source["type"].text not in _HOST_PATH_TYPES:
-                source["type"].unsupported(_HOST_PATH_TYPES)
+            if source["type"].text not in HOST_PATH_TYPES:
+                source["type"].unsupported(HOST_PATH_TYPES)
         case "persistentVolumeClaim":
             _needed(source["claimName"])
 

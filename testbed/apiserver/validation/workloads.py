@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from testbed.apiserver.validation.choices import DAEMON_SET_STRATEGIES, DEPLOYMENT_STRATEGIES
 from testbed.apiserver.validation.formats import NON_NEGATIVE, percent, qualified_name
 from testbed.apiserver.validation.metadata import label_selector, labels, matches
 from testbed.apiserver.validation.place import Place
@@ -28,7 +29,7 @@ def deployment(item: Place) -> None:
         case "RollingUpdate":
             _rolling_deployment(rolling)
         case _:
-            strategy["type"].unsupported(("Recreate", "RollingUpdate"))
+            strategy["type"].unsupported(DEPLOYMENT_STRATEGIES)
     for key in ("minReadySeconds", "revisionHistoryLimit"):
         spec[key].at_least(0)
     deadline = spec["progressDeadlineSeconds"]
@@ -62,7 +63,7 @@ def daemon_set(item: Place) -> None:
         case "RollingUpdate":
             _rolling_daemon_set(strategy["rollingUpdate"])
         case _:
-            strategy["type"].unsupported(("RollingUpdate", "OnDelete"))
+            strategy["type"].unsupported(DAEMON_SET_STRATEGIES)
 
 
 def selector_stays(item: Place, old: Mapping[str, Any]) -> None:

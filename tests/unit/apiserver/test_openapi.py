@@ -172,3 +172,11 @@ def test_the_protobuf_form_has_all_paths_with_their_kinds() -> None:
 def test_what_the_protobuf_form_has_no_place_for_is_our_mistake() -> None:
     with pytest.raises(ValueError, match="oneOf"):
         encoded({"swagger": "2.0", "definitions": {"a": {"oneOf": []}}})
+
+
+def test_fields_with_a_choice_say_so() -> None:
+    for found in (_V2["definitions"], _V3["api/v1"]["components"]["schemas"]):
+        port = found["io.k8s.api.core.v1.ServicePort"]["properties"]["protocol"]
+        assert port["enum"] == ["SCTP", "TCP", "UDP"]
+        service = found["io.k8s.api.core.v1.Service"]["properties"]
+        assert "enum" not in service["kind"]
