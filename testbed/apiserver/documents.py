@@ -8,7 +8,8 @@ from typing import Any
 from testbed import __version__
 from testbed.apiserver.resources import Json
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+_ARCHITECTURE = _MACHINES.get(platform.machine(), platform.machine())
 VERSION: Json = {
     "major": "1",
     "minor": "36",
@@ -22,9 +23,22 @@ VERSION: Json = {
     "buildDate": "1970-01-01T00:00:00Z",
     "goVersion": "",
     "compiler": "",
-    "platform": f"linux/{_ARCHITECTURES.get(platform.machine(), platform.machine())}",
+    "platform": f"linux/{_ARCHITECTURE}",
 }
 """Of the API that is modelled; the suffix says whose it is. Clients want every key."""
+NODE_INFO: Json = {
+    "machineID": "",
+    "systemUUID": "",
+    "bootID": "",
+    "kernelVersion": platform.release(),
+    "osImage": "testbed",
+    "containerRuntimeVersion": f"testbed://{__version__}",
+    "kubeletVersion": VERSION["gitVersion"],
+    "kubeProxyVersion": "",
+    "operatingSystem": "linux",
+    "architecture": _ARCHITECTURE,
+}
+"""Of the lab's nodes, which all are of one machine's kernel."""
 
 
 def kubeconfig(server: str, name: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from testbed.apiserver import event_forms
 from testbed.apiserver.ages import rfc3339
+from testbed.apiserver.documents import NODE_INFO
 from testbed.apiserver.resources import Json, Resource
 from testbed.model.manifest import to_manifest
 from testbed.model.objects import Node, Object, Pod
@@ -38,12 +39,18 @@ def presented(item: Object, face: Face) -> Json:
         gone_s = meta.deletion_s + (meta.deletion_grace_period_s or 0.0)
         metadata["deletionTimestamp"] = _wall(gone_s, face)
     if isinstance(item, Node):
-        addresses = manifest.setdefault("status", {}).setdefault("addresses", [])
-        if not any(one.get("type") == "Hostname" for one in addresses):
-            addresses.append({"type": "Hostname", "address": meta.name})
+        _introduce(manifest["metadata"]["name"], manifest.setdefault("status", {}))
     elif isinstance(item, Pod):
         _add_times(manifest["status"], times, face)
     return manifest
+
+
+def _introduce(name: str, status: Json) -> None:
+    """What a node's kubelet says of its machine, where nobody has said so."""
+    addresses = status.setdefault("addresses", [])
+    if not any(one.get("type") == "Hostname" for one in addresses):
+        addresses.append({"type": "Hostname", "address": name})
+    status.setdefault("nodeInfo", {**NODE_INFO})
 
 
 def _add_times(status: Json, times: Json, face: Face) -> None:
