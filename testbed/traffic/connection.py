@@ -150,6 +150,7 @@ class Connection:
                 self._connecting = True
             load.epoll.register(fd, _CONNECTING if self._connecting else _READABLE)
         except OSError as error:
+            self._left = 0  # nobody would hear its answers
             self._fail(error.errno)
 
     def _bind(self, sock: socket.SocketType, address: str) -> None:
@@ -162,6 +163,8 @@ class Connection:
 
     def send_again(self, scheduled_ns: int) -> None:
         """Another request on a kept connection."""
+        if self._load.datagrams:
+            self._discard()
         self._begin(scheduled_ns)
         self._send()
 
@@ -178,6 +181,8 @@ class Connection:
             self._handshake_over(events)
         elif self.deadline_ns:
             self._receive(bool(events & _ENDING))
+        elif self._load.datagrams:
+            self._discard()
         else:  # idle: there is nothing to hear but the end
             self._load.idle.remove(self)
             self._close()
@@ -235,11 +240,24 @@ class Connection:
         self.end(_TIMEOUT if self._resolving is None else _DNS_ERROR)
 
     def end(self, outcome: int) -> None:
-        """The request ends without an answer, and the connection with it."""
+        """The request ends without an answer, and the connection with it; a UDP socket goes on."""
         if self._resolving is not None:
             self._resolving.close()
         self._record(now_ns(), outcome, 0, 0, 0)
-        self._close()
+        if self._load.datagrams and self._left and self._source:
+            self._load.idle.append(self)
+        else:
+            self._close()
+
+    def _discard(self) -> None:
+        """What an idle UDP socket has heard: answers that came too late, an ICMP error."""
+        while True:
+            try:
+                self._sock.recv(_READ)  # type: ignore[union-attr]
+            except BlockingIOError:
+                return
+            except OSError:
+                continue
 
     def _record(self, now: int, outcome: int, backend: int, status: int, size: int) -> None:
         load = self._load

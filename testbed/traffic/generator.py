@@ -182,6 +182,7 @@ class Load:
                 deadline_ns, waiting = queue.popleft()
                 if waiting.deadline_ns == deadline_ns:  # else: it ended in time
                     waiting.expire()
+                    until_ns = now
             if queue and queue[0][0] < until_ns:
                 until_ns = queue[0][0]
         if until_ns > now:

@@ -73,7 +73,8 @@ class LoadSpec:
 
     With `rate_rps` the loop is open: a request starts when its time has come, whatever became of
     the others. Without it the loop is closed: `connections` clients, each starts when its last
-    request has ended. A connection carries `reuse` requests. In an open loop `connections` is how
+    request has ended. A connection carries `reuse` requests; one without an answer ends it, unless it
+    is a UDP socket. In an open loop `connections` is how
     many are opened before any is used again (never a limit). Raises UsageError.
     """
 

@@ -160,6 +160,37 @@ def test_nobody_accepts(loads: Loads) -> None:
     assert waited_ns.between(50_000_000, 500_000_000).all()
 
 
+@contextmanager
+def forgetful(port: int, ignored: int) -> Iterator[None]:
+    """Answers datagrams, but for the first ones."""
+    with socket.socket(type=socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.0.0.1", port))
+
+        def serve() -> None:
+            seen = 0
+            while (received := listener.recvfrom(4096))[0] != b"stop":
+                seen += 1
+                if seen > ignored:
+                    listener.sendto(b"web-0", received[1])
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield
+        finally:
+            listener.sendto(b"stop", ("127.0.0.1", port))
+            thread.join()
+
+
+def test_a_udp_socket_outlives_datagrams_that_nobody_answers(loads: Loads) -> None:
+    url = "udp://127.0.0.1:{port}/hostname"
+    with forgetful(loads.port, 2):
+        samples = loads.samples(url, connections=1, reuse=1_000_000, timeout_s=0.05)
+    assert list(samples["outcome"][:2]) == ["timeout", "timeout"]
+    assert set(samples["outcome"][2:-1]) == {"ok"}
+    assert samples["connection"].nunique() == samples["src_port"].nunique() == 1
+
+
 def test_what_is_in_flight_at_the_end_is_censored(loads: Loads) -> None:
     with server(loads.port, answer=None):
         samples = loads.samples(rate_rps=50, arrivals="constant", drain_s=0)
