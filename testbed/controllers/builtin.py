@@ -41,7 +41,7 @@ CONTROLLERS = (
         "deployments", (Deployment, ReplicaSet, Pod), deployments.reconcile, deployments.remembering
     ),
     Controller("replica-sets", (ReplicaSet, Pod), replica_sets.reconcile, replica_sets.remembering),
-    Controller("scheduler", (Pod, Node), scheduler.reconcile),
+    Controller("scheduler", (Pod, Node), scheduler.reconcile, scheduler.remembering),
     Controller(
         "garbage", (*KINDS.values(), *DOCUMENTS.values()), garbage.reconcile, garbage.remembering
     ),

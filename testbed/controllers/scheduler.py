@@ -1,81 +1,212 @@
-"""Pods without a node -> the node that fits: preferred terms, then fewest pods, then name."""
+"""Pods without a node -> the node that fits best; of each other pod, why none does.
+
+Of the nodes that fit it takes those with the fewest taints that would rather not have the pod; of these those
+that its preferred terms (of node and pod affinity) weigh most; of these those where it meets the fewest pods
+that it should be spread from; then the one with the fewest pods, and the first by name.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from testbed.controllers.decision import Decision
+from testbed.controllers.decision import Decision, Reconcile
+from testbed.controllers.neighbours import Neighbourhood, minds, namespaces_of
+from testbed.controllers.node_fit import (
+    NO_FREE_PORTS,
+    HostPort,
+    clash,
+    host_ports,
+    obstacle,
+    unwelcome,
+)
 from testbed.controllers.pod_deletion import TERMINAL_PHASES
-from testbed.model.fakes import is_fake, wants_fake
-from testbed.model.node_affinity import matches, preference
-from testbed.model.objects import Node, Pod
-from testbed.store import Snapshot, Update
+from testbed.model.node_affinity import preference
+from testbed.model.objects import Labels, Node, Pod, PodSpec
+from testbed.shared_map import SharedMap
+from testbed.store import Key, Snapshot, Update
 
-_NOT_READY = "node(s) had untolerated taint {node.kubernetes.io/not-ready: }"
-_FAKE = "node(s) had untolerated taint {kwok.x-k8s.io/node: fake}"
-_UNSCHEDULABLE = "node(s) were unschedulable"
-_NO_MATCH = "node(s) didn't match Pod's node affinity/selector"
+_NAME = "default-scheduler"
+_GATED = ("SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates")
 
 
 def reconcile(snapshot: Snapshot, now_s: float) -> Decision:
-    """Binds every pod that fits somewhere; says of each other pod why it does not.
+    """Binds every pod that fits somewhere.
 
     One pass: a pod bound earlier in it counts for those after it. `now_s` is not used: the result
     depends on the state alone.
     """
-    nodes = sorted(snapshot.list(Node), key=lambda node: node.meta.name)
-    waiting: list[Pod] = []
-    load: Counter[str] = Counter()
-    for pod in snapshot.list(Pod):
-        if pod.status.phase in TERMINAL_PHASES:
-            continue
-        if pod.spec.node_name:
-            load[pod.spec.node_name] += 1
-        elif pod.meta.deletion_s is None:
-            waiting.append(pod)
-    decided: list[Pod] = []
-    for pod in waiting:
-        after = _schedule(pod, nodes, load)
-        load[after.spec.node_name] += 1
-        if after is not pod:
-            decided.append(after)
-    return [Update(pod) for pod in decided], None
+    return remembering()(snapshot, now_s)
 
 
-def _schedule(pod: Pod, nodes: Sequence[Node], load: Counter[str]) -> Pod:
-    """The pod bound to its node, or marked Unschedulable; the same object when that is no news."""
-    fitting = [node for node in nodes if not _obstacle(pod, node)]
-    if not fitting:
-        message = _why_not(pod, nodes)
-        if (pod.status.reason, pod.status.message) == ("Unschedulable", message):
-            return pod
-        return replace(pod, status=replace(pod.status, reason="Unschedulable", message=message))
-    # min() keeps the first of equals, and `nodes` is sorted by name.
-    best = min(fitting, key=lambda node: (-preference(pod.spec, node), load[node.meta.name]))
-    return replace(
-        pod,
-        spec=replace(pod.spec, node_name=best.meta.name),
-        status=replace(pod.status, scheduled=True, reason="", message=""),
-    )
+def remembering() -> Reconcile:
+    """A `reconcile` that remembers the state it was asked about last: which pods are where."""
+    known = _Known()
+
+    def following(snapshot: Snapshot, now_s: float) -> Decision:
+        known.follow(snapshot)
+        if not known.waiting:
+            return [], None
+        pass_ = _Pass(snapshot, known)
+        decided = [(pod, pass_.scheduled(pod)) for pod in known.waiting.values()]
+        return [Update(after) for pod, after in decided if after is not pod], None
+
+    return following
 
 
-def _obstacle(pod: Pod, node: Node) -> str:
-    """Why the pod cannot run there, in kube-scheduler's words; "" when it can."""
-    if node.unschedulable:
-        return _UNSCHEDULABLE
-    if not node.ready:
-        return _NOT_READY
-    if is_fake(node) and not wants_fake(pod.spec):
-        return _FAKE
-    return "" if matches(pod.spec, node) else _NO_MATCH
+class _Known:
+    """The pods of a snapshot: those that wait, and those that are on nodes."""
+
+    def __init__(self) -> None:
+        self._pods: SharedMap[Key, Pod] = SharedMap()
+        self.waiting: dict[Key, Pod] = {}
+        self.placed: dict[Key, Pod] = {}
+        self.load: Counter[str] = Counter()
+        self.with_ports: dict[Key, Pod] = {}
+        self.anti: dict[Key, Pod] = {}
+        """Placed pods that others may have to keep away from."""
+
+    def follow(self, snapshot: Snapshot) -> None:
+        now = snapshot.of(Pod)
+        for key, (_, pod) in now.changed_since(self._pods).items():
+            self._forget(key)
+            if pod is not None and pod.status.phase not in TERMINAL_PHASES:
+                self._learn(key, pod)
+        self._pods = now
+
+    def _forget(self, key: Key) -> None:
+        self.waiting.pop(key, None)
+        self.with_ports.pop(key, None)
+        self.anti.pop(key, None)
+        placed = self.placed.pop(key, None)
+        if placed is not None:
+            self.load[placed.spec.node_name] -= 1
+
+    def _learn(self, key: Key, pod: Pod) -> None:
+        if not pod.spec.node_name:
+            if pod.meta.deletion_s is None and _is_ours(pod):
+                self.waiting[key] = pod
+            return
+        self.placed[key] = pod
+        self.load[pod.spec.node_name] += 1
+        if host_ports(pod):
+            self.with_ports[key] = pod
+        if pod.spec.pod_anti_affinity is not None:
+            self.anti[key] = pod
 
 
-def _why_not(pod: Pod, nodes: Sequence[Node]) -> str:
+def _is_ours(pod: Pod) -> bool:
+    """Whether no other scheduler is named."""
+    spec = pod.meta.rest.get("spec")
+    name = spec.get("schedulerName") if isinstance(spec, Mapping) else None
+    return name in (None, "", _NAME)
+
+
+class _Pass:
+    """One look at all pods that wait; what is bound in it counts."""
+
+    def __init__(self, snapshot: Snapshot, known: _Known) -> None:
+        ranked = sorted(snapshot.list(Node), key=lambda node: node.meta.name)
+        self._nodes = {node.meta.name: node for node in ranked}
+        self._load = Counter(known.load)
+        self._placed = list(known.placed.values())
+        self._anti = list(known.anti.values())
+        self._ports: dict[str, list[HostPort]] = {}
+        for pod in known.with_ports.values():
+            self._ports.setdefault(pod.spec.node_name, []).extend(host_ports(pod))
+        self._namespaces: dict[str, Labels] = namespaces_of(snapshot)
+        self._alike: dict[int, tuple[PodSpec, dict[str, str], dict[str, tuple[int, int]]]] = {}
+
+    def scheduled(self, pod: Pod) -> Pod:
+        """The pod bound to its node, or marked as unschedulable; the same object when that is no news."""
+        if pod.spec.scheduling_gates:
+            return _marked(pod, *_GATED)
+        obstacles, ranks = self._of_spec(pod.spec)
+        fitting: Iterable[str] = ranks
+        neighbourhood = self._neighbourhood(pod)
+        ports = host_ports(pod)
+        if neighbourhood is not None or ports:
+            obstacles = self._also(obstacles, neighbourhood, ports)
+            fitting = [name for name in ranks if name not in obstacles]
+        if not fitting:
+            return _marked(pod, "Unschedulable", _why_not(self._nodes, obstacles))
+        best = self._best(fitting, ranks, neighbourhood)
+        bound = replace(
+            pod,
+            spec=replace(pod.spec, node_name=best),
+            status=replace(pod.status, scheduled=True, reason="", message=""),
+        )
+        self._note(bound, ports)
+        return bound
+
+    def _of_spec(self, spec: PodSpec) -> tuple[dict[str, str], dict[str, tuple[int, int]]]:
+        """What holds for all pods of one template: the nodes' obstacles, and the ranks of those without any."""
+        found = self._alike.get(id(spec))
+        if found is None:
+            obstacles = {name: obstacle(spec, node) for name, node in self._nodes.items()}
+            ranks = {
+                name: (unwelcome(spec, node), -preference(spec, node))
+                for name, node in self._nodes.items()
+                if not obstacles[name]
+            }
+            found = (spec, {name: why for name, why in obstacles.items() if why}, ranks)
+            self._alike[id(spec)] = found
+        return found[1], found[2]
+
+    def _neighbourhood(self, pod: Pod) -> Neighbourhood | None:
+        if minds(pod):
+            return Neighbourhood(pod, self._nodes, self._placed, self._namespaces)
+        # Its own wishes apart, only those matter that must not have it near.
+        return Neighbourhood(pod, self._nodes, self._anti, self._namespaces) if self._anti else None
+
+    def _also(
+        self, obstacles: dict[str, str], around: Neighbourhood | None, ports: list[HostPort]
+    ) -> dict[str, str]:
+        taken = {name: NO_FREE_PORTS for name, there in self._ports.items() if clash(ports, there)}
+        return {**(around.obstacles() if around else {}), **taken, **obstacles}
+
+    def _best(
+        self,
+        fitting: Iterable[str],
+        ranks: Mapping[str, tuple[int, int]],
+        around: Neighbourhood | None,
+    ) -> str:
+        load = self._load
+        # min() keeps the first of equals, and the nodes are sorted by name.
+        if around is None:
+            return min(fitting, key=lambda name: (*ranks[name], 0, load[name]))
+        wishes, crowds = around.preferences(), around.crowds()
+        return min(
+            fitting,
+            key=lambda name: (
+                ranks[name][0],
+                ranks[name][1] - wishes[name],
+                crowds[name],
+                load[name],
+            ),
+        )
+
+    def _note(self, pod: Pod, ports: list[HostPort]) -> None:
+        name = pod.spec.node_name
+        self._load[name] += 1
+        self._placed.append(pod)
+        if ports:
+            self._ports.setdefault(name, []).extend(ports)
+        if pod.spec.pod_anti_affinity is not None:
+            self._anti.append(pod)
+
+
+def _marked(pod: Pod, reason: str, message: str) -> Pod:
+    if (pod.status.reason, pod.status.message) == (reason, message):
+        return pod
+    return replace(pod, status=replace(pod.status, reason=reason, message=message))
+
+
+def _why_not(nodes: Mapping[str, Node], obstacles: Mapping[str, str]) -> str:
     """kube-scheduler's FitError message."""
     if not nodes:
         return "no nodes available to schedule pods"
-    counts = Counter(_obstacle(pod, node) for node in nodes)
+    counts = Counter(obstacles[name] for name in nodes)
     reasons = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
     return f"0/{len(nodes)} nodes are available: {reasons}."
