@@ -23,7 +23,8 @@ _TUPLE = ("src_ip", "src_port", "target")
 
 
 def join(samples: pd.DataFrame, entries: pd.DataFrame, pods: Mapping[str, str]) -> pd.DataFrame:
-    """The samples with `picked_backend` and `picked_ns`, on every request of a connection.
+    """The samples with `picked_backend` and `picked_ns`, on every request of a connection; of a UDP
+    socket whose flow was forgotten and picked anew, each request's own.
 
     `entries` as `conntrack.read_entries` gives them, `pods` from address to name (an address
     without a name stands for itself). `samples` has `client_node`: its kernel picked; where that is
@@ -43,6 +44,9 @@ def join(samples: pd.DataFrame, entries: pd.DataFrame, pods: Mapping[str, str]) 
         found[[*keys, "picked_backend", "picked_ns", "picked_ip"]], on=keys, how="left"
     )
     joined.index = samples.index
+    anew = _picked_anew(samples, connections, matched)
+    joined.loc[anew.index, ["picked_ip", "picked_ns"]] = anew
+    joined.loc[anew.index, "picked_backend"] = _names(anew["picked_ip"], pods)
     wrong = (
         (joined["outcome"] == "ok")
         & joined["backend"].notna()
@@ -162,6 +166,30 @@ def _flows_on(
     return found[["picked_ip", "picked_ns"]]
 
 
+def _picked_anew(
+    samples: pd.DataFrame, connections: pd.DataFrame, matched: pd.DataFrame
+) -> pd.DataFrame:
+    """picked_ip and picked_ns of the requests on UDP sockets that have several entries, by the samples'
+    index: that of the newest entry when the request ended.
+    """
+    import pandas as pd
+
+    several = matched[matched.index.duplicated(keep=False) & (matched["protocol"] == UDP)]
+    keys = _identity(samples)
+    entries = several[["picked_ip", "picked_ns"]].join(connections[keys])
+    if entries.empty:
+        return pd.DataFrame({"picked_ip": [], "picked_ns": []}, index=samples.index[:0])
+    requests = samples[[*keys, "end_ns"]].assign(row=samples.index)
+    found = pd.merge_asof(
+        requests.astype({"end_ns": "int64"}).sort_values("end_ns", kind="stable"),
+        entries.assign(by_ns=entries["picked_ns"].astype("int64")).sort_values("by_ns"),
+        left_on="end_ns",
+        right_on="by_ns",
+        by=keys,
+    ).dropna(subset=["by_ns"])
+    return found.set_index("row")[["picked_ip", "picked_ns"]]
+
+
 def _dialled(connections: pd.DataFrame) -> pd.DataFrame:
     """begin_ns, tuple and number of the connections that came as far as having addresses."""
     known = connections[connections["src_ip"].notna()]
@@ -176,23 +204,47 @@ def _comparable(table: pd.DataFrame) -> pd.DataFrame:
 
 def _accounts(picks: pd.DataFrame, accepted: Mapping[str, pd.DataFrame]) -> pd.Series[str]:
     """What became of each picked connection, by its number; missing where nobody knows."""
-    taken = _accepted_numbers(picks, accepted)
+    log = _accept_logs(accepted)
+    taken = _accepted_numbers(picks, log)
     outcome, connected = picks["outcome"], picks["connected_ns"].notna()
     lost = outcome.isin(["timeout", "reset", "closed", "unreachable", "client_error"])
     account = outcome.where(outcome.isin(["refused", "censored"]))
     account = account.mask(lost & connected, "backlog").mask(lost & ~connected, "unanswered")
-    return account.mask(picks.index.isin(taken), "accepted").mask(~picks["final"], "unanswered")
+    account = account.mask(picks.index.isin(taken), "accepted").mask(~picks["final"], "unanswered")
+    return account.mask(~picks["final"] & _heard(picks, log), "accepted")
 
 
-def _accepted_numbers(picks: pd.DataFrame, accepted: Mapping[str, pd.DataFrame]) -> set[int]:
-    """Numbers of the connections that the picked backend's server took."""
+_SEEN = ["backend", "seen_ip", "seen_port"]
+
+
+def _accept_logs(accepted: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """All servers' in one."""
     import pandas as pd
 
     rows = [table.assign(backend=_bare(pod)) for pod, table in accepted.items() if len(table)]
-    if not rows or picks.empty:
+    if not rows:
+        return pd.DataFrame(columns=["t_ns", "protocol", *_SEEN])
+    return pd.concat(rows).rename(columns={"src_ip": "seen_ip", "src_port": "seen_port"})
+
+
+def _heard(picks: pd.DataFrame, log: pd.DataFrame) -> pd.Series[bool]:
+    """Which picks are UDP flows of which the backend has read something."""
+    import pandas as pd
+
+    known = set(log.loc[log["protocol"] == UDP, _SEEN].itertuples(index=False, name=None))
+    backends = picks["backend"].map(_bare)
+    flows = zip(backends, picks["seen_ip"], picks["seen_port"], strict=True)
+    udp = picks["protocol"] == UDP
+    return udp & pd.Series([flow in known for flow in flows], index=picks.index, dtype=bool)
+
+
+def _accepted_numbers(picks: pd.DataFrame, log: pd.DataFrame) -> set[int]:
+    """Numbers of the connections that the picked backend's server took."""
+    import pandas as pd
+
+    if log.empty or picks.empty:
         return set()
-    seen = ["backend", "seen_ip", "seen_port"]
-    log = pd.concat(rows).rename(columns={"src_ip": "seen_ip", "src_port": "seen_port"})
+    seen = _SEEN
     types = {"backend": "object", "seen_ip": "object", "seen_port": "int64", "t_ns": "int64"}
     began = picks[picks["final"]].reset_index()
     began = began.assign(backend=began["backend"].map(_bare))

@@ -231,6 +231,23 @@ def test_a_udp_port_whose_flow_lives_goes_where_the_flow_went(
     assert picks(samples, entries) == ["web-0", second]
 
 
+def test_a_udp_socket_whose_flow_is_picked_anew_has_a_pick_per_request() -> None:
+    udp = {"protocol": accept_log.UDP}
+    samples = samples_of(
+        sample(1, 40000, backend="web-0", end_ns=round(1.1 * S)),
+        sample(2, 40000, "timeout", end_ns=round(2.5 * S)),
+        sample(3, 40000, backend="web-1", end_ns=round(3.1 * S)),
+    )
+    entries = entries_of(entry(1.001, 40000, WEB_0, **udp), entry(3.001, 40000, WEB_1, **udp))
+    assert picks(samples, entries) == ["web-0", "web-0", "web-1"]
+    assert join(samples, entries, PODS)["outcome"].tolist() == ["ok", "timeout", "ok"]
+    read = {"web-0": accepts((1.002, 40000)), "web-1": accepts((3.002, 40000))}
+    heard = {pod: log.assign(protocol=accept_log.UDP) for pod, log in read.items()}
+    table = ledger(samples, entries, heard, PODS).set_index("backend")
+    assert table["accepted"].to_dict() == {"web-0": 1, "web-1": 1}
+    assert (table["residual"] == 0).all()
+
+
 def test_a_replaced_pod_keeps_its_own_log() -> None:
     samples = samples_of(sample(1, 40000), sample(2, 40001))
     entries = entries_of(entry(1.1, 40000, WEB_0), entry(2.1, 40001, "10.244.2.7"))
