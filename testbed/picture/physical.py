@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from testbed.model.addressing import AddressPlan, plan_addresses
+from testbed.model.fakes import live_nodes
 from testbed.model.objects import ZONE_LABEL, Node
 from testbed.model.topology import Link
+from testbed.picture.fakes import fake_cards
 from testbed.picture.scene import Scene
 from testbed.picture.shapes import Card, Line, Picture, State, Table, some
 from testbed.units import pretty_bps, pretty_s
@@ -21,6 +23,7 @@ def physical(scene: Scene) -> Picture:
     machines = [_many(scene)] if many else [_node(scene, node) for node in scene.nodes]
     machines += [_host(name, plan) for name in scene.topology.hosts]
     switches, lines = _underlay(scene, [card.key for card in machines])
+    machines += fake_cards(scene)
     return Picture(
         name="physical",
         title=f"{scene.name}: machines and links",
@@ -56,7 +59,7 @@ def _node(scene: Scene, node: Node) -> Card:
 def _many(scene: Scene) -> Card:
     names = [node.meta.name for node in scene.nodes]
     ready = sum(node.ready for node in scene.nodes)
-    pods = sum(map(len, scene.pods.values()))
+    pods = sum(len(scene.pods.get(name, ())) for name in names)
     zones = sorted({node.meta.labels.get(ZONE_LABEL, "") for node in scene.nodes} - {""})
     lines = [some(names), f"{ready} ready", f"{pods} pods"]
     lines += [f"zones {some(zones, 5)}"] if zones else []
@@ -79,7 +82,7 @@ def _underlay(scene: Scene, machines: list[str]) -> tuple[list[Card], list[Line]
         networks = tuple(map(str, topology.network.node_cidrs))
         lines = [Line(SWITCH, machine) for machine in machines]
         return [Card(SWITCH, "switch", "switch", networks)], lines
-    keys = {name: node_key(name) for name in topology.nodes}
+    keys = {name: node_key(name) for name in live_nodes(topology)}
     keys |= {name: host_key(name) for name in topology.hosts}
     ends = dict.fromkeys(end for link in topology.links for end in link.endpoints)
     switches = [end for end in ends if end not in keys]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from testbed.ip import family_of
 from testbed.model.objects import TEMPLATE_HASH_LABEL, Node, Pod, name_of
+from testbed.picture.fakes import fake_cards
 from testbed.picture.physical import MOST_NODES, SWITCH, node_key
 from testbed.picture.scene import Scene
 from testbed.picture.shapes import Card, Cell, Line, Picture, State, Table
@@ -21,6 +22,7 @@ def pods(scene: Scene) -> Picture:
     cards = [_card(scene, node) for node in shown]
     if len(shown) < len(scene.nodes):
         cards.append(_rest(scene, scene.nodes[MOST_NODES:]))
+    cards += fake_cards(scene)
     if scene.pods.get(""):
         cards.append(Card("no-node", "note", "on no node", cells=_cells(scene.pods[""])))
     routes = (

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from testbed.lab.foreseen import foreseen
 from testbed.lab.proxy_config import proxy_config
+from testbed.model import fakes
 from testbed.model.objects import Node, Pod, name_of
 from testbed.model.topology import Topology
 from testbed.proxy.table import ForwardingTable, forwarding_table
@@ -33,9 +34,28 @@ class Scene:
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
-        """In the topology's order."""
-        found = {node.meta.name: node for node in self.snapshot.list(Node)}
-        return tuple(found[name] for name in self.topology.nodes if name in found)
+        """Those that run, in the topology's order."""
+        return tuple(
+            self._known[name] for name in fakes.live_nodes(self.topology) if name in self._known
+        )
+
+    @cached_property
+    def fakes(self) -> Mapping[str, tuple[Node, ...]]:
+        """The fake ones, by their entry in the topology."""
+        found: dict[str, list[Node]] = {}
+        for one in fakes.nodes(self.topology):
+            if one.spec.fake and one.name in self._known:
+                found.setdefault(one.key, []).append(self._known[one.name])
+        return {key: tuple(nodes) for key, nodes in found.items()}
+
+    @cached_property
+    def _known(self) -> Mapping[str, Node]:
+        return {node.meta.name: node for node in self.snapshot.list(Node)}
+
+    @cached_property
+    def entries(self) -> Mapping[str, str]:
+        """Fake node -> the entry that it is one of."""
+        return {node.meta.name: key for key, nodes in self.fakes.items() for node in nodes}
 
     @cached_property
     def pods(self) -> Mapping[str, tuple[Pod, ...]]:

@@ -79,7 +79,8 @@ def _endpoints(scene: Scene, row: Row, shares: Sequence[PortShares]) -> Iterable
         return
     groups: dict[str, list[Row]] = {node.meta.name: [] for node in scene.nodes}
     for of_pod in found.values():
-        groups.setdefault(of_pod[0]["node"] or "", []).extend(of_pod)
+        node = of_pod[0]["node"] or ""
+        groups.setdefault(_place(scene, node), []).extend(of_pod)
     groups = {node: members for node, members in groups.items() if members}
     for node in (*list(groups)[:MOST_GROUPS], *(["…"] if len(groups) > MOST_GROUPS else [])):
         others = list(groups)[MOST_GROUPS:]
@@ -91,6 +92,14 @@ def _endpoints(scene: Scene, row: Row, shares: Sequence[PortShares]) -> Iterable
         key = f"{_key(row)}-{node}"
         card = Card(key, "endpoint", f"{len(pods)} pods", (where, told_ready), state="many")
         yield card, _line(scene, row, key, members, shares)
+
+
+def _place(scene: Scene, node: str) -> str:
+    """A node, or what a fake one is one of."""
+    key = scene.entries.get(node)
+    if key is None or len(scene.fakes[key]) == 1:
+        return node
+    return f"fake nodes {key}"
 
 
 def _pod_key(row: Row, endpoint: Row) -> str:
