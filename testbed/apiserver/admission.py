@@ -10,6 +10,7 @@ from typing import Any
 
 from testbed.apiserver.failure import Cause, forbidden, not_found
 from testbed.apiserver.resources import Json, Resource, of_kind
+from testbed.apiserver.validation.pod_warnings import pod_warnings, template_warnings
 from testbed.model.documents import Namespace, ServiceAccount
 from testbed.store import Snapshot
 
@@ -83,6 +84,10 @@ def _network_policy(document: Mapping[str, Any]) -> Iterator[str]:
     yield f'NetworkPolicy "{name}" is stored, and not enforced: this cluster has no network policies'
 
 
+def _endpoints(_document: Mapping[str, Any]) -> Iterator[str]:
+    yield "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
+
+
 def _service(document: Mapping[str, Any]) -> Iterator[str]:
     spec = document.get("spec") or {}
     if spec.get("type") == "ExternalName" and spec.get("externalIPs"):
@@ -96,9 +101,16 @@ def _service(document: Mapping[str, Any]) -> Iterator[str]:
             yield "spec.externalIPs is ignored for headless services"
         if spec.get("sessionAffinity", "None") != "None":
             yield "spec.SessionAffinity is ignored for headless services"
+    if spec.get("trafficDistribution") == "PreferClose":
+        yield 'spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"'
 
 
 _WARNINGS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
+    "DaemonSet": template_warnings,
+    "Deployment": template_warnings,
+    "Endpoints": _endpoints,
     "NetworkPolicy": _network_policy,
+    "Pod": pod_warnings,
+    "ReplicaSet": template_warnings,
     "Service": _service,
 }

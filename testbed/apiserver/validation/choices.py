@@ -1,4 +1,4 @@
-"""What fields with a choice may say, in the order in which messages list it; OpenAPI's documents say it, too."""
+"""What fields with a choice may say, in the order in which messages list it; OpenAPI says it, too."""
 
 from __future__ import annotations
 

@@ -40,7 +40,8 @@ from testbed.apiserver.validation.networking import (
 )
 from testbed.apiserver.validation.node import node, node_update
 from testbed.apiserver.validation.place import Place
-from testbed.apiserver.validation.pod import pod, pod_created, pod_update
+from testbed.apiserver.validation.pod import pod, pod_created
+from testbed.apiserver.validation.pod_update import pod_update
 from testbed.apiserver.validation.requests import binding, event, lease, scale
 from testbed.apiserver.validation.service import service, service_update
 from testbed.apiserver.validation.workloads import (

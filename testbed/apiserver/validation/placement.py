@@ -24,24 +24,24 @@ from testbed.apiserver.validation.formats import (
 from testbed.apiserver.validation.metadata import label_selector
 from testbed.apiserver.validation.place import Place
 
-_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
-_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
 def affinity(place: Place) -> None:
     """Of nodes, and of pods to other pods."""
-    required = place["nodeAffinity"][_REQUIRED]
+    required = place["nodeAffinity"][REQUIRED]
     if required.value is not None and not required["nodeSelectorTerms"]:
         required["nodeSelectorTerms"].required("must have at least one node selector term")
     for term in required["nodeSelectorTerms"].items():
         _node_term(term)
-    for preferred in place["nodeAffinity"][_PREFERRED].items():
+    for preferred in place["nodeAffinity"][PREFERRED].items():
         _weight(preferred)
         _node_term(preferred["preference"])
     for key in ("podAffinity", "podAntiAffinity"):
-        for term in place[key][_REQUIRED].items():
+        for term in place[key][REQUIRED].items():
             _pod_term(term)
-        for preferred in place[key][_PREFERRED].items():
+        for preferred in place[key][PREFERRED].items():
             _weight(preferred)
             _pod_term(preferred["podAffinityTerm"])
 

@@ -1,12 +1,9 @@
-"""What a Pod must be, and what of it stays as it was.
+"""What a Pod must be.
 
-Source: ValidatePodSpec, ValidatePodCreate and ValidatePodUpdate of `pkg/apis/core/validation/validation.go`.
+Source: ValidatePodSpec and ValidatePodCreate of `pkg/apis/core/validation/validation.go`.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 from testbed.apiserver.validation.choices import DNS_POLICIES, RESTART_POLICIES
 from testbed.apiserver.validation.containers import containers, user_id
@@ -20,19 +17,12 @@ from testbed.apiserver.validation.metadata import labels
 from testbed.apiserver.validation.place import Place
 from testbed.apiserver.validation.placement import (
     affinity,
-    only_more_tolerations,
     spreading,
     tolerations,
 )
 from testbed.apiserver.validation.volumes import volumes
 
 _MOST_SECONDS = 2**31 - 1
-_UPDATABLE = (
-    "pod updates may not change fields other than `spec.containers[*].image`,"
-    "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,"
-    "`spec.tolerations` (only additions to existing tolerations),"
-    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
-)
 
 
 def pod(item: Place) -> None:
@@ -73,8 +63,6 @@ def pod_spec(spec: Place) -> None:
     _dns(spec)
     _names(spec)
     _gates(spec)
-    if spec["terminationGracePeriodSeconds"].number < 0:
-        spec["terminationGracePeriodSeconds"].invalid("must be greater than or equal to 0")
     deadline = spec["activeDeadlineSeconds"]
     if deadline.value is not None and not 1 <= deadline.number <= _MOST_SECONDS:
         deadline.invalid(f"must be between 1 and {_MOST_SECONDS}, inclusive")
@@ -136,54 +124,3 @@ def _dns(spec: Place) -> None:
 def _most(place: Place, most: int, what: str) -> None:
     if len(place.list) > most:
         place.invalid(f"must not have more than {most} {what}")
-
-
-def pod_update(item: Place, old: Mapping[str, Any]) -> None:
-    """A pod that runs keeps its spec, save for images and what is said in the message."""
-    spec, was = item["spec"], old.get("spec", {})
-    for key in ("containers", "initContainers"):
-        if len(spec[key].list) != len(was.get(key) or ()):
-            spec[key].forbidden("pod updates may not add or remove containers")
-            return
-    _deadline_update(spec["activeDeadlineSeconds"], was.get("activeDeadlineSeconds"))
-    only_more_tolerations(spec["tolerations"], was.get("tolerations") or [])
-    gates = {gate.get("name") for gate in was.get("schedulingGates") or ()}
-    for gate in spec["schedulingGates"].items():
-        name = gate["name"]
-        if name.text not in gates:
-            detail = f"only deletion is allowed, but found new scheduling gate '{name.text}'"
-            name.forbidden(detail)
-    gated = bool(gates)
-    if _kept(spec.mapping, gated=gated) != _kept(was, gated=gated):
-        spec.forbidden(_UPDATABLE)
-
-
-def _deadline_update(deadline: Place, was: int | None) -> None:
-    if deadline.value is None:
-        if was is not None:
-            deadline.invalid("must not update from a positive integer to nil value")
-    elif was is not None and deadline.number > was:
-        deadline.invalid("must be less than or equal to previous value")
-
-
-_FREE = ("activeDeadlineSeconds", "tolerations", "schedulingGates")
-_FREE_WHILE_GATED = ("nodeSelector", "affinity")
-
-
-def _kept(spec: Mapping[str, Any], *, gated: bool) -> dict[str, Any]:
-    """A spec without what may change, and without what says nothing."""
-    free = (*_FREE, *(_FREE_WHILE_GATED if gated else ()))
-    kept = {key: value for key, value in spec.items() if key not in free and _says(value)}
-    for key in ("containers", "initContainers"):
-        kept[key] = [
-            {name: value for name, value in one.items() if name != "image" and _says(value)}
-            for one in spec.get(key) or ()
-        ]
-    grace_period_s = kept.get("terminationGracePeriodSeconds")
-    if isinstance(grace_period_s, int | float) and grace_period_s < 0:
-        kept["terminationGracePeriodSeconds"] = 1
-    return kept
-
-
-def _says(value: Any) -> bool:
-    return value is not None and value is not False and value not in ("", [], {}, ())

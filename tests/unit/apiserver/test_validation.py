@@ -343,3 +343,42 @@ def test_an_object_that_goes_gets_no_new_finalizers() -> None:
 @pytest.mark.parametrize("kind", sorted({one.kind for one in RESOURCES if "create" in one.verbs}))
 def test_every_kind_that_clients_write_has_rules(kind: str) -> None:
     assert kind in RULES
+
+
+_GATED = {"schedulingGates": [{"name": "a.b/gate"}], "nodeSelector": {"zone": "a"}}
+_TERMS = "requiredDuringSchedulingIgnoredDuringExecution"
+_IN_A = {"key": "zone", "operator": "In", "values": ["a"]}
+
+
+def _affine(*expressions: Any) -> dict[str, Any]:
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [*expressions]}]}
+    return {"affinity": {"nodeAffinity": {_TERMS: terms}}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fields"),
+    [
+        pytest.param({}, {"nodeSelector": {"zone": "a", "disk": "b"}}, [], id="narrower"),
+        pytest.param({}, {"nodeSelector": {"zone": "b"}}, ["spec.nodeSelector"], id="elsewhere"),
+        pytest.param({}, _affine(_IN_A), [], id="an affinity comes"),
+        pytest.param(_affine(_IN_A), _affine(_IN_A, _IN_A), [], id="an affinity becomes narrower"),
+        pytest.param(
+            *(_affine(_IN_A), _affine({**_IN_A, "key": "disk"})),
+            [f"spec.affinity.nodeAffinity.{_TERMS}.nodeSelectorTerms[0]"],
+            id="another affinity",
+        ),
+        pytest.param({}, {"schedulingGates": []}, [], id="the gate opens"),
+        pytest.param(
+            *({}, {"schedulingGates": [{"name": "a.b/gate"}, {"name": "a.b/more"}]}),
+            ["spec.schedulingGates[1].name"],
+            id="one more gate",
+        ),
+        pytest.param({}, {"hostNetwork": True}, ["spec"], id="anything else"),
+    ],
+)
+def test_a_pod_that_waits_for_its_gates_may_become_narrower(
+    before: Any, after: Any, fields: list[str]
+) -> None:
+    spec = {**VALID["Pod"]["spec"], **_GATED, **before}
+    old, new = (changed("Pod", "spec", one) for one in (spec, {**spec, **after}))
+    assert [cause.field for cause in _causes(new, old)] == fields
