@@ -14,7 +14,7 @@ from time import time
 
 from aiohttp import web
 
-from testbed.apiserver import discovery, reviews
+from testbed.apiserver import discovery, openapi_answers, reviews
 from testbed.apiserver.answers import encoded_answer, in_parts, json_answer
 from testbed.apiserver.bodies import LIMIT
 from testbed.apiserver.changing import changed, received, verb
@@ -96,7 +96,7 @@ class ApiServer:
         for path in ("/healthz", "/livez", "/readyz"):
             application.router.add_get(path, _ok)
             application.router.add_get(path + "/{check}", _ok)
-        for path, answer in _discovery().items():
+        for path, answer in {**_discovery(), **openapi_answers.handlers()}.items():
             application.router.add_get(path, answer)
             application.router.add_get(path + "/", answer)
         application.router.add_get("/version", _fixed(VERSION))
