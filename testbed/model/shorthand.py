@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from testbed.errors import UsageError
 from testbed.model import fakes
 from testbed.model.addressing import NodeAddress, dns_ips, plan_addresses
 from testbed.model.allocation import allocate_all
 from testbed.model.container_read import probe
-from testbed.model.containers import Container, ContainerPort, Probe
+from testbed.model.containers import Container, ContainerPort, Lifecycle, Probe
 from testbed.model.fields import Fields, Mistake
 from testbed.model.label_selector import LabelSelector
 from testbed.model.manifest import ManifestError, from_manifest
@@ -32,8 +32,11 @@ from testbed.model.objects import (
     ServicePort,
 )
 from testbed.model.pod_read import node_affinity
+from testbed.model.spelled import one
 from testbed.model.topology import DNS, Network, NodeSpec, PortSpec, ServiceSpec, Topology, Workload
+from testbed.model.workload_read import deployment_strategy
 
+T = TypeVar("T")
 DNS_NAMESPACE = "kube-system"
 DNS_IMAGE = "testbed/dns"
 DNS_LABELS = {"k8s-app": "kube-dns"}
@@ -132,6 +135,8 @@ def deployment(name: str, workload: Workload, probe_period_s: float) -> Deployme
         template=PodTemplate(
             {**workload.labels, **selector}, _pod_spec(name, workload, probe_period_s), server
         ),
+        strategy=_read(workload.strategy, "strategy", deployment_strategy),
+        min_ready_s=workload.min_ready_s,
     )
 
 
@@ -154,6 +159,7 @@ def _pod_spec(name: str, workload: Workload, probe_period_s: float) -> PodSpec:
         args=service_time_args(workload.service_time_s),
         readiness_probe=workload_probe(workload, "readinessProbe", probe_period_s),
         liveness_probe=workload_probe(workload, "livenessProbe", probe_period_s),
+        lifecycle=_read({"lifecycle": workload.lifecycle}, "", _lifecycle),
     )
     # By its label and not by nodeName, as the scheduler is part of what is emulated.
     pinned = {HOSTNAME_LABEL: workload.node} if workload.node else {}
@@ -179,8 +185,19 @@ def workload_probe(workload: Workload, key: str, probe_period_s: float) -> Probe
     completed.setdefault("periodSeconds", probe_period_s)
     if "httpGet" not in completed and "tcpSocket" not in completed:
         completed["httpGet"] = {"path": HEALTH_PATH, "port": workload.port}
+    return _read({key: completed}, "", lambda fields: probe(fields, key))
+
+
+def _lifecycle(fields: Fields) -> Lifecycle | None:
+    return one(fields, "lifecycle", Lifecycle)
+
+
+def _read(written: Mapping[str, Any] | None, key: str, read: Callable[[Fields], T]) -> T:
+    """What is written at a workload's key ("": in the workload). Raises ManifestError, paths from the
+    workload.
+    """
     mistakes: list[Mistake] = []
-    found = probe(Fields({key: completed}, (), mistakes), key)
+    found = read(Fields(written, (key,) if key else (), mistakes))
     if mistakes:
         raise ManifestError(tuple(mistakes))
     return found
@@ -190,13 +207,12 @@ def workload_affinity(workload: Workload) -> NodeAffinity | None:
     """The workload's node affinity. Raises ManifestError, paths from the workload."""
     if not workload.affinity:
         return None
-    mistakes: list[Mistake] = []
-    affinity = Fields(workload.affinity, ("affinity",), mistakes)
+    return _read(workload.affinity, "affinity", _node_affinity)
+
+
+def _node_affinity(affinity: Fields) -> NodeAffinity | None:
     affinity.only(("nodeAffinity",), (), ("podAffinity", "podAntiAffinity"))
-    found = node_affinity(affinity.child("nodeAffinity"))
-    if mistakes:
-        raise ManifestError(tuple(mistakes))
-    return found
+    return node_affinity(affinity.child("nodeAffinity"))
 
 
 def service(name: str, spec: ServiceSpec, workload: Workload | None) -> Service:

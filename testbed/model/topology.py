@@ -226,6 +226,15 @@ class Workload(Strict):
         alias="terminationGracePeriodSeconds",
         description="from SIGTERM to SIGKILL",
     )
+    lifecycle: dict[str, Any] | None = Field(
+        None, description="Kubernetes' hooks: preStop, postStart"
+    )
+    strategy: dict[str, Any] | None = Field(
+        None, description="Kubernetes' strategy: type, rollingUpdate (25% more, 25% fewer)"
+    )
+    min_ready_s: Duration = Field(
+        0.0, alias="minReadySeconds", description="how long a new pod is ready before it counts"
+    )
     service_time_s: Duration = Field(
         0.0,
         alias="serviceTime",

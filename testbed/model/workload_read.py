@@ -46,7 +46,7 @@ def deployment(fields: Fields, namespace: str) -> Deployment:
         replicas=spec.integer("replicas", 1),
         selector=selector,
         template=template,
-        strategy=_deployment_strategy(spec.child("strategy")),
+        strategy=deployment_strategy(spec.child("strategy")),
         paused=spec.boolean("paused"),
         min_ready_s=spec.seconds("minReadySeconds", 0.0),
         revision_history_limit=spec.integer("revisionHistoryLimit", 10),
@@ -149,7 +149,8 @@ def _requirement(entry: Fields) -> LabelSelectorRequirement:
     return LabelSelectorRequirement(entry.text("key", required=True), operator, values)
 
 
-def _deployment_strategy(fields: Fields) -> UpdateStrategy:
+def deployment_strategy(fields: Fields) -> UpdateStrategy:
+    """A Deployment's `strategy`."""
     fields.only(("type", "rollingUpdate"), ())
     kind = fields.choice("type", ("RollingUpdate", "Recreate"), "RollingUpdate")
     how = _rolling_update(fields.child("rollingUpdate"), RollingUpdate("25%", "25%"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from testbed.errors import UsageError
-from testbed.model.containers import HTTPGetAction, Probe
+from testbed.model.containers import HTTPGetAction, Probe, SleepAction
 from testbed.model.manifest import from_manifest, to_manifest
 from testbed.model.objects import (
     HOSTNAME_LABEL,
@@ -18,6 +18,7 @@ from testbed.model.objects import (
     Node,
     Object,
     Pod,
+    RollingUpdate,
     Service,
     ServicePort,
 )
@@ -174,3 +175,18 @@ def test_allocated_objects_survive_the_way_through_json() -> None:
     assert web.cluster_ip
     assert web.ports[0].node_port
     assert tuple(from_manifest(to_manifest(item)) for item in allocated) == allocated
+
+
+def test_how_a_workload_is_updated_and_its_pods_end() -> None:
+    web = deployment(
+        strategy={"rollingUpdate": {"maxSurge": 2, "maxUnavailable": "10%"}},
+        minReadySeconds="3s",
+        lifecycle={"preStop": {"sleep": {"seconds": 5}}},
+    )
+    assert web.strategy.rolling_update == RollingUpdate(2, "10%")
+    assert web.min_ready_s == 3.0
+    hooks = web.template.spec.containers[0].lifecycle
+    assert hooks is not None
+    assert hooks.pre_stop is not None
+    assert hooks.pre_stop.action == SleepAction(5)
+    assert deployment(strategy={"type": "Recreate"}).strategy.type == "Recreate"
