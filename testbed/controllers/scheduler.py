@@ -8,8 +8,9 @@ that it should be spread from; then the one with the fewest pods, and the first 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from heapq import heapify, heapreplace
 
 from testbed.controllers.decision import Decision, Reconcile
 from testbed.controllers.neighbours import Neighbourhood, minds, namespaces_of
@@ -103,6 +104,27 @@ def _is_ours(pod: Pod) -> bool:
     return name in (None, "", _NAME)
 
 
+@dataclass(slots=True)
+class _Alike:
+    """What nodes are to pods that ask the same of them."""
+
+    obstacles: dict[str, str]
+    ranks: dict[str, tuple[int, int]]
+    """Of those without any: how unwelcome the pods are there, and how little they want to be."""
+    _by_load: list[tuple[int, int, int, str]] | None = None
+
+    def emptiest(self, load: Counter[str]) -> str:
+        """The best of them: by rank, then by load, then by name. Loads only grow between two calls."""
+        if self._by_load is None:
+            self._by_load = [(*rank, load[name], name) for name, rank in self.ranks.items()]
+            heapify(self._by_load)
+        while True:
+            unwelcome, unwanted, then, name = self._by_load[0]
+            if then == load[name]:
+                return name
+            heapreplace(self._by_load, (unwelcome, unwanted, load[name], name))
+
+
 class _Pass:
     """One look at all pods that wait; what is bound in it counts."""
 
@@ -116,13 +138,14 @@ class _Pass:
         for pod in known.with_ports.values():
             self._ports.setdefault(pod.spec.node_name, []).extend(host_ports(pod))
         self._namespaces: dict[str, Labels] = namespaces_of(snapshot)
-        self._alike: dict[int, tuple[PodSpec, dict[str, str], dict[str, tuple[int, int]]]] = {}
+        self._alike: dict[Hashable, _Alike] = {}
 
     def scheduled(self, pod: Pod) -> Pod:
         """The pod bound to its node, or marked as unschedulable; the same object when that is no news."""
         if pod.spec.scheduling_gates:
             return _marked(pod, *_GATED)
-        obstacles, ranks = self._of_spec(pod.spec)
+        alike = self._of_spec(pod.spec)
+        obstacles, ranks = alike.obstacles, alike.ranks
         fitting: Iterable[str] = ranks
         neighbourhood = self._neighbourhood(pod)
         ports = host_ports(pod)
@@ -131,7 +154,10 @@ class _Pass:
             fitting = [name for name in ranks if name not in obstacles]
         if not fitting:
             return _marked(pod, "Unschedulable", _why_not(self._nodes, obstacles))
-        best = self._best(fitting, ranks, neighbourhood)
+        if fitting is ranks and neighbourhood is None:
+            best = alike.emptiest(self._load)
+        else:
+            best = self._best(fitting, ranks, neighbourhood)
         bound = replace(
             pod,
             spec=replace(pod.spec, node_name=best),
@@ -140,9 +166,10 @@ class _Pass:
         self._note(bound, ports)
         return bound
 
-    def _of_spec(self, spec: PodSpec) -> tuple[dict[str, str], dict[str, tuple[int, int]]]:
-        """What holds for all pods of one template: the nodes' obstacles, and the ranks of those without any."""
-        found = self._alike.get(id(spec))
+    def _of_spec(self, spec: PodSpec) -> _Alike:
+        """What holds for all pods that ask the same of nodes, as those of one template do."""
+        asks = (frozenset(spec.node_selector.items()), spec.node_affinity, spec.tolerations)
+        found = self._alike.get(asks)
         if found is None:
             obstacles = {name: obstacle(spec, node) for name, node in self._nodes.items()}
             ranks = {
@@ -150,9 +177,9 @@ class _Pass:
                 for name, node in self._nodes.items()
                 if not obstacles[name]
             }
-            found = (spec, {name: why for name, why in obstacles.items() if why}, ranks)
-            self._alike[id(spec)] = found
-        return found[1], found[2]
+            found = _Alike({name: why for name, why in obstacles.items() if why}, ranks)
+            self._alike[asks] = found
+        return found
 
     def _neighbourhood(self, pod: Pod) -> Neighbourhood | None:
         if minds(pod):

@@ -1,4 +1,4 @@
-"""Fake nodes in pictures: one card an entry, on no switch; their pods' shares are those that live nodes give."""
+"""Fake nodes in pictures: one card an entry, on no switch; their pods get the shares that live nodes give."""
 
 from __future__ import annotations
 
