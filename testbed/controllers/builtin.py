@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from testbed.controllers import (
+    daemon_sets,
     deployments,
     endpoint_slices,
     garbage,
@@ -21,6 +22,7 @@ from testbed.controllers.timing import NodeTiming
 from testbed.model.documents import DOCUMENTS, Namespace
 from testbed.model.objects import (
     KINDS,
+    DaemonSet,
     Deployment,
     EndpointSlice,
     Node,
@@ -39,6 +41,9 @@ CONTROLLERS = (
     ),
     Controller(
         "deployments", (Deployment, ReplicaSet, Pod), deployments.reconcile, deployments.remembering
+    ),
+    Controller(
+        "daemon-sets", (DaemonSet, Pod, Node), daemon_sets.reconcile, daemon_sets.remembering
     ),
     Controller("replica-sets", (ReplicaSet, Pod), replica_sets.reconcile, replica_sets.remembering),
     Controller("scheduler", (Pod, Node), scheduler.reconcile, scheduler.remembering),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from testbed.controllers import deployments, garbage, replica_sets
 from testbed.controllers.decision import Reconcile
@@ -40,13 +41,17 @@ def converge(
     raise AssertionError("it never comes to rest")
 
 
-def start_all(store: Store) -> None:
-    """Pods without a kubelet: what is pending serves, what is terminating is gone."""
+def start_all(store: Store, *, bound: bool = False) -> None:
+    """Without a kubelet: pods that are pending (with `bound`: and bound) serve, terminating ones are gone."""
     for index, found in enumerate(store.list(Pod)):
         if found.meta.deletion_s is not None:
             store.apply([Delete("Pod", found.meta.namespace, found.meta.name)])
-        elif found.status.phase == "Pending":
-            store.apply([Update(running(found, f"10.244.{index // 250}.{index % 250 + 1}"))])
+        elif found.status.phase == "Pending" and (found.spec.node_name or not bound):
+            ip, where = f"10.244.{index // 250}.{index % 250 + 1}", found.spec.node_name or "n1"
+            store.apply([Update(running(found, ip, where))])
+
+
+start_bound = partial(start_all, bound=True)
 
 
 def failed(found: Pod, reason: str = "") -> Update:
