@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -15,14 +17,17 @@ from testbed.apiserver.rendering import encode
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Users = Callable[[str], str | None]
 """Whose a token is; None: nobody's. It compares in constant time."""
-_OPEN = ("/healthz", "/livez", "/readyz")
+_OPEN = re.compile(r"/(?:healthz|livez|readyz)(?:/[^/]*)?")
 """What whoever checks a server's health may ask without a token."""
 _log = logging.getLogger(__name__)
 
 
-def user_of(request: web.Request) -> str:
-    """Who asks; "" where nobody needs to say."""
-    return str(request.get("user", ""))
+_user: ContextVar[str] = ContextVar("user", default="")
+
+
+def user() -> str:
+    """Who asks in the request that is being answered; "" where nobody needs to say."""
+    return _user.get()
 
 
 def middlewares(users: Users | None) -> list[Middleware]:
@@ -34,10 +39,10 @@ def _authentication(users: Users) -> Middleware:
     @web.middleware
     async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        user = users(token.strip()) if scheme.lower() == "bearer" else None
-        if user is None and not request.path.startswith(_OPEN):
+        found = users(token.strip()) if scheme.lower() == "bearer" else None
+        if found is None and not _OPEN.fullmatch(request.path):
             raise unauthorized()
-        request["user"] = user or "system:anonymous"
+        _user.set(found or "system:anonymous")
         return await handler(request)
 
     return authenticate

@@ -21,7 +21,7 @@ from testbed.apiserver.changing import changed, received, verb
 from testbed.apiserver.documents import VERSION
 from testbed.apiserver.failure import method_not_allowed, not_found
 from testbed.apiserver.feed import Feed, Source
-from testbed.apiserver.front import Handler, Users, middlewares, user_of
+from testbed.apiserver.front import Handler, Users, middlewares, user
 from testbed.apiserver.list_options import list_options, resource_version
 from testbed.apiserver.listing import not_in_the_future, page
 from testbed.apiserver.negotiation import discovery_version, form
@@ -113,7 +113,7 @@ class ApiServer:
             return await self._noted(where, self._on_event, request)
         if where.resource.stored == "" and request.method == "POST" and not where.name:
             body = await received(request)
-            return json_answer(reviews.review(where.resource, body, user_of(request)), 201)
+            return json_answer(reviews.review(where.resource, body, user()), 201)
         if self._writer is not None:
             return await changed(self._writer, where, request)
         raise method_not_allowed(_NOT_HERE, where.resource)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import socket
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -20,69 +17,18 @@ from lightkube.resources.core_v1 import Endpoints, Namespace, Node, Service
 from lightkube.resources.discovery_v1 import EndpointSlice
 
 from testbed.apiserver.documents import kubeconfig
-from testbed.apiserver.presented import Face
-from testbed.apiserver.server import ApiServer
 from testbed.model.objects import EndpointSlice as StoredSlice
 from testbed.model.objects import ObjectMeta
 from testbed.model.objects import Service as StoredService
-from testbed.store import Create, Delete, Store, Update
+from testbed.store import Create, Delete, Update
 from tests.addresses import PLAN
-from tests.flows import cluster, nodes
-
-FACE = Face(("10.96.0.0/16",), 1_700_000_000.0)
-
-
-class Api:
-    """A server in a thread of its own, and the store behind it."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.store = Store(lambda: 1.0)
-        self.events: list[dict[str, Any]] = []
-        self.write(*(Create(item) for item in (*nodes(PLAN), *cluster(PLAN))))
-        sock = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{sock.getsockname()[1]}"
-        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self._thread.start()
-        self._server = self.call(self._make())
-        self.call(self._server.start(sock))
-
-    async def _make(self) -> ApiServer:
-        return ApiServer(self.store, FACE, self.events.append)
-
-    def call(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
-
-    def write(self, *writes: Any) -> None:
-        async def apply() -> None:
-            self.store.apply(writes)
-
-        if self.loop.is_running():
-            self.call(apply())
-        else:
-            self.store.apply(writes)
-
-    def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
-            return json.load(answer)
-
-    def watch(self, path: str) -> Iterator[Any]:
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
-            for line in answer:
-                yield json.loads(line)
-
-    def close(self) -> None:
-        self.call(self._server.stop())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
-        self.loop.close()
+from tests.unit.apiserver.served import Api
 
 
 @pytest.fixture
 def api() -> Iterator[Api]:
-    made = Api()
-    yield made
-    made.close()
+    with Api(is_open=True) as made:
+        yield made
 
 
 @pytest.fixture
