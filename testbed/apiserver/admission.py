@@ -1,11 +1,13 @@
 """What the API server adds to, or has against, an object that is fine by itself: Kubernetes' admission.
 
-Source: NamespaceLifecycle, ServiceAccount, and the warnings of `pkg/api/service` and `pkg/apis/networking`.
+Source: NamespaceLifecycle, ServiceAccount, DefaultTolerationSeconds, and the warnings of `pkg/api/service` and
+`pkg/apis/networking`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from math import ceil
 from typing import Any
 
 from testbed.apiserver.failure import Cause, forbidden, not_found
@@ -16,6 +18,7 @@ from testbed.store import Snapshot
 
 NAME_LABEL = "kubernetes.io/metadata.name"
 _DEFAULT_ACCOUNT = "default"
+_NODE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
 def check_namespace(resource: Resource, namespace: str, name: str, snapshot: Snapshot) -> None:
@@ -37,13 +40,13 @@ def check_namespace(resource: Resource, namespace: str, name: str, snapshot: Sna
         raise forbidden(resource, name, why, [cause])
 
 
-def completed(document: Json, snapshot: Snapshot, *, is_new: bool) -> Json:
+def completed(document: Json, snapshot: Snapshot, toleration_s: float, *, is_new: bool) -> Json:
     """The object with what admission adds. Raises ApiFailure (403)."""
     kind = document["kind"]
     if kind == "Namespace":
         return _namespace(document, is_new=is_new)
-    if kind == "Pod" and is_new:
-        return _pod(document, snapshot)
+    if kind == "Pod":
+        return _tolerant(_pod(document, snapshot) if is_new else document, toleration_s)
     return document
 
 
@@ -71,6 +74,21 @@ def _pod(document: Json, snapshot: Snapshot) -> Json:
         )
     spec = {**spec, "serviceAccountName": name, "serviceAccount": name}
     return {**document, "spec": spec}
+
+
+def _tolerant(document: Json, toleration_s: float) -> Json:
+    """A pod stays for a while on a node that is not ready or not reachable, unless it says otherwise."""
+    spec = document.get("spec") or {}
+    tolerations = list(spec.get("tolerations") or ())
+    for taint in _NODE_TAINTS:
+        tolerated = any(
+            one.get("key", "") in {"", taint} and one.get("effect", "") in {"", "NoExecute"}
+            for one in tolerations
+        )
+        if not tolerated:
+            more = {"key": taint, "operator": "Exists", "effect": "NoExecute"}
+            tolerations.append({**more, "tolerationSeconds": ceil(toleration_s)})
+    return {**document, "spec": {**spec, "tolerations": tolerations}}
 
 
 def warnings_of(document: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """What Kubernetes fills in where a client says nothing: by the type of each part of an object.
 
-Source: `pkg/apis/*/v1/defaults.go`, the kinds' strategies (PrepareForCreate) and, of the admission plug-ins
-that are on by default, DefaultTolerationSeconds and Priority. Addresses and node ports are allocated elsewhere.
+Source: `pkg/apis/*/v1/defaults.go`, the kinds' strategies (PrepareForCreate) and the admission plug-in
+Priority. Addresses and node ports are allocated elsewhere.
 """
 
 from __future__ import annotations
@@ -134,25 +134,11 @@ def _pod(pod: _Object) -> None:
     spec.setdefault("enableServiceLinks", True)
     spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
     spec.setdefault("priority", 0)
-    _tolerations(spec)
     for container in _containers(spec):
         limits = container.get("resources", {}).get("limits")
         if limits:
             requests = container["resources"].get("requests", {})
             container["resources"]["requests"] = {**limits, **requests}
-
-
-def _tolerations(spec: _Object) -> None:
-    """A pod stays for five minutes on a node that is not ready or not reachable, unless it says otherwise."""
-    tolerations = spec.get("tolerations", [])
-    for taint in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"):
-        tolerated = any(
-            one.get("key", "") in {"", taint} and one.get("effect", "") in {"", "NoExecute"}
-            for one in tolerations
-        )
-        if not tolerated:
-            more = {"key": taint, "operator": "Exists", "effect": "NoExecute"}
-            spec.setdefault("tolerations", []).append({**more, "tolerationSeconds": 300})
 
 
 def _pod_spec(spec: _Object) -> None:

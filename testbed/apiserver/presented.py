@@ -16,11 +16,13 @@ _OF_READINESS = frozenset({"Ready", "ContainersReady"})
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """What the API shows that is not in the store."""
+    """What the API knows of the lab that is not in the store."""
 
     service_cidrs: tuple[str, ...]
     unix_offset_s: float
     """Wall-clock time at CLOCK_MONOTONIC's zero."""
+    toleration_s: float = 300.0
+    """For how long pods stay on nodes that are not ready, unless they say otherwise."""
 
 
 def served(item: Object, resource: Resource, face: Face) -> Json:

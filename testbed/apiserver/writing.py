@@ -99,7 +99,7 @@ class Writer:
         fresh = {**known, "metadata": self._named(resource, known["metadata"])}
         if fresh["kind"] == "Service":
             fresh["spec"] = one_address(fresh.get("spec") or {})
-        fresh = schema.defaulted(admission.completed(fresh, snapshot, is_new=True))
+        fresh = schema.defaulted(self._completed(fresh, is_new=True))
         _refuse(resource, fresh, mistakes(fresh, None))
         if owners:
             fresh = ownership.with_owners(fresh, owners)
@@ -204,7 +204,7 @@ class Writer:
         changed = received.changed(resource, dict(known), shown, _part(target))
         if changed["kind"] == "Service":
             changed["spec"] = carried_over(changed.get("spec") or {}, shown["spec"])
-        changed = admission.completed(changed, self._store.snapshot(), is_new=False)
+        changed = self._completed(changed, is_new=False)
         changed, shown = schema.defaulted(changed), schema.defaulted(shown)
         _refuse(resource, changed, mistakes(changed, shown))
         mine = self._owned(target, ownership.UPDATE, options.manager)
@@ -291,6 +291,10 @@ class Writer:
         if found is None:
             raise not_found(resource, name)
         return found
+
+    def _completed(self, document: Json, *, is_new: bool) -> Json:
+        snapshot, toleration_s = self._store.snapshot(), self._face.toleration_s
+        return admission.completed(document, snapshot, toleration_s, is_new=is_new)
 
     def _allocated(self, item: Object) -> Object:
         if isinstance(item, Service):

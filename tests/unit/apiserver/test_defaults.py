@@ -13,7 +13,6 @@ from .objects import VALID, changed
 
 _CONTAINER = "spec/containers/0"
 _ROLLING = "spec/strategy/rollingUpdate"
-_FIVE_MINUTES = {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
 _PULL = f"{_CONTAINER}/imagePullPolicy"
 
 
@@ -44,8 +43,6 @@ def _at(value: Any, path: str) -> Any:
         ("Pod", "spec/enableServiceLinks", True),
         ("Pod", "spec/securityContext", {}),
         ("Pod", "spec/priority", 0),
-        ("Pod", "spec/tolerations/0", {"key": "node.kubernetes.io/not-ready", **_FIVE_MINUTES}),
-        ("Pod", "spec/tolerations/1", {"key": "node.kubernetes.io/unreachable", **_FIVE_MINUTES}),
         ("Pod", "spec/volumes/0/configMap/defaultMode", 0o644),
         ("Pod", f"{_CONTAINER}/terminationMessagePath", "/dev/termination-log"),
         ("Pod", f"{_CONTAINER}/terminationMessagePolicy", "File"),
@@ -119,10 +116,6 @@ def test_default(kind: str, path: str, value: Any) -> None:
         pytest.param(
             *("Pod", "spec/hostNetwork", True, f"{_CONTAINER}/ports/0/hostPort", 8080),
             id="ports of the host's network",
-        ),
-        pytest.param(
-            *("Pod", "spec/tolerations", [{"operator": "Exists"}], "spec/tolerations/1", None),
-            id="a pod that tolerates everything",
         ),
         pytest.param(
             *("Pod", "spec/terminationGracePeriodSeconds", 0),

@@ -15,7 +15,15 @@ from testbed.apiserver.resources import RESOURCES, of_kind
 from testbed.apiserver.routing import Target
 from testbed.model.objects import Pod, with_meta
 from testbed.store import Update
-from tests.unit.apiserver.clients import DRY, SPECS, WRITE, Client, Json, refusal
+from tests.unit.apiserver.clients import (
+    DRY,
+    POD_SPEC,
+    SPECS,
+    WRITE,
+    Client,
+    Json,
+    refusal,
+)
 
 
 @pytest.fixture
@@ -43,6 +51,19 @@ def test_defaults_are_filled_in(client: Client) -> None:
     assert spec["terminationGracePeriodSeconds"] == 30
     assert spec["serviceAccountName"] == "default"
     assert spec["containers"][0]["imagePullPolicy"] == "IfNotPresent"
+
+
+_STAYS = {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+
+
+def test_a_pod_stays_five_minutes_on_a_node_that_fails(client: Client) -> None:
+    assert client.create("Pod", "one")["spec"]["tolerations"] == [
+        {"key": "node.kubernetes.io/not-ready", **_STAYS},
+        {"key": "node.kubernetes.io/unreachable", **_STAYS},
+    ]
+    everything = {**POD_SPEC, "tolerations": [{"operator": "Exists"}]}
+    made = client.create("Pod", "two", spec=everything)
+    assert made["spec"]["tolerations"] == everything["tolerations"]
 
 
 def test_a_name_is_generated_another_one_each_time(client: Client) -> None:
