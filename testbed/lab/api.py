@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from functools import partial
 from pathlib import Path
 from time import CLOCK_REALTIME, clock_gettime
 
 from testbed.apiserver import bootstrap
+from testbed.apiserver.pod_requests import to_pods
 from testbed.apiserver.presented import Face
 from testbed.apiserver.server import ApiServer
 from testbed.apiserver.writing import Writer
@@ -18,6 +20,7 @@ from testbed.lab.api_credentials import Credentials
 from testbed.lab.api_events import ApiEvents
 from testbed.lab.cluster import Cluster
 from testbed.lab.journal import Journal
+from testbed.lab.pod_access import PodAccess
 from testbed.lab.service_accounts import ServiceAccounts
 from testbed.model.topology import Topology
 from testbed.store import Change, Store
@@ -50,6 +53,7 @@ class LabApi:
             face,
             users=self.credentials.user,
             writer=Writer(cluster.store, now_s, face),
+            streams=partial(to_pods, pods=PodAccess(cluster), snapshot=cluster.store.snapshot),
         )
         self._events = ApiEvents(cluster.store, unix_offset_s)
         self._born = _Born(

@@ -81,7 +81,7 @@ class Cluster:
         self.watches: dict[str, NodeWatch] = {}
         """What each node's proxy hears of the store."""
         self._folder = folder
-        self._programs = programs
+        self.programs = programs
         self._record = record
         self._underlay = Underlay(topology.network.mtu, _fabric(topology).gateways)
         self._backends = {
@@ -184,7 +184,7 @@ class Cluster:
             for machine in fabric.machines
         }
         self._hosts = [machine.name for machine in fabric.machines if machine.kind == "host"]
-        self._programs.images = topology.images
+        self.programs.images = topology.images
         applied = before.objects if before else {}
         self.store.apply(self._fakes.leaving(before.topology if before else None, topology))
         self.store.apply(writes(applied, wanted, self.store.snapshot()))
@@ -361,7 +361,7 @@ class Cluster:
         return NodeParts(
             store=self.store,
             record=self._record,
-            programs=self._programs,
+            programs=self.programs,
             mtu=topology.network.mtu,
             addresses=lambda machine: self._sticky.of_node(machine) if self._sticky else None,
             backends=self._backends,
@@ -384,7 +384,7 @@ class Cluster:
         # Only these labs pay for an HTTP server.
         from testbed.lab.external import ExternalNode, ExternalProxies
 
-        proxies = ExternalProxies(topology, self._folder, self._programs.processes, self._record)
+        proxies = ExternalProxies(topology, self._folder, self.programs.processes, self._record)
 
         def external(name: str, namespace: int, shell: Shell) -> NodeProxy:
             watch = self.watches.setdefault(name, NodeWatch(self.store, delays.watch_s))

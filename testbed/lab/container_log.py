@@ -55,6 +55,21 @@ class ContainerLog:
         self._unfinished[stream] = b""
         self._loop.add_reader(fd, self._readable, fd)
 
+    def so_far(self) -> list[tuple[str, bytes]]:
+        """(stream, bytes) of all that is kept, a last line without its end included."""
+        kept = [(line.stream, line.text) for line in self.lines]
+        return [*kept, *((stream, rest) for stream, rest in self._unfinished.items() if rest)]
+
+    def pause(self) -> None:
+        """Read no more until `resume`: who prints much has to wait."""
+        for fd in self._open:
+            self._loop.remove_reader(fd)
+
+    def resume(self) -> None:
+        """Go on."""
+        for fd in self._open:
+            self._loop.add_reader(fd, self._readable, fd)
+
     def drain(self) -> None:
         """Take what is there."""
         for fd in tuple(self._open):

@@ -90,10 +90,17 @@ class Running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signum)
 
-    def write(self, data: bytes) -> int:
-        """To its standard input; how much of it went there. Raises BlockingIOError, OSError."""
-        assert self.stdin is not None
-        return os.write(self.stdin, data)
+    @property
+    def output(self) -> ContainerLog:
+        return self.log
+
+    async def feed(self, data: bytes) -> None:
+        """To its standard input; returns when it has taken it. Raises OSError when nobody reads it."""
+        while data and self.stdin is not None:
+            try:
+                data = data[os.write(self.stdin, data) :]
+            except BlockingIOError:
+                await _writable(self.stdin)
 
     def close_stdin(self) -> None:
         """It reads the end of its input. Idempotent."""
@@ -144,6 +151,21 @@ async def run(
         log.read_from(fd, stream)
     await _begun(running, await _all_of(heard))
     return running
+
+
+async def _writable(fd: int) -> None:
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_writer(fd, _set, ready)
+    try:
+        await ready
+    finally:
+        loop.remove_writer(fd)
+
+
+def _set(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
 
 
 async def _begun(running: Running, report: str) -> None:

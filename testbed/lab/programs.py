@@ -35,8 +35,6 @@ class OwnProcess:
 
     process: LabProcess
     stands_in: str
-    log: ContainerLog | None = None
-    """Of a command; the lab's own servers print nothing."""
 
     def state(self) -> ContainerState:
         process = self.process
@@ -146,6 +144,8 @@ class Programs:
         self._shared_lock = asyncio.Lock()
         self._guests: dict[tuple[str, str], Running] = {}
         """A command in a container without files of its own: those after it join it."""
+        self._printed: dict[tuple[str, str], tuple[ContainerLog, ContainerLog | None]] = {}
+        """Of each container, by the pod's uid and its name: this run's, and that of the one before."""
         self.images: Mapping[str, str] = {}
         """Pattern of an image's name -> command line."""
         self.name_files: Callable[[Pod], tuple[str, str]] = lambda pod: ("", "")
@@ -208,8 +208,19 @@ class Programs:
             running.signal(signal.SIGKILL)
         return Executed(code, running.log.tail(_OUTPUT_LINES, _OUTPUT_BYTES))
 
+    def log(self, pod_uid: str, container: str, *, previous: bool = False) -> ContainerLog | None:
+        """What a container printed; None where it did not run, or is a server of the lab's own."""
+        now, before = self._printed.get((pod_uid, container), (None, None))
+        return before if previous else now
+
+    def _keep_log(self, place: Place, log: ContainerLog) -> None:
+        key = place.pod.meta.uid, place.container.name
+        self._printed[key] = (log, self._printed[key][0] if key in self._printed else None)
+
     def forget(self, pod_uid: str) -> None:
         """A pod is no more."""
+        for key in [key for key in self._printed if key[0] == pod_uid]:
+            del self._printed[key]
         for key in [key for key in self._guests if key[0] == pod_uid]:
             self._guests.pop(key).signal(signal.SIGKILL)
         self.recipes.forget(pod_uid)
@@ -242,6 +253,7 @@ class Programs:
         if (user := other_user(place.pod, container)) is not None:
             title += f" (as the lab's own user: to be user {user} takes a lab of root's)"
         running = await run(self.processes, recipe, stdin=container.stdin, tty=container.tty)
+        self._keep_log(place, running.log)
         return ProgramContainer(running, recipe, container, title, self.recipes.message_file(place))
 
     async def _start_mapped(self, place: Place, found: StandIn) -> Started:
@@ -267,7 +279,8 @@ class Programs:
         finally:
             for fd in fds:
                 os.close(fd)
-        return OwnProcess(process, found.title, log)
+        self._keep_log(place, log)
+        return OwnProcess(process, found.title)
 
     async def _shared_server(self) -> SharedServer:
         async with self._shared_lock:

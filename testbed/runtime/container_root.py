@@ -26,6 +26,8 @@ _SYS_PIVOT_ROOT_ELSEWHERE = 41
 _AT_FDCWD, _MOUNT_ATTR_RDONLY = -100, 1
 _OWN = ("/proc", "/sys", "/dev")
 """Made anew in every container."""
+_EMPTY = ("/tmp", "/var/tmp")
+"""What others have left there is not the container's."""
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx")
 _LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
 _HIDDEN = ("/run/systemd/resolve", "/run/nscd", "/var/run/nscd")
@@ -80,6 +82,7 @@ def _opened_up(avoid: str, mounts: Iterable[Mount]) -> set[str]:
     ]
     if in_user_namespace():
         below += [one.target for one in mounts if not os.path.exists(one.target)]
+    below += _EMPTY
     return {str(parent) for point in below for parent in PurePosixPath(point).parents}
 
 
@@ -106,6 +109,9 @@ class _Layers:
             if entry.is_symlink():
                 with suppress(FileExistsError):
                     os.symlink(os.readlink(entry.path), there)
+            elif entry.path in _EMPTY:
+                os.makedirs(there, exist_ok=True)
+                os.chmod(there, 0o1777)
             elif entry.is_dir():
                 os.makedirs(there, exist_ok=True)
                 if entry.path in self.opened_up:
