@@ -11,6 +11,7 @@ from typing import Any
 
 from testbed.apiserver.validation.choices import (
     AFFINITIES,
+    IP_MODES,
     PROTOCOLS,
     SERVICE_TYPES,
     TRAFFIC_POLICIES,
@@ -61,6 +62,7 @@ def service(item: Place) -> None:
     spec["type"].one_of(SERVICE_TYPES)
     _balancer(spec, kind)
     _policies(spec, kind)
+    _status(item)
 
 
 def _external_name(spec: Place) -> None:
@@ -156,6 +158,22 @@ def _policies(spec: Place, kind: str) -> None:
         spec["trafficDistribution"].one_of(_DISTRIBUTIONS)
 
 
+def _status(item: Place) -> None:
+    """Where the load balancer is, which only a service with one has."""
+    for one in item["status"]["loadBalancer"]["ingress"].items():
+        address, mode, name = one["ip"], one["ipMode"], one["hostname"]
+        if address:
+            address.invalid(*ip(address.text))
+        elif mode.value is not None:
+            mode.forbidden("may not be specified when `ip` is not set")
+        if mode.value is not None:
+            mode.one_of(IP_MODES)
+        if name:
+            name.invalid(*dns_subdomain(name.text))
+            if not ip(name.text):
+                name.invalid("must be a DNS name, not an IP address")
+
+
 def needs_health_check(spec: Mapping[str, Any]) -> bool:
     """Whether its nodes tell load balancers if they have endpoints."""
     return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
@@ -164,6 +182,10 @@ def needs_health_check(spec: Mapping[str, Any]) -> bool:
 def service_update(item: Place, old: Mapping[str, Any]) -> None:
     """What may not change once it is set."""
     spec, was = item["spec"], old.get("spec", {})
+    balancer = item["status"]["loadBalancer"]
+    found, before = balancer["ingress"], old.get("status", {}).get("loadBalancer", {})
+    if found and spec["type"].text != "LoadBalancer" and found.value != before.get("ingress"):
+        balancer["ingress"].forbidden('may only be used when `spec.type` is "LoadBalancer"')
     addresses_update(spec, was)
     if needs_health_check(spec.mapping) and needs_health_check(was):
         check = spec["healthCheckNodePort"]

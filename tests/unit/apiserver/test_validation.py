@@ -327,6 +327,37 @@ def test_addresses_of_a_service_stay(old: Any, new: Any, said: str | None) -> No
     assert [cause.message for cause in causes] == ([said] if said else [])
 
 
+_BALANCED = {"ports": [{"port": 80}], "type": "LoadBalancer"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "ingress", "said"),
+    [
+        pytest.param(_BALANCED, {"ip": "192.0.2.1", "ipMode": "Proxy"}, None, id="an address"),
+        pytest.param(_BALANCED, {"hostname": "lb.example.com"}, None, id="a name"),
+        pytest.param(
+            *(_BALANCED, {"hostname": "192.0.2.1"}),
+            'Invalid value: "192.0.2.1": must be a DNS name, not an IP address',
+            id="an address for a name",
+        ),
+        pytest.param(
+            *(_BALANCED, {"hostname": "a", "ipMode": "VIP"}),
+            "Forbidden: may not be specified when `ip` is not set",
+            id="a mode of no address",
+        ),
+        pytest.param(
+            *({"ports": [{"port": 80}]}, {"ip": "192.0.2.1"}),
+            'Forbidden: may only be used when `spec.type` is "LoadBalancer"',
+            id="of another type",
+        ),
+    ],
+)
+def test_where_a_load_balancer_is(spec: Any, ingress: Any, said: str | None) -> None:
+    old = changed("Service", "spec", spec)
+    new = {**old, "status": {"loadBalancer": {"ingress": [ingress]}}}
+    assert [cause.message for cause in _causes(new, old)] == ([said] if said else [])
+
+
 def test_an_immutable_config_map_stays() -> None:
     old = changed("ConfigMap", "immutable", True)
     fields = [cause.field for cause in _causes(changed("ConfigMap", "data", {"b": ""}), old)]
