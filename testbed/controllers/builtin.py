@@ -8,18 +8,21 @@ from testbed.controllers import (
     daemon_sets,
     deployments,
     endpoint_slices,
+    endpoints_mirroring,
     garbage,
     namespaces,
     node_lifecycle,
     pod_garbage,
     replica_sets,
     scheduler,
+    service_addresses,
+    service_endpoints,
     taint_eviction,
 )
 from testbed.controllers.decision import Controller
 from testbed.controllers.heartbeats import Heartbeats
 from testbed.controllers.timing import NodeTiming
-from testbed.model.documents import DOCUMENTS, Namespace
+from testbed.model.documents import DOCUMENTS, Endpoints, IPAddress, Namespace, ServiceCIDR
 from testbed.model.objects import (
     KINDS,
     DaemonSet,
@@ -52,6 +55,29 @@ CONTROLLERS = (
     ),
     Controller("namespaces", (Namespace,), namespaces.reconcile),
 )
+
+
+FOR_CLIENTS = (
+    Controller(
+        "endpoints",
+        (Service, EndpointSlice, Endpoints),
+        service_endpoints.reconcile,
+        service_endpoints.remembering,
+    ),
+    Controller(
+        "endpoints-mirroring",
+        (Service, EndpointSlice, Endpoints),
+        endpoints_mirroring.reconcile,
+        endpoints_mirroring.remembering,
+    ),
+    Controller(
+        "service-addresses",
+        (Service, IPAddress, ServiceCIDR),
+        service_addresses.reconcile,
+        service_addresses.remembering,
+    ),
+)
+"""What keeps up objects that only clients of the API read or write."""
 
 
 def of_nodes(heartbeats: Heartbeats, timing: NodeTiming) -> tuple[Controller, ...]:

@@ -63,7 +63,7 @@ def _writes(known: Selection, key: Key) -> list[Write]:
     if service is None:  # it is gone, or selects no more
         return [_deleted(item) for item in have]
     nodes = known.snapshot.of(Node)
-    return _difference(have, _of_all_families(service, have, known.pods(service), nodes))
+    return difference(have, _of_all_families(service, have, known.pods(service), nodes))
 
 
 def address_types(service: Service) -> tuple[str, ...]:
@@ -190,7 +190,8 @@ def _new_slice(
     return EndpointSlice(meta, endpoints, ports, kind.address_type)
 
 
-def _difference(have: Sequence[EndpointSlice], want: Sequence[EndpointSlice]) -> list[Write]:
+def difference(have: Sequence[EndpointSlice], want: Sequence[EndpointSlice]) -> list[Write]:
+    """What makes those that are there those that should be."""
     before = {item.meta.name: item for item in have}
     writes: list[Write] = []
     for item in want:

@@ -14,6 +14,8 @@ from testbed.apiserver.presented import Face
 from testbed.apiserver.server import ApiServer
 from testbed.apiserver.writing import Writer
 from testbed.clock import now_s
+from testbed.controllers.builtin import FOR_CLIENTS
+from testbed.controllers.loop import ControllerLoop
 from testbed.ip import family_of
 from testbed.kernel import netns
 from testbed.lab.api_credentials import Credentials
@@ -55,6 +57,9 @@ class LabApi:
             writer=Writer(cluster.store, now_s, face),
             streams=partial(to_pods, pods=PodAccess(cluster), snapshot=cluster.store.snapshot),
         )
+        self._controllers = ControllerLoop(
+            cluster.store, [one.begun() for one in FOR_CLIENTS], now_s, cluster.delays
+        )
         self._events = ApiEvents(cluster.store, unix_offset_s)
         self._born = _Born(
             cluster.store,
@@ -70,6 +75,7 @@ class LabApi:
         """Listen in the lab, where its nodes, outside hosts and pods can reach it."""
         self._born.start()
         self._events.start()
+        self._controllers.start()
         self._journal.listen(self._events.heard)
         with netns.entered(self._cluster.switch):
             listeners = [

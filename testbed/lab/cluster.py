@@ -136,6 +136,11 @@ class Cluster:
         return self._applied.topology
 
     @property
+    def delays(self) -> Delays:
+        """What all of its watches and writes wait for."""
+        return self._parts.delays
+
+    @property
     def proxy_label(self) -> str:
         """The mode's label in results, as in `iptables-nft`."""
         return next((one.name for one in self._backends.values()), EXTERNAL)
