@@ -6,10 +6,12 @@ a pod that is being deleted goes. What somebody else says of a pod that has been
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from heapq import heappop, heappush
 from ipaddress import ip_address, ip_network
 
 from testbed.controllers.decision import Controller, Decision, Reconcile
@@ -44,12 +46,12 @@ def reconcile(delays: FakeDelays, snapshot: Snapshot, now_s: float) -> Decision:
 
 def remembering(delays: FakeDelays) -> Reconcile:
     """A `reconcile` that remembers the state it was asked about last: one that follows costs what changed."""
-    known = _Known()
+    known = _Known(delays)
 
     def following(snapshot: Snapshot, now_s: float) -> Decision:
         known.follow(snapshot)
-        pods, wake_at_s = _pods(known, delays, now_s)
         nodes = [_ready(node, now_s) for node in known.nodes_to_do()]
+        pods, wake_at_s = _pods(known, now_s)
         return [*nodes, *pods], wake_at_s
 
     return following
@@ -58,27 +60,33 @@ def remembering(delays: FakeDelays) -> Reconcile:
 class _Known:
     """The last snapshot, and what is not as it should be in it: whether a write succeeds is not known here."""
 
-    def __init__(self) -> None:
+    def __init__(self, delays: FakeDelays) -> None:
         self.snapshot = Snapshot(0, {})
         self.used: dict[str, set[int]] = {}
         """Node -> its pods' addresses of the primary family."""
+        self._delays = delays
         self._nodes: set[Key] = set()
-        self._pods: set[Key] = set()
+        self._due: dict[Key, float] = {}
+        """Pods for which something is to be done, and when."""
+        self._queue: list[tuple[float, Key]] = []
+        """A heap of these, among what has been true before."""
 
     def follow(self, now: Snapshot) -> None:
         """Take another snapshot over."""
         then, self.snapshot = self.snapshot, now
         nodes = now.of(Node).changed_since(then.of(Node))
         pods = now.of(Pod).changed_since(then.of(Pod))
-        begun = {key[1] for key, (old, new) in nodes.items() if _faked(new) and not _faked(old)}
-        if begun:
-            self._pods |= {key for key, pod in now.of(Pod).items() if pod.spec.node_name in begun}
+        turned = {key[1] for key, (old, new) in nodes.items() if _faked(new) != _faked(old)}
+        touched = set(pods)
+        if turned:
+            touched |= {key for key, pod in now.of(Pod).items() if pod.spec.node_name in turned}
         for old, _ in pods.values():
             self._addresses(old, set.discard)
         for _, new in pods.values():
             self._addresses(new, set.add)
         self._nodes.update(nodes)
-        self._pods.update(pods)
+        for key in touched:
+            self._look_at(key)
 
     def nodes_to_do(self) -> list[Node]:
         """Fake nodes that are not ready."""
@@ -88,17 +96,32 @@ class _Known:
         self._nodes = {("", node.meta.name) for node in found}
         return found
 
-    def pods_to_do(self, delays: FakeDelays) -> list[tuple[float, Pod]]:
-        """Pods of fake nodes for which something is to be done, in order of creation, and when."""
-        pods, nodes = self.snapshot.of(Pod), self.snapshot.of(Node)
-        found = [
-            (due_s, pod)
-            for pod in pods.in_order(key for key in self._pods if key in pods)
-            if _faked(nodes.get(("", pod.spec.node_name)))
-            and (due_s := _due_s(pod, delays)) is not None
-        ]
-        self._pods = {(pod.meta.namespace, pod.meta.name) for _, pod in found}
-        return found
+    def due(self, now_s: float) -> Generator[Pod, None, None]:
+        """Pods for which something is to be done by now, in the order of when, then by name. They stay."""
+        seen: list[tuple[float, Key]] = []
+        try:
+            while self._queue and self._queue[0][0] <= now_s:
+                due_s, key = one = heappop(self._queue)
+                if self._due.get(key) == due_s and (not seen or seen[-1] != one):
+                    seen.append(one)
+                    yield self.snapshot.of(Pod)[key]
+        finally:
+            for one in seen:
+                heappush(self._queue, one)
+
+    def next_after(self, now_s: float) -> float | None:
+        """When something will be due that is not yet."""
+        return min((due_s for due_s in self._due.values() if due_s > now_s), default=None)
+
+    def _look_at(self, key: Key) -> None:
+        pod = self.snapshot.of(Pod).get(key)
+        on_fake = pod is not None and _faked(self.snapshot.of(Node).get(("", pod.spec.node_name)))
+        due_s = _due_s(pod, self._delays) if pod is not None and on_fake else None
+        if due_s is None:
+            self._due.pop(key, None)
+        elif self._due.get(key) != due_s:
+            self._due[key] = due_s
+            heappush(self._queue, (due_s, key))
 
     def _addresses(self, pod: Pod | None, change: Callable[[set[int], int], None]) -> None:
         if pod is not None and pod.status.pod_ips:
@@ -128,29 +151,32 @@ def _due_s(pod: Pod, delays: FakeDelays) -> float | None:
     return pod.meta.creation_s + delays.start_s
 
 
-def _pods(known: _Known, delays: FakeDelays, now_s: float) -> tuple[list[Write], float | None]:
-    to_do = known.pods_to_do(delays)
-    due = [pod for due_s, pod in to_do if due_s <= now_s]
+def _pods(known: _Known, now_s: float) -> tuple[list[Write], float | None]:
     free: dict[str, Iterator[tuple[str, ...]]] = {}
     writes: list[Write] = []
-    for pod in due:
-        if len(writes) == AT_ONCE:
-            return writes, now_s
-        if pod.meta.deletion_s is not None:
-            writes.append(Delete(pod.kind, pod.meta.namespace, pod.meta.name, pod.meta.uid))
-            continue
-        if pod.status.pod_ips:
-            writes.append(Update(replace(pod, status=_with_ready(pod, now_s))))
-            continue
-        node = known.snapshot.of(Node)["", pod.spec.node_name]
-        if node.meta.name not in free:
-            ranges = list(map(ip_network, node.pod_cidrs))
-            free[node.meta.name] = _free(ranges, known.used.get(node.meta.name, frozenset()))
-        ips = node.internal_ips if pod.spec.host_network else next(free[node.meta.name], ())
-        started = _started(pod, node, ips, now_s)
-        if started != pod:
-            writes.append(Update(started))
-    return writes, min((due_s for due_s, _ in to_do if due_s > now_s), default=None)
+    with closing(known.due(now_s)) as due:
+        for pod in due:
+            if len(writes) == AT_ONCE:
+                return writes, now_s
+            writes += _write(known, pod, free, now_s)
+    return writes, known.next_after(now_s)
+
+
+def _write(
+    known: _Known, pod: Pod, free: dict[str, Iterator[tuple[str, ...]]], now_s: float
+) -> list[Write]:
+    """What is to be done about a pod that is due; `free` are the addresses that each node has left."""
+    if pod.meta.deletion_s is not None:
+        return [Delete(pod.kind, pod.meta.namespace, pod.meta.name, pod.meta.uid)]
+    if pod.status.pod_ips:
+        return [Update(replace(pod, status=_with_ready(pod, now_s)))]
+    node = known.snapshot.of(Node)["", pod.spec.node_name]
+    name = node.meta.name
+    if name not in free:
+        free[name] = _free(list(map(ip_network, node.pod_cidrs)), known.used.get(name, set()))
+    ips = node.internal_ips if pod.spec.host_network else next(free[name], ())
+    started = _started(pod, node, ips, now_s)
+    return [Update(started)] if started != pod else []
 
 
 def _free(networks: Sequence[IPNetwork], used: AbstractSet[int]) -> Iterator[tuple[str, ...]]:
