@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from testbed.apiserver.failure import Cause, bad_request, conflict, invalid
@@ -83,7 +85,7 @@ def changed(resource: Resource, document: Json, shown: Json, subresource: str) -
     fresh = {key: value for key, value in metadata.items() if key not in _STAMPS}
     for key in _STAMPS:
         if key in was:
-            fresh[key] = metadata.get(key) or was[key] if key in _KEPT else was[key]
+            fresh[key] = _repeated(metadata.get(key), was[key]) if key in _KEPT else was[key]
     if subresource == "status":
         return {**shown, "metadata": _of_status(fresh, was, resource), **_only(document, "status")}
     if subresource == "finalize":
@@ -93,6 +95,17 @@ def changed(resource: Resource, document: Json, shown: Json, subresource: str) -
     if not rules.has_status:
         return {**document, "metadata": fresh}
     return {**own, "metadata": fresh, **_only(shown, "status")}
+
+
+def _repeated(said: Any, was: Any) -> Any:
+    """What the client says; what was, where it says nothing, or the same instant in other words.
+
+    Clients in Python write +00:00 for Z.
+    """
+    if said and isinstance(said, str) and isinstance(was, str):
+        with suppress(ValueError):
+            return was if datetime.fromisoformat(said) == datetime.fromisoformat(was) else said
+    return said or was
 
 
 def applicable(document: Json, subresource: str) -> Json:
