@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aiohttp import web
 
 from testbed.apiserver.answers import json_answer
@@ -10,6 +12,7 @@ from testbed.apiserver.failure import method_not_allowed
 from testbed.apiserver.list_options import list_options
 from testbed.apiserver.negotiation import body_type, patch_type
 from testbed.apiserver.options import WriteOptions, delete_options, write_options
+from testbed.apiserver.repeated import repeated
 from testbed.apiserver.resources import Json
 from testbed.apiserver.routing import Target
 from testbed.apiserver.writing import Answer, Writer
@@ -62,12 +65,15 @@ def _asked(writer: Writer, where: Target, request: web.Request, body: bytes) -> 
         selection = list_options(where.resource, where.namespace, request.query).selection
         return writer.delete_collection(selection, options)
     settings = _settings(request, wanted)
+    again = repeated(body, where.resource, settings.field_validation)
     if wanted == "patch":
         kind = patch_type(content_type)
-        return writer.patch(where, kind, decoded(body, kind), settings)
-    document = mapping(body, body_type(content_type))
-    done = writer.create if wanted == "create" else writer.update
-    return done(where, document, settings)
+        answer = writer.patch(where, kind, decoded(body, kind), settings)
+    else:
+        document = mapping(body, body_type(content_type))
+        done = writer.create if wanted == "create" else writer.update
+        answer = done(where, document, settings)
+    return replace(answer, warnings=(*again, *answer.warnings))
 
 
 def _said(body: bytes, content_type: str) -> Json | None:
