@@ -65,8 +65,10 @@ def owners(document: Mapping[str, Any]) -> tuple[Owned, ...]:
 
 def with_owners(document: Json, found: Iterable[Owned]) -> Json:
     """The object with its owners written down; who owns nothing any more is left out."""
+    metadata = {key: one for key, one in document["metadata"].items() if key != "managedFields"}
     entries = [_entry(one) for one in found if one.paths]
-    return {**document, "metadata": {**document["metadata"], "managedFields": entries}}
+    own = {"managedFields": entries} if entries else {}
+    return {**document, "metadata": {**metadata, **own}}
 
 
 def _entry(one: Owned) -> Json:
@@ -162,9 +164,13 @@ def _given_up(
 
 
 def update(before: Json, after: Json, shape: Shape, mine: Owned) -> tuple[Owned, ...]:
-    """The owners of an object that is replaced: who changes a field owns it, alone. None where it had none."""
-    found = owners(before)
-    if not found:
+    """The owners of an object that is replaced: who changes a field owns it, alone. None where it has none.
+
+    A client may say itself who owns what, as kubectl does when it goes over to applying by the server; one empty
+    entry makes an object forget its owners.
+    """
+    found = owners(after)
+    if not any(one.paths for one in found):
         return ()
     was, now = field_paths.fields_of(before, shape), field_paths.fields_of(after, shape)
     changed = _changed(was, now)

@@ -86,6 +86,8 @@ def changed(resource: Resource, document: Json, shown: Json, subresource: str) -
     for key in _STAMPS:
         if key in was:
             fresh[key] = _repeated(metadata.get(key), was[key]) if key in _KEPT else was[key]
+    if metadata.get("managedFields") and not subresource:
+        fresh["managedFields"] = metadata["managedFields"]
     if subresource == "status":
         return {**shown, "metadata": _of_status(fresh, was, resource), **_only(document, "status")}
     if subresource == "finalize":

@@ -101,9 +101,7 @@ class Writer:
             fresh["spec"] = one_address(fresh.get("spec") or {})
         fresh = schema.defaulted(self._completed(fresh, is_new=True))
         _refuse(resource, fresh, mistakes(fresh, None))
-        if owners:
-            fresh = ownership.with_owners(fresh, owners)
-        item = self._allocated(item_of(resource, fresh))
+        item = self._allocated(item_of(resource, ownership.with_owners(fresh, owners)))
         done = self._write(Create(item), options.dry_run)
         return self._answer(resource, done, 201, (*warnings, *admission.warnings_of(fresh)))
 
@@ -209,8 +207,7 @@ class Writer:
         _refuse(resource, changed, mistakes(changed, shown))
         mine = self._owned(target, ownership.UPDATE, options.manager)
         owners = owners or ownership.update(shown, changed, _shape(resource), mine)
-        if owners:
-            changed = ownership.with_owners(changed, owners)
+        changed = ownership.with_owners(changed, owners)
         item = self._allocated(item_of(resource, changed, current))
         ends = current.meta.deletion_s is not None and is_over(item)
         write = _removal(item) if ends else Update(item)

@@ -129,7 +129,7 @@ def test_an_object_that_nobody_applied_has_no_owners(client: Client) -> None:
     assert "managedFields" not in changed["metadata"]
 
 
-def test_owners_are_the_servers_to_say(client: Client) -> None:
+def test_owners_are_not_lost_by_leaving_them_out(client: Client) -> None:
     made = client.apply("ConfigMap", "a", "me", config(x="1"))
     entries = made["metadata"]["managedFields"]
     again = client.update({**made, "metadata": {**made["metadata"], "managedFields": []}})
@@ -137,6 +137,17 @@ def test_owners_are_the_servers_to_say(client: Client) -> None:
     body = {**config(x="1"), "metadata": {"name": "a", "managedFields": entries}}
     status = refusal(client.apply, "ConfigMap", "a", "me", body)
     assert status["message"] == "metadata.managedFields must be nil"
+
+
+def test_a_client_may_hand_ownership_over(client: Client) -> None:
+    made = client.apply("ConfigMap", "a", "me", config(x="1"))
+    steps = [{"op": "replace", "path": "/metadata/managedFields/0/manager", "value": "you"}]
+    assert owned(client.patch("ConfigMap", "a", steps, "json-patch+json").body) == {
+        "you/Apply": owned(made)["me/Apply"]
+    }
+    reset = [{"op": "replace", "path": "/metadata/managedFields", "value": [{}]}]
+    forgotten = client.patch("ConfigMap", "a", reset, "json-patch+json").body
+    assert "managedFields" not in forgotten["metadata"]
 
 
 def test_an_apply_says_who_applies(client: Client) -> None:
@@ -200,7 +211,7 @@ def test_a_sidecar_of_another_manager_stays(client: Client) -> None:
 
 
 def test_a_status_is_applied_by_its_subresource(client: Client) -> None:
-    client.create("Service", "web")
+    client.create("Service", "web", spec={"type": "LoadBalancer", "ports": [{"port": 80}]})
     body = {
         **{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}},
         "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.1"}]}},

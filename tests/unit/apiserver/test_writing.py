@@ -273,7 +273,7 @@ def test_the_name_is_the_urls(client: Client) -> None:
 
 
 def test_the_status_is_written_by_its_subresource_only(client: Client) -> None:
-    made = client.create("Service", "web")
+    made = client.create("Service", "web", spec={"type": "LoadBalancer", "ports": [{"port": 80}]})
     ingress = {"loadBalancer": {"ingress": [{"ip": "203.0.113.1"}]}}
     by_main = client.update({**made, "status": ingress})
     assert "ingress" not in by_main["status"]["loadBalancer"]
