@@ -102,10 +102,6 @@ def _network_policy(document: Mapping[str, Any]) -> Iterator[str]:
     yield f'NetworkPolicy "{name}" is stored, and not enforced: this cluster has no network policies'
 
 
-def _endpoints(_document: Mapping[str, Any]) -> Iterator[str]:
-    yield "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
-
-
 def _service(document: Mapping[str, Any]) -> Iterator[str]:
     spec = document.get("spec") or {}
     if spec.get("type") == "ExternalName" and spec.get("externalIPs"):
@@ -126,7 +122,6 @@ def _service(document: Mapping[str, Any]) -> Iterator[str]:
 _WARNINGS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
     "DaemonSet": template_warnings,
     "Deployment": template_warnings,
-    "Endpoints": _endpoints,
     "NetworkPolicy": _network_policy,
     "Pod": pod_warnings,
     "ReplicaSet": template_warnings,

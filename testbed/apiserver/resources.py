@@ -44,6 +44,8 @@ class Resource:
     verbs: tuple[str, ...] = ALL
     subresources: tuple[Subresource, ...] = ()
     stored: str = ""
+    warning: str = ""
+    """What whoever asks for it is told each time: that it is deprecated."""
 
     @property
     def singular(self) -> str:
@@ -114,9 +116,11 @@ _POD = (
 _SERVICE = (Subresource("proxy", "ServiceProxyOptions", _PROXY), _status("Service"))
 _NAMESPACE = (Subresource("finalize", "Namespace", ("update",)), _status("Namespace"))
 
+_NO_ENDPOINTS = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
+
 RESOURCES = (
     _core("configmaps", "ConfigMap", short_names=("cm",)),
-    _core("endpoints", "Endpoints", short_names=("ep",)),
+    _core("endpoints", "Endpoints", short_names=("ep",), warning=_NO_ENDPOINTS),
     _core("events", "Event", short_names=("ev",)),
     _core(
         "namespaces",

@@ -5,6 +5,7 @@ Source: Kubernetes API concepts.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import socket
 import ssl
@@ -101,6 +102,7 @@ class ApiServer:
             application.router.add_get(path + "/", answer)
         application.router.add_get("/version", _fixed(VERSION))
         application.router.add_route("*", "/{path:.*}", self._answer)
+        application.on_response_prepare.append(_warned)
         return application
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
@@ -221,6 +223,13 @@ def _fixed(document: Json, content_type: str = "application/json") -> Handler:
         return web.Response(body=body, headers=headers)
 
     return answer
+
+
+async def _warned(request: web.Request, response: web.StreamResponse) -> None:
+    """Whoever asks for what is deprecated is told so."""
+    with contextlib.suppress(ApiFailure):  # of what is no path of a resource
+        if warning := target(request.rel_url.raw_path).resource.warning:
+            response.headers.add("Warning", f'299 - "{warning}"')
 
 
 async def _ok(_request: web.Request) -> web.Response:

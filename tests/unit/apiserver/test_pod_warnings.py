@@ -14,7 +14,7 @@ from .objects import VALID, changed, resource_of
 _TCP = {"containerPort": 8080, "protocol": "TCP"}
 
 
-@pytest.mark.parametrize("kind", sorted(VALID.keys() - {"NetworkPolicy", "Endpoints"}))
+@pytest.mark.parametrize("kind", sorted(VALID.keys() - {"NetworkPolicy"}))
 def test_an_ordinary_object_is_taken_without_a_word(kind: str) -> None:
     assert warnings_of(schema.defaulted(VALID[kind])) == ()
 
