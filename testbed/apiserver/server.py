@@ -20,7 +20,7 @@ from testbed.apiserver.answers import encoded_answer, in_parts, json_answer
 from testbed.apiserver.bodies import LIMIT
 from testbed.apiserver.changing import changed, received, verb
 from testbed.apiserver.documents import VERSION
-from testbed.apiserver.failure import method_not_allowed, not_found
+from testbed.apiserver.failure import ApiFailure, method_not_allowed, not_found
 from testbed.apiserver.feed import Feed, Source
 from testbed.apiserver.front import Handler, Users, middlewares, user
 from testbed.apiserver.list_options import list_options, resource_version
