@@ -24,6 +24,7 @@ from testbed.lab.cluster import Cluster
 from testbed.lab.journal import Journal
 from testbed.lab.pod_access import PodAccess
 from testbed.lab.service_accounts import ServiceAccounts
+from testbed.model.documents import Namespace
 from testbed.model.topology import Topology
 from testbed.store import Change, Store
 
@@ -110,7 +111,13 @@ class _Born:
         self._store.watch(self._changed)
 
     def _changed(self, changes: tuple[Change, ...]) -> None:
-        new = {change.object.meta.namespace for change in changes} - self._used - {""}
+        self._used -= {
+            change.object.meta.name
+            for change in changes
+            if change.type == "DELETED" and isinstance(change.object, Namespace)
+        }
+        added = {change.object.meta.namespace for change in changes if change.type == "ADDED"}
+        new = added - self._used - {""}
         self._used |= new
         ours = any(
             change.type != "MODIFIED" and change.object.kind in bootstrap.KINDS

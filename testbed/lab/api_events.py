@@ -7,8 +7,9 @@ import asyncio
 from testbed.apiserver.event_log import CAPACITY, EventLog
 from testbed.apiserver.object_events import Said, events_of, of_probe, past_of
 from testbed.events import Event as LabEvent
+from testbed.model.documents import Namespace
 from testbed.model.objects import Pod
-from testbed.store import Change, Store
+from testbed.store import Change, Snapshot, Store
 
 
 class ApiEvents:
@@ -45,4 +46,12 @@ class ApiEvents:
 
     def _write(self) -> None:
         said, self._waiting = self._waiting, []
-        self._store.apply(self._log.writes(said, self._store.snapshot()))
+        snapshot = self._store.snapshot()
+        here = [one for one in said if _has_a_place(one, snapshot)]
+        self._store.apply(self._log.writes(here, snapshot))
+
+
+def _has_a_place(said: Said, snapshot: Snapshot) -> bool:
+    """As nothing, no Event is added to a namespace that is being deleted, or has been."""
+    namespace = snapshot.get(Namespace, "", said.about.meta.namespace or "default")
+    return namespace is not None and namespace.meta.deletion_s is None
