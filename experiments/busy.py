@@ -56,7 +56,7 @@ REQUIRES = frozenset({Feature.CONNTRACK})
 TIMING = True
 PROFILES = {
     "smoke": Profile(
-        repeats=5,
+        repeats=3,
         factors={
             "proxy": ("iptables-legacy", "ipvs/lc"),
             "placement": ("one",),

@@ -20,20 +20,21 @@ from testbed.events import Event
 from testbed.experiment.arrange import (
     subject_workload,
     with_clients_on_every_node,
+    with_timing,
     with_workload,
     without_names,
 )
 from testbed.experiment.module import Factors, Profile, Value
 from testbed.experiment.primary import Pilot, Primary
-from testbed.experiment.subjects import PodRef
+from testbed.experiment.subjects import PodRef, Subject
 from testbed.experiment.trial_lab import TrialLab
 from testbed.kernel.features import Feature
 from testbed.model.topology import Topology
 from testbed.traffic.spec import LoadSpec
 
 QUESTION = (
-    "After a crash, a deletion or a hang: how long to detect, withdraw, program on every node and"
-    " recover, and what failed?"
+    "After a crash, a deletion, a hang or a node's loss of power: how long to detect, withdraw,"
+    " program on every node and recover, and what failed?"
 )
 HYPOTHESIS = (
     "Clients have recovered within what the mechanism that notices the fault needs at most, plus"
@@ -49,15 +50,31 @@ FACTORS: dict[str, tuple[Value, ...]] = {
     "probe_period_s": (10,),
     "probe_timeout_s": (1,),
     "probe_failures": (3,),
+    "monitor_period_s": (5,),
+    "monitor_grace_s": (50,),
     "kept_connections": (8,),
 }
-"""`placement`: clients on `one` node or on `every`; `kept_connections`: of each client."""
+"""`placement`: clients on `one` node or on `every`; `monitor_…`: the node controller's, which notices
+`stop-node`; `kept_connections`: of each client."""
 PROBE = ("probe_period_s", "probe_timeout_s", "probe_failures")
 """The factors that make the readiness probe."""
+MECHANISM = (*PROBE, "monitor_period_s", "monitor_grace_s")
+"""The factors that say how soon a fault is noticed."""
+STOP_NODE = "stop-node"
 REPEATS = 10
 REQUIRES = frozenset({Feature.CONNTRACK})
 TIMING = True
-PROFILES = {"smoke": Profile(repeats=5, factors={"probe_period_s": (1,), "probe_failures": (1,)})}
+PROFILES = {
+    "smoke": Profile(
+        repeats=5,
+        factors={
+            "probe_period_s": (1,),
+            "probe_failures": (1,),
+            "monitor_period_s": (0.5,),
+            "monitor_grace_s": (1,),
+        },
+    )
+}
 
 OUTAGE_RPS = 100.0
 """A new connection every 10 ms (MEASURING.md, Phases)."""
@@ -77,12 +94,15 @@ _FOREVER = 1_000_000
 
 
 def arrange(topology: Topology, factors: Factors) -> Topology:
-    """The subject with the trial's replicas and readiness probe, and a client pod on each node.
+    """The subject with the trial's replicas, readiness probe and node controller, and a client pod on
+    each node.
 
-    Raises UsageError for fewer than two replicas: what fails needs somebody who stays.
+    Raises UsageError for fewer than two replicas or nodes: what fails needs somebody who stays.
     """
     if int(factors["replicas"]) < 2:
         raise UsageError("failover needs at least 2 replicas", "as in --set replicas=3")
+    if factors["fault"] == STOP_NODE and len(topology.nodes) < 2:
+        raise UsageError("stop-node needs a node that stays", "give the topology at least 2")
     probe = {
         "periodSeconds": factors["probe_period_s"],
         "timeoutSeconds": factors["probe_timeout_s"],
@@ -96,6 +116,11 @@ def arrange(topology: Topology, factors: Factors) -> Topology:
         readiness_probe=probe,
         server="process",
     )
+    topology = with_timing(
+        topology,
+        node_monitor_period_s=factors["monitor_period_s"],
+        node_monitor_grace_period_s=factors["monitor_grace_s"],
+    )
     return with_clients_on_every_node(topology)
 
 
@@ -108,36 +133,53 @@ def probe_of(factors: Factors) -> ProbeSettings:
     )
 
 
-def recovery_limit_s(fault: str, probe: ProbeSettings) -> float:
+def recovery_limit_s(fault: str, factors: Factors) -> float:
     """What a fault's recovery may take: noticing it at worst, a sync, and a margin."""
-    noticed = {"crash": RELIST_S, "delete": 0.0, "hang": probe.latest_s}[fault]
+    noticed = {
+        "crash": RELIST_S,
+        "delete": 0.0,
+        "hang": probe_of(factors).latest_s,
+        STOP_NODE: float(factors["monitor_grace_s"]) + float(factors["monitor_period_s"]),
+    }[fault]
     return noticed + MIN_SYNC_S + MARGIN_S
+
+
+def phase_s(factors: Factors) -> float:
+    """The period of what notices the fault, over which its instant is spread."""
+    periods = (probe_of(factors).period_s, float(factors["monitor_period_s"]))
+    return periods[factors["fault"] == STOP_NODE]
 
 
 def estimate_s(factors: Factors) -> float:
     """How long a trial takes on average, without its lab."""
-    probe = probe_of(factors)
-    limit = recovery_limit_s(str(factors["fault"]), probe)
-    return LEAD_IN_S + probe.period_s / 2 + limit + HOLD_S
+    limit_s = recovery_limit_s(str(factors["fault"]), factors)
+    return LEAD_IN_S + phase_s(factors) / 2 + limit_s + HOLD_S
 
 
 def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
     """Traffic from every client; one backend fails; watched until all nodes avoid it and 5 s more.
 
-    The fault falls anywhere in one probe period: `seed` says where, and which backend it is.
+    The fault falls anywhere in one period of what notices it: `seed` says where, and which backend it
+    is. With a node stop the clients on it, too: nobody is left there to ask.
     """
     chance = random.Random(seed)
     subject = lab.subject()
     victim = chance.choice(subject.backends)
-    probe = probe_of(factors)
-    limit_s = recovery_limit_s(str(factors["fault"]), probe)
-    lead_in_s = LEAD_IN_S + chance.uniform(0, probe.period_s)
-    clients = subject.clients if factors["placement"] == "every" else subject.clients[:1]
+    stops = factors["fault"] == STOP_NODE
+    limit_s = recovery_limit_s(str(factors["fault"]), factors)
+    lead_in_s = LEAD_IN_S + chance.uniform(0, phase_s(factors))
+    callers = [
+        pair
+        for pair in zip(subject.clients, subject.controls, strict=True)
+        if not stops or pair[0].node != victim.node
+    ]
+    if factors["placement"] != "every":
+        del callers[1:]
     longest_s = lead_in_s + 2 * limit_s + HOLD_S
-    survivor = next(pod for pod in subject.backends if pod != victim)
+    survivor = _survivor(subject, victim, elsewhere=stops)
     specs = [
         spec
-        for number, client in enumerate(clients)
+        for number, (client, control) in enumerate(callers)
         for spec in streams(
             LoadSpec(
                 source=client.name,
@@ -151,15 +193,23 @@ def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
                 label="outage",
             ),
             kept_connections=int(factors["kept_connections"]),
-            control=(subject.controls[number].name, subject.direct_url(survivor)),
+            control=(control.name, subject.direct_url(survivor)),
         )
     ]
     loads = lab.start_loads(*specs)
     lab.pause(lead_in_s)
-    fault = lab.fault(str(factors["fault"]), victim.name)
+    fault = lab.fault(str(factors["fault"]), victim.node if stops else victim.name)
     _watch(lab, fault, victim, 2 * limit_s)
     for load in loads:
         load.stop()
+
+
+def _survivor(subject: Subject, victim: PodRef, *, elsewhere: bool) -> PodRef:
+    """A backend that stays; `elsewhere`: on another node. Raises UsageError where there is none."""
+    for pod in subject.backends:
+        if pod != victim and not (elsewhere and pod.node == victim.node):
+            return pod
+    raise UsageError("every backend is on the node that stops", "spread them over several nodes")
 
 
 def streams(
@@ -206,7 +256,7 @@ def primary(run: Run) -> list[Primary]:
 
 def pilot(factors: Factors) -> tuple[Pilot, ...]:
     """As in runs on two CPUs: how long it takes, and by how much that differs, on the logarithm."""
-    probe = probe_of(factors)
+    probe, grace_s = probe_of(factors), float(factors["monitor_grace_s"])
     typical_s, spread = {
         "crash": (RELIST_S / 2, 0.7),
         "delete": (MIN_SYNC_S / 10, 0.8),
@@ -214,8 +264,9 @@ def pilot(factors: Factors) -> tuple[Pilot, ...]:
             (probe.earliest_s + probe.latest_s) / 2,
             (probe.latest_s - probe.earliest_s) / 12**0.5 / probe.latest_s,
         ),
+        STOP_NODE: (grace_s, 0.1),
     }[str(factors["fault"])]
-    limit_s = recovery_limit_s(str(factors["fault"]), probe)
+    limit_s = recovery_limit_s(str(factors["fault"]), factors)
     margin = math.log(limit_s / typical_s)
     return (Pilot("recovery", margin, spread, scale="log", claim="below"),)
 
@@ -223,25 +274,31 @@ def pilot(factors: Factors) -> tuple[Pilot, ...]:
 def analyse(run: Run) -> list[Finding]:
     """Recovery of each arm against the limit that its mechanism sets.
 
-    The limit of a hang is the probe's, so that the trials of each probe are a family of their own.
+    The limit of a hang is the probe's, that of a stopped node the node controller's, so that the trials
+    of each setting of these are a family of their own.
     """
-    settings = run.trials[list(PROBE)]
+    # Runs of older versions know nothing of the node controller.
+    settings = run.trials[[name for name in MECHANISM if name in run.trials.columns]]
     families = settings.drop_duplicates()
     found: list[Finding] = []
     for _, setting in families.iterrows():
-        probe = probe_of({name: setting[name] for name in PROBE})
+        mechanism = {name: setting.get(name, FACTORS[name][0]) for name in MECHANISM}
+        probe = probe_of(mechanism)
         family = run.only(run.trials.loc[settings.eq(setting).all(axis=1), "trial"])
-        said = f" Probe every {probe.period_s:g} s, {probe.failure_threshold} failures."
+        said = (
+            f" Probe every {probe.period_s:g} s, {probe.failure_threshold} failures; nodes looked at"
+            f" every {mechanism['monitor_period_s']:g} s, grace {mechanism['monitor_grace_s']:g} s."
+        )
         found += [
             replace(finding, question=finding.question + said * (len(families) > 1))
-            for finding in failover.findings(family, HYPOTHESIS, limits_ms(probe), probe)
+            for finding in failover.findings(family, HYPOTHESIS, limits_ms(mechanism), probe)
         ]
     return found
 
 
-def limits_ms(probe: ProbeSettings) -> dict[str, float]:
+def limits_ms(mechanism: Factors) -> dict[str, float]:
     """What each fault's recovery may take."""
-    return {fault: recovery_limit_s(fault, probe) * 1e3 for fault in FAULTS}
+    return {fault: recovery_limit_s(fault, mechanism) * 1e3 for fault in FAULTS}
 
 
 def plot(run: Run) -> Mapping[str, Any]:

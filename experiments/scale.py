@@ -45,7 +45,7 @@ TIMING = True
 KEEP_RULES = False
 PROFILES = {
     "smoke": Profile(
-        repeats=5,
+        repeats=3,
         factors={
             "proxy": ("iptables-legacy", "nftables"),
             "services": (10, 300),

@@ -31,7 +31,7 @@ PHASES: tuple[PhaseName, ...] = (
     "recover",
     "outage",
 )
-FAULTS = ("crash", "delete", "hang")
+FAULTS = ("crash", "delete", "hang", "stop-node")
 HOLD_S = 5.0
 """A client has recovered when no request fails for this long."""
 
@@ -58,16 +58,29 @@ class Trial:
     """What the phases of one trial are read from."""
 
     fault: str
-    pod: str
-    """namespace/name"""
+    pods: tuple[tuple[str, str], ...]
+    """(namespace/name, uid) of each pod that it hit: one, or all of a stopped node."""
     node: str
-    uid: str
     t0_ns: float
     end_ns: float
     """End of the observation."""
     events: pd.DataFrame
     samples: pd.DataFrame
     """The columns that phases are read from, texts as categories."""
+
+    @property
+    def pod(self) -> str:
+        """namespace/name of the first pod."""
+        return self.pods[0][0]
+
+    @property
+    def uid(self) -> str:
+        return self.pods[0][1]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of the pods, without their namespace, as samples have them."""
+        return frozenset(pod.rpartition("/")[2] for pod, _ in self.pods)
 
     def after_t0_ms(self, t_ns: float) -> float:
         """Milliseconds after the fault."""
@@ -104,15 +117,21 @@ def _read_trials(run: Run) -> Iterator[tuple[Any, Trial]]:
             trial,
             Trial(
                 fault=str(fault["kind"]),
-                pod=str(fault["object"]),
+                pods=_hit(fault),
                 node=str(fault["node"]),
-                uid=str(fault["detail"].get("uid", "")),
                 t0_ns=float(fault["t_ns"]),
                 end_ns=max(end for end in ends if not math.isnan(end)),
                 events=events.sort_values("t_ns", kind="stable"),
                 samples=samples,
             ),
         )
+
+
+def _hit(fault: pd.Series[Any]) -> tuple[tuple[str, str], ...]:
+    detail = fault["detail"]
+    if "pods" in detail:
+        return tuple((str(one["pod"]), str(one["uid"])) for one in detail["pods"])
+    return ((str(fault["object"]), str(detail.get("uid", ""))),)
 
 
 def phases_of(trial: Trial) -> tuple[Phase, ...]:
@@ -152,7 +171,7 @@ def _dialled_family(trial: Trial) -> int | None:
 
 
 def _store_write(trial: Trial, kind: str, family: int | None = None) -> pd.Series[Any] | None:
-    """The first such write about the faulty pod after the fault, or None. Of an endpoint that has an address
+    """The first such write about a faulty pod after the fault, or None. Of an endpoint that has an address
     in each IP family, that of `family`.
     """
     events = trial.events
@@ -170,10 +189,8 @@ def _store_write(trial: Trial, kind: str, family: int | None = None) -> pd.Serie
 def _is_about(event: pd.Series[Any], trial: Trial) -> bool:
     """A replacement may take the pod's name: its uid tells it apart wherever both are known."""
     detail = event["detail"]
-    uid = str(detail.get("uid", ""))
-    if uid and trial.uid:
-        return uid == trial.uid
-    return trial.pod in (event["object"], detail.get("pod"))
+    uid, names = str(detail.get("uid", "")), (event["object"], detail.get("pod"))
+    return any(uid == own if uid and own else pod in names for pod, own in trial.pods)
 
 
 def _instant(trial: Trial, name: PhaseName, event: pd.Series[Any] | None) -> Phase:
@@ -185,10 +202,12 @@ def _instant(trial: Trial, name: PhaseName, event: pd.Series[Any] | None) -> Pha
 
 
 def _program(trial: Trial, withdraw: pd.Series[Any] | None) -> Iterator[Phase]:
-    """Per node, its first successful sync of a state that lacks the endpoint, in the endpoint's IP family:
-    each family has a proxy of its own.
+    """Per node that runs, its first successful sync of a state that lacks the endpoint, in the endpoint's
+    IP family: each family has a proxy of its own.
     """
     syncs = trial.events[(trial.events["source"] == "proxy") & (trial.events["kind"] == "sync")]
+    if trial.fault == "stop-node":
+        syncs = syncs[syncs["node"] != trial.node]
     if withdraw is not None:
         family = FAMILY_NAMES[family_of(withdraw["detail"]["pod_ip"])]
         # By .loc: an empty list would name no columns, where somebody else's proxy has no syncs.
@@ -207,12 +226,12 @@ def _program(trial: Trial, withdraw: pd.Series[Any] | None) -> Iterator[Phase]:
 
 
 def _effective(trial: Trial, withdraw: pd.Series[Any] | None) -> Iterator[Phase]:
-    """Per client node, its kernel's last new entry to the faulty pod, before a pod of that name is
-    an endpoint again. Nodes without such an entry after the fault have none: nothing was observed.
+    """Per client node, its kernel's last new entry to a faulty pod, before a pod of that name is an
+    endpoint again. Nodes without such an entry after the fault have none: nothing was observed.
     """
     if trial.samples.empty:
         return
-    samples = trial.samples[trial.samples["picked_backend"] == trial.pod.rpartition("/")[2]]
+    samples = trial.samples[trial.samples["picked_backend"].isin(trial.names)]
     if "stream" in samples.columns:
         samples = samples[samples["stream"] != "control"]
     samples = samples.assign(entry_ns=kernel_order_ns(samples))
@@ -236,9 +255,8 @@ def _back_again_ns(trial: Trial, withdraw: pd.Series[Any] | None) -> float:
         & (trial.events["kind"] == "endpoint-ready")
         & (trial.events["t_ns"] > withdraw["t_ns"])
     ]
-    name = trial.pod.rpartition("/")[2]
     for t_ns, detail in zip(again["t_ns"], again["detail"], strict=True):
-        if str(detail.get("pod", "")).rpartition("/")[2] == name:
+        if str(detail.get("pod", "")).rpartition("/")[2] in trial.names:
             return float(t_ns)
     return math.inf
 

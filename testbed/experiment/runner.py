@@ -209,14 +209,16 @@ class Runner:
         self._experiment.trial(trial_lab, trial.factors, trial.seed)
         loads = trial_lab.finished_loads()
         host = fidelity.between(on_host, fidelity.read())
-        host |= node_signals.between(in_nodes, _node_signals(lab, view))
+        # A node that the trial has stopped says nothing any more.
+        after = _node_signals(lab, lab.inspect())
+        host |= node_signals.between(in_nodes, after)
         recording = lab.stop_recording()
         ended_ns = lab.now_ns()
         record = collect(trial, view, loads, recording, lab.events())
         return replace(
             record,
             host=host | {"control_lag_p99_ms": fidelity.control_lag_p99_ms(record.samples)},
-            rules={node: (before[node], lab.rules(node)) for node in nodes},
+            rules={node: (before[node], lab.rules(node)) for node in nodes if node in after},
             started_ns=started_ns,
             ended_ns=ended_ns,
             events=(

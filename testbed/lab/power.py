@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from signal import SIGKILL
 
 from testbed.clock import now_ns
@@ -44,7 +45,8 @@ class Power:
         t_ns = now_ns()
         pods = map(node.runtime.namespace, node.runtime.pods())
         for pid in _processes_in((node.namespace, *pods)):
-            os.kill(pid, SIGKILL)
+            with suppress(ProcessLookupError):  # it has gone with one that was killed before
+                os.kill(pid, SIGKILL)
         await node.stop()
         await self._companions.end(name)
         return t_ns

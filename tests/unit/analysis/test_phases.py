@@ -10,7 +10,7 @@ import pytest
 
 from testbed.analysis.phases import Phase, phases_of, trials_of
 from testbed.analysis.run import Run, load_run
-from tests.unit.analysis.synthetic import NODES, Story, failover_run
+from tests.unit.analysis.synthetic import NODES, POD, POD_UID, Story, failover_run
 
 NEVER = dict.fromkeys(NODES)
 
@@ -98,6 +98,16 @@ def test_a_node_that_never_synced_is_censored_alone(tmp_path: Path) -> None:
         tmp_path, Story(program_ms={"n1": (705.0, 721.0), "n2": None, "n3": (710.0, 745.0)})
     )
     assert [found["program", node].censored for node in NODES] == [False, True, False]
+
+
+def test_a_stopped_node_hits_all_its_pods_and_programs_nothing(tmp_path: Path) -> None:
+    """The log is that of web-0 on n1, whose power goes: n1's own sync is no phase."""
+    ((_, trial),) = trials_of(run_of(tmp_path, Story()))
+    hit = (("default/client-0", "other"), (POD, POD_UID))
+    found = phases_of(replace(trial, fault="stop-node", node="n1", pods=hit))
+    assert {phase.where for phase in found if phase.name == "program"} == {"n2", "n3"}
+    assert next(phase for phase in found if phase.name == "detect").end_ms == 700
+    assert {phase.where for phase in found if phase.name == "effective"} == {"n1", "n2"}
 
 
 def test_quiet_for_less_than_five_seconds_is_not_recovered(tmp_path: Path) -> None:

@@ -100,6 +100,14 @@ def test_the_probe_of_failover_is_the_factor_s() -> None:
     }
 
 
+def test_the_node_controller_of_failover_is_the_factors() -> None:
+    failover = load("failover")
+    design = designed(failover, ["fault=stop-node", "monitor_grace_s=7"])
+    (made,) = topologies(failover, design, None)
+    timing = made.timing
+    assert (timing.node_monitor_period_s, timing.node_monitor_grace_period_s) == (5, 7)
+
+
 def test_failover_of_a_single_replica_is_refused() -> None:
     failover = load("failover")
     with pytest.raises(UsageError, match="at least 2 replicas"):
@@ -121,8 +129,8 @@ def test_a_plan_counts_trials_and_time() -> None:
     failover = load("failover")
     short = planned(failover, designed(failover, profile="smoke"))
     long = planned(failover, designed(failover, profile="paper"))
-    assert (short["arms"], short["trials"], long["trials"]) == (3, 15, 60)
-    # A probe of 10 s and three failures against one of 1 s and a single failure.
+    assert (short["arms"], short["trials"], long["trials"]) == (4, 20, 80)
+    # A probe of 10 s and three failures against one of 1 s and a single failure; a node's grace likewise.
     assert long["estimate_s"] > 4 * short["estimate_s"]
 
 
