@@ -22,7 +22,7 @@ from testbed.apiserver.negotiation import Form
 from testbed.apiserver.rendering import Renderer, encode
 from testbed.store import Change
 
-_BOOKMARK_S = 60.0
+BOOKMARK_S = 60.0
 """An idle watch is told how far it is so often, as kube-apiserver does."""
 _BATCH = 500
 """Changes written in one go, at most."""
@@ -159,13 +159,13 @@ class _Ticking:
     def __init__(self, call: Callable[[], None]) -> None:
         self._call = call
         self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(_BOOKMARK_S, self._tick)
+        self._timer = self._loop.call_later(BOOKMARK_S, self._tick)
 
     def cancel(self) -> None:
         self._timer.cancel()
 
     def _tick(self) -> None:
-        self._timer = self._loop.call_later(_BOOKMARK_S, self._tick)
+        self._timer = self._loop.call_later(BOOKMARK_S, self._tick)
         self._call()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from testbed.apiserver import watching
 from testbed.apiserver.history import LENGTH
 from testbed.model.documents import ConfigMap
 from testbed.model.objects import Node, ObjectMeta
@@ -180,3 +182,36 @@ def test_nodes_that_are_listed_and_watched_are_the_same(api: Api) -> None:
     event = next(events)
     assert event["object"] == api.get("/api/v1/nodes/n1")
     assert event["object"]["spec"]["unschedulable"] is True
+
+
+def test_an_idle_watch_is_told_how_far_it_is(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "BOOKMARK_S", 0.05)
+    api.write(Create(config_map("elsewhere")))
+    version = api.store.resource_version
+    path = f"/api/v1/nodes?watch=1&resourceVersion={version - 1}&allowWatchBookmarks=true"
+    event = next(api.watch(path))
+    assert (event["type"], event["object"]["kind"]) == ("BOOKMARK", "Node")
+    assert event["object"]["metadata"]["resourceVersion"] == str(version)
+
+
+def requests(api: Api) -> int:
+    """How many are being answered."""
+
+    async def tasks() -> int:
+        return sum("RequestHandler" in repr(task.get_coro()) for task in asyncio.all_tasks())
+
+    return int(api.call(tasks()))
+
+
+def test_who_never_reads_again_is_cut_off(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "BOOKMARK_S", 0.2)
+    api.write(Create(config_map("busy")))
+    with idle_watch(api, api.store.resource_version) as slow:
+        texts = count()
+        for _ in range(0, LENGTH + 4000, 500):
+            api.write(*updates(texts, 500))
+        while requests(api):
+            pass
+        told = list(lines(slow))
+    assert b"ERROR" not in told[-1]
+    assert len(told) < LENGTH
