@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from typing import Any
 
@@ -39,6 +40,13 @@ NODE_INFO: Json = {
     "architecture": _ARCHITECTURE,
 }
 """Of the lab's nodes, which all are of one machine's kernel."""
+_MEMORY_KIB = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1024
+NODE_CAPACITY: Json = {
+    "cpu": str(os.cpu_count() or 1),
+    "memory": f"{_MEMORY_KIB}Ki",
+    "pods": "110",
+}
+"""The same machine's; each of the nodes has all of it."""
 
 
 def kubeconfig(server: str, name: str) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from testbed.apiserver import event_forms
 from testbed.apiserver.ages import rfc3339
-from testbed.apiserver.documents import NODE_INFO
+from testbed.apiserver.documents import NODE_CAPACITY, NODE_INFO
 from testbed.apiserver.resources import Json, Resource
 from testbed.model.manifest import to_manifest
 from testbed.model.objects import Node, Object, Pod
+from testbed.model.scheduling import NO_EXECUTE
 
 _OF_READINESS = frozenset({"Ready", "ContainersReady"})
 
@@ -40,8 +41,10 @@ def presented(item: Object, face: Face) -> Json:
     if meta.deletion_s is not None:
         gone_s = meta.deletion_s + (meta.deletion_grace_period_s or 0.0)
         metadata["deletionTimestamp"] = _wall(gone_s, face)
+    _date_conditions(manifest, times.get("conditionSeconds", {}), face)
     if isinstance(item, Node):
         _introduce(manifest["metadata"]["name"], manifest.setdefault("status", {}))
+        _date_node(item, manifest, face)
     elif isinstance(item, Pod):
         _add_times(manifest["status"], times, face)
     return manifest
@@ -53,6 +56,31 @@ def _introduce(name: str, status: Json) -> None:
     if not any(one.get("type") == "Hostname" for one in addresses):
         addresses.append({"type": "Hostname", "address": name})
     status.setdefault("nodeInfo", {**NODE_INFO})
+    status.setdefault("capacity", {**NODE_CAPACITY})
+    status.setdefault("allocatable", {**NODE_CAPACITY})
+
+
+def _date_conditions(manifest: Json, times: Json, face: Face) -> None:
+    """When controllers last changed their conditions, and last said them."""
+    if not times:
+        return
+    for condition in manifest["status"]["conditions"]:
+        for key, name in (("changed", "lastTransitionTime"), ("updated", "lastUpdateTime")):
+            time_s = times.get(condition["type"], {}).get(key)
+            if time_s is not None:
+                condition[name] = _wall(time_s, face)
+
+
+def _date_node(node: Node, manifest: Json, face: Face) -> None:
+    """Since when it is ready or not, and its taints of that."""
+    changed_s = node.meta.creation_s if node.ready_changed_s is None else node.ready_changed_s
+    for condition in manifest["status"]["conditions"]:
+        if condition["type"] == "Ready":
+            condition["lastHeartbeatTime"] = _wall(changed_s, face)
+            condition["lastTransitionTime"] = _wall(changed_s, face)
+    for taint, written in zip(node.taints, manifest["spec"].get("taints", ()), strict=False):
+        if taint.added_s is not None and taint.effect == NO_EXECUTE:
+            written["timeAdded"] = _wall(taint.added_s, face)
 
 
 def _add_times(status: Json, times: Json, face: Face) -> None:

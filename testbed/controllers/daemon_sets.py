@@ -127,7 +127,7 @@ def _reconcile_one(item: DaemonSet, pods: Owned, now_s: float) -> Decision:
         empty = [
             here.node for here in daemon.wanted if not here.new and not here.old and not here.ending
         ]
-        names = _free_names(item, daemon.hash, snapshot)
+        names = _free_names(item, snapshot)
         writes += [Create(_pod(daemon, node, next(names))) for node in (*empty, *surging)]
     status = _status(daemon)
     if status != item.status:
@@ -235,8 +235,9 @@ def _status(daemon: _Daemon) -> DaemonSetStatus:
     )
 
 
-def _free_names(item: DaemonSet, template_hash: str, snapshot: Snapshot) -> Iterator[str]:
+def _free_names(item: DaemonSet, snapshot: Snapshot) -> Iterator[str]:
+    seed = [item.meta.uid, snapshot.resource_version]
     for index in count():
-        name = f"{item.meta.name}-{name_hash([item.meta.uid, template_hash, index], 5)}"
+        name = f"{item.meta.name}-{name_hash([*seed, index], 5)}"
         if (item.meta.namespace, name) not in snapshot.of(Pod):
             yield name

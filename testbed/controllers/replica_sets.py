@@ -99,11 +99,15 @@ def _related(item: ReplicaSet, pods: Owned, sets: Owned) -> list[Pod]:
 
 
 def _free_names(item: ReplicaSet, snapshot: Snapshot) -> Iterator[str]:
-    """Names for new pods; ordinals are its Deployment's, the lowest free one first."""
+    """Names for new pods; ordinals are its Deployment's, the lowest free one first.
+
+    A name by hash is never used again: whoever waits for the end of a pod by its name waits for that pod.
+    """
     meta, taken = item.meta, snapshot.of(Pod)
     ordinal = meta.annotations.get(ORDINAL_NAMES_ANNOTATION) == "ordinal"
     base = meta.owner.name if ordinal and meta.owner else meta.name
+    seed = [meta.uid, snapshot.resource_version]
     for index in count():
-        name = f"{base}-{index if ordinal else name_hash([meta.uid, index], 5)}"
+        name = f"{base}-{index if ordinal else name_hash([*seed, index], 5)}"
         if (meta.namespace, name) not in taken:
             yield name

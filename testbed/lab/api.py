@@ -116,8 +116,7 @@ class _Born:
             for change in changes
             if change.type == "DELETED" and isinstance(change.object, Namespace)
         }
-        added = {change.object.meta.namespace for change in changes if change.type == "ADDED"}
-        new = added - self._used - {""}
+        new = {change.object.meta.namespace for change in changes} - self._used - {""}
         self._used |= new
         ours = any(
             change.type != "MODIFIED" and change.object.kind in bootstrap.KINDS
