@@ -100,7 +100,6 @@ class ApiServer:
         for path, answer in {**_discovery(), **openapi_answers.handlers()}.items():
             application.router.add_get(path, answer)
             application.router.add_get(path + "/", answer)
-        application.router.add_get("/version", _fixed(VERSION))
         application.router.add_route("*", "/{path:.*}", self._answer)
         application.on_response_prepare.append(_warned)
         return application
@@ -192,7 +191,7 @@ def _discovery() -> dict[str, Handler]:
     """Path -> what answers there."""
     plain = {path: _fixed(document) for path, document in discovery.plain(RESOURCES).items()}
     both: dict[str, Handler] = {path: _negotiated(path, plain[path]) for path in ("/api", "/apis")}
-    return {**plain, **both}
+    return {**plain, **both, "/version": _fixed(VERSION)}
 
 
 def _negotiated(path: str, plain: Handler) -> Handler:

@@ -109,8 +109,9 @@ def test_a_garbled_request_ends_that_connection_and_no_other(api: Api) -> None:
     assert api.ask("/version").code == 200
 
 
-def test_a_version_says_whose_it_is(api: Api) -> None:
-    found = api.get("/version")
+@pytest.mark.parametrize("path", ["/version", "/version/"])
+def test_a_version_says_whose_it_is(api: Api, path: str) -> None:
+    found = api.get(path)
     assert (found["major"], found["minor"], "testbed" in found["gitVersion"]) == ("1", "36", True)
 
 
