@@ -132,8 +132,9 @@ def _begun(pod: Pod, status: ContainerStatus, at_s: float) -> Iterator[Said]:
     """Nothing is ever pulled here: what runs in the name of the image is said instead."""
     image = next(one.image for one in pod.spec.containers if one.name == status.name)
     runs = status.stands_in or "a program of this machine"
+    instead = "it is the lab's own" if runs == image else f"{runs} runs in its name"
     for reason, message in (
-        ("Pulled", f'Container image "{image}" is not pulled: {runs} runs in its name'),
+        ("Pulled", f'Container image "{image}" is not pulled: {instead}'),
         ("Created", f"Created container: {status.name}"),
         ("Started", f"Started container {status.name}"),
     ):
