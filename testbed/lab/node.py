@@ -14,13 +14,14 @@ from testbed.events import Record
 from testbed.fabric.plan import Machine
 from testbed.kernel import netns, sysctl
 from testbed.kernel.run import Shell
+from testbed.lab.host_ports import HostPorts
 from testbed.lab.node_proxy import NodeProxy
 from testbed.lab.proxy_http import ProxyHttp, Subject
 from testbed.model.objects import Node
 from testbed.podnet.addresses import PodAddresses
 from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.ruleset import Backend
-from testbed.runtime.netns import NetnsRuntime, Programs
+from testbed.runtime.netns import NetnsRuntime, OfNode, Programs
 from testbed.store import Store
 
 
@@ -63,6 +64,10 @@ class LabNode:
             parts.mtu,
             parts.programs,
             addresses=parts.addresses(machine),
+            of_node=OfNode(
+                self.addresses,
+                HostPorts(self._shell, namespace, [one.version for one in self.addresses]),
+            ),
         )
         self.kubelet = Kubelet(
             machine.name,

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_interface, ip_network
 from typing import Protocol
@@ -77,10 +78,31 @@ class Programs(Protocol):
         """A pod is no more."""
 
 
+class PortMapper(Protocol):
+    """Host ports of a node."""
+
+    async def map(self, pod: Pod, addresses: Sequence[IPAddress], interface: str) -> None:
+        """Pass on what comes to a pod's host ports. Raises TestbedError."""
+
+    async def unmap(self, pod_uid: str) -> None:
+        """A pod is no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfNode:
+    """What pods get that have no network of their own, and what those with one get on the node."""
+
+    addresses: tuple[IPAddress, ...]
+    ports: PortMapper
+
+
 @dataclass(slots=True)
 class _Sandbox:
+    """Without a link: the node's own namespace."""
+
     namespace: int
-    link: PodLink
+    addresses: tuple[IPAddress, ...]
+    link: PodLink | None
     containers: dict[str, Started] = field(default_factory=dict)
     client_addresses: list[tuple[IPAddress, ...]] = field(default_factory=list)
 
@@ -102,13 +124,17 @@ class NetnsRuntime:
         programs: Programs,
         *,
         addresses: PodAddresses | None = None,
+        of_node: OfNode | None = None,
     ) -> None:
-        """`pods` are the ranges of its pods' addresses; `addresses`: where else those come from."""
+        """`pods` are the ranges of its pods' addresses; `addresses`: where else those come from. Without
+        `of_node` there are no pods in the node's network, and no host ports.
+        """
         self._node = node
         self._namespace = namespace
         self._addresses = addresses or OwnAddresses(pods)
         self._ipv6 = IPV6 if any(network.version == 6 for network in pods) else NO_IPV6
         self._mtu = mtu
+        self._of_node = of_node
         self._programs = programs
         self._sandboxes: dict[str, _Sandbox] = {}
         self._next_index = FIRST_POD_INDEX
@@ -118,16 +144,22 @@ class NetnsRuntime:
 
     async def create_sandbox(self, pod: Pod) -> tuple[str, ...]:
         """Make and wire the pod's namespace; returns its addresses. Raises OutOfTimeOrRoom."""
+        uid = pod.meta.uid
+        if pod.spec.host_network and self._of_node is not None:
+            self._sandboxes[uid] = _Sandbox(self._namespace, self._of_node.addresses, None)
+            return tuple(map(str, self._of_node.addresses))
         await self._turn(pod)
-        have = self._sandboxes.get(pod.meta.uid)
+        have = self._sandboxes.get(uid)
         if have is None:
             addresses = await self._addresses.take(pod)
             link = pod_link(addresses, self._next_index, self._mtu)
             self._next_index += 1
-            have = _Sandbox(self._wire(link), link)
-            self._sandboxes[pod.meta.uid] = have
-            self._addresses.wired(pod.meta.uid)
-        return tuple(map(str, have.link.addresses))
+            have = _Sandbox(self._wire(link), addresses, link)
+            self._sandboxes[uid] = have
+            self._addresses.wired(uid)
+        if self._of_node is not None and have.link is not None:
+            await self._of_node.ports.map(pod, have.addresses, have.link.node_interface)
+        return tuple(map(str, have.addresses))
 
     async def start_container(self, pod: Pod, container: Container) -> ContainerState:
         """Start the container's program; returns when it serves (or has ended)."""
@@ -138,7 +170,7 @@ class NetnsRuntime:
     def place(self, pod: Pod, container: Container) -> Place:
         """Where a container of a pod is. Raises NotFound."""
         namespace = path_of(self.namespace(pod.meta.uid))
-        addresses = self._sandboxes[pod.meta.uid].link.addresses
+        addresses = self._sandboxes[pod.meta.uid].addresses
         return Place(pod, container, self._node, addresses, namespace)
 
     async def execute(
@@ -171,9 +203,13 @@ class NetnsRuntime:
             started.signal(signal.SIGKILL)
             await started.ended()
         self._programs.forget(pod_uid)
+        if sandbox.link is None:
+            return
+        if self._of_node is not None:
+            await self._of_node.ports.unmap(pod_uid)
         self._netlink.send([netlink.delete_link(sandbox.link.node_index)], missing_ok=True)
         os.close(sandbox.namespace)
-        self._addresses.give_back(pod_uid, sandbox.link.addresses)
+        self._addresses.give_back(pod_uid, sandbox.addresses)
         for addresses in sandbox.client_addresses:
             self._addresses.release(addresses)
 
@@ -188,7 +224,11 @@ class NetnsRuntime:
 
     def links(self) -> dict[str, str]:
         """The node's end of each pod's link, by the pod's uid."""
-        return {uid: sandbox.link.node_interface for uid, sandbox in self._sandboxes.items()}
+        return {
+            uid: sandbox.link.node_interface
+            for uid, sandbox in self._sandboxes.items()
+            if sandbox.link is not None
+        }
 
     def namespace(self, pod_uid: str) -> int:
         """File descriptor of a pod's namespace. Raises NotFound."""
@@ -208,13 +248,15 @@ class NetnsRuntime:
         A client's ports last about 28,000 connections a minute per address.
         """
         sandbox = self._sandboxes[pod_uid]
+        if sandbox.link is None:
+            return (sandbox.addresses,)
         while len(sandbox.client_addresses) < count - 1:
             addresses = self._addresses.take_more()
             sandbox.client_addresses.append(addresses)
             with netns.entered(sandbox.namespace), netlink.Netlink() as pod_side:
                 pod_side.send(_of_pod(address, by_name_only=True) for address in addresses)
             self._netlink.send(_towards(addresses, sandbox.link))
-        return (sandbox.link.addresses, *sandbox.client_addresses[: count - 1])
+        return (sandbox.addresses, *sandbox.client_addresses[: count - 1])
 
     async def _turn(self, pod: Pod) -> None:
         """Wait for the pod's turn to be wired: one pod in each turn of the event loop, so that the processes
