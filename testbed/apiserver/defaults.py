@@ -135,17 +135,13 @@ def _pod(pod: _Object) -> None:
     spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
     spec.setdefault("priority", 0)
     for container in _containers(spec):
+        if spec.get("hostNetwork"):
+            for port in container.get("ports", ()):
+                port["hostPort"] = port.get("hostPort") or port.get("containerPort")
         limits = container.get("resources", {}).get("limits")
         if limits:
             requests = container["resources"].get("requests", {})
             container["resources"]["requests"] = {**limits, **requests}
-
-
-def _pod_spec(spec: _Object) -> None:
-    if spec.get("hostNetwork"):
-        for container in _containers(spec):
-            for port in container.get("ports", ()):
-                port["hostPort"] = port.get("hostPort") or port.get("containerPort")
 
 
 def _strategy(strategy: _Object) -> None:
@@ -180,7 +176,6 @@ def _slice_port(port: _Object) -> None:
 
 _BEFORE: Mapping[str, Callable[[_Object], None]] = {
     _CORE + "Volume": _volume,
-    _CORE + "PodSpec": _pod_spec,
     _APPS + "DeploymentStrategy": _strategy,
     _APPS + "DaemonSetUpdateStrategy": _strategy,
 }

@@ -18,6 +18,7 @@ from testbed.apiserver.validation.endpoints import (
     endpoint_slice,
     endpoints,
 )
+from testbed.apiserver.validation.events import event, event_created, event_update
 from testbed.apiserver.validation.formats import (
     Format,
     canonical_ip,
@@ -42,7 +43,7 @@ from testbed.apiserver.validation.node import node, node_update
 from testbed.apiserver.validation.place import Place
 from testbed.apiserver.validation.pod import pod, pod_created
 from testbed.apiserver.validation.pod_update import pod_update
-from testbed.apiserver.validation.requests import binding, event, lease, scale
+from testbed.apiserver.validation.requests import binding, lease, scale
 from testbed.apiserver.validation.service import service, service_update
 from testbed.apiserver.validation.workloads import (
     daemon_set,
@@ -75,7 +76,7 @@ RULES: dict[str, Rules] = {
     "Deployment": Rules(deployment, update=selector_stays),
     "Endpoints": Rules(endpoints),
     "EndpointSlice": Rules(endpoint_slice, update=address_type_stays),
-    "Event": Rules(event, path_segment),
+    "Event": Rules(event, path_segment, event_created, event_update),
     "Eviction": Rules(name=None),
     "IPAddress": Rules(ip_address_object, canonical_ip, update=parent_stays),
     "Ingress": Rules(ingress, created=ingress_created),

@@ -34,12 +34,6 @@ def pod(item: Place) -> None:
             image = container["image"]
             if image.text != image.text.strip():
                 image.invalid("must not have leading or trailing whitespace")
-    if spec["hostNetwork"]:
-        for container in spec["containers"].items():
-            for port in container["ports"].items():
-                if port["hostPort"].value != port["containerPort"].value:
-                    detail = "must match `containerPort` when `hostNetwork` is true"
-                    port["hostPort"].invalid(detail, value=port["hostPort"].number)
 
 
 def pod_created(item: Place) -> None:
@@ -56,6 +50,7 @@ def pod_spec(spec: Place) -> None:
     containers(spec, volumes(spec["volumes"]))
     spec["restartPolicy"].one_of(RESTART_POLICIES)
     spec["dnsPolicy"].one_of(DNS_POLICIES)
+    _host_network(spec)
     labels(spec["nodeSelector"])
     affinity(spec["affinity"])
     tolerations(spec["tolerations"])
@@ -68,6 +63,14 @@ def pod_spec(spec: Place) -> None:
         deadline.invalid(f"must be between 1 and {_MOST_SECONDS}, inclusive")
     for key in ("runAsUser", "runAsGroup", "fsGroup"):
         user_id(spec["securityContext"][key])
+
+
+def _host_network(spec: Place) -> None:
+    """A container's port is the host's; a template need not say so."""
+    for container in spec["containers"].items() if spec["hostNetwork"] else ():
+        for port in container["ports"].items():
+            if port["hostPort"] and port["hostPort"].value != port["containerPort"].value:
+                port["hostPort"].invalid("must match `containerPort` when `hostNetwork` is true")
 
 
 def _names(spec: Place) -> None:

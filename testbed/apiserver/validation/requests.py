@@ -17,14 +17,6 @@ def lease(item: Place) -> None:
     spec["strategy"].one_of(("OldestEmulationVersion",), required=False)
 
 
-def event(item: Place) -> None:
-    """It is in the namespace of what it is about; of what has none, in `default`."""
-    about = item["involvedObject"] if item["involvedObject"] else item["regarding"]
-    namespace, mine = about["namespace"], item["metadata"]["namespace"].text
-    if mine and namespace.text != mine and not (not namespace and mine == "default"):
-        namespace.invalid("does not match event.namespace", value=namespace.text)
-
-
 def scale(item: Place) -> None:
     item["spec"]["replicas"].at_least(0)
 

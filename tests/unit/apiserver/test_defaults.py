@@ -118,6 +118,11 @@ def test_default(kind: str, path: str, value: Any) -> None:
             id="ports of the host's network",
         ),
         pytest.param(
+            *("Deployment", "spec/template/spec/hostNetwork", True),
+            *("spec/template/spec/containers/0/ports/0/hostPort", None),
+            id="not yet of a template",
+        ),
+        pytest.param(
             *("Pod", "spec/terminationGracePeriodSeconds", 0),
             *("spec/terminationGracePeriodSeconds", 0),
             id="0 is said",

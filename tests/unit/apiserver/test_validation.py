@@ -170,6 +170,11 @@ def _row(kind: str, path: str, value: Any, field: str, said: str) -> Any:
         _row("Pod", "spec/topologySpreadConstraints/0/maxSkew", 0,
              "spec.topologySpreadConstraints[0].maxSkew",
              "Invalid value: 0: must be greater than zero"),
+        _row("Pod", "spec", {**VALID["Pod"]["spec"], "hostNetwork": True, "containers": [
+                 {**VALID["Pod"]["spec"]["containers"][0],
+                  "ports": [{"containerPort": 80, "hostPort": 81}]}]},
+             "spec.containers[0].ports[0].hostPort",
+             "Invalid value: 81: must match `containerPort` when `hostNetwork` is true"),
         # Workloads
         _row("Deployment", "spec/replicas", -1, "spec.replicas",
              "Invalid value: -1: must be greater than or equal to 0"),
@@ -356,6 +361,46 @@ def test_where_a_load_balancer_is(spec: Any, ingress: Any, said: str | None) -> 
     old = changed("Service", "spec", spec)
     new = {**old, "status": {"loadBalancer": {"ingress": [ingress]}}}
     assert [cause.message for cause in _causes(new, old)] == ([said] if said else [])
+
+
+_EVENT = {
+    "apiVersion": "events.k8s.io/v1",
+    "kind": "Event",
+    "metadata": {"name": "one", "namespace": "default"},
+    "eventTime": "2026-01-01T00:00:00.000000Z",
+    "type": "Normal",
+    "reason": "Started",
+    "action": "Starting",
+    "reportingController": "example.com/watcher",
+    "reportingInstance": "n1",
+    "regarding": {"kind": "Pod", "name": "web", "namespace": "default"},
+    "note": "it has begun",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "said"),
+    [
+        ({}, "", ""),
+        ({"eventTime": None}, "eventTime", "Required value"),
+        ({"action": None}, "action", "Required value"),
+        ({"reportingController": "a b"}, "reportingController", "name part must consist of"),
+        ({"note": "x" * 1025}, "message", "can have at most 1024 characters"),
+        ({"type": "Odd"}, "type", 'Invalid value: "": has invalid value: Odd'),
+        ({"deprecatedCount": 2}, "count", "needs to be unset"),
+        ({"series": {"count": 1}}, "series.count", "should be at least 2"),
+    ],
+)
+def test_an_event_of_the_new_form_says_all(change: Any, field: str, said: str) -> None:
+    found = [(one.field, one.message) for one in _causes({**_EVENT, **change})]
+    assert any(field == one and said in message for one, message in found) if field else not found
+
+
+def test_of_an_event_only_the_series_grows() -> None:
+    series = {"count": 2, "lastObservedTime": "2026-01-01T00:00:01.000000Z"}
+    assert _causes({**_EVENT, "series": series}, _EVENT) == ()
+    (cause,) = _causes({**_EVENT, "note": "another"}, _EVENT)
+    assert (cause.field, cause.message) == ("message", f'Invalid value: "another": {_IMMUTABLE}')
 
 
 def test_an_immutable_config_map_stays() -> None:
