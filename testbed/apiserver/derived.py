@@ -14,6 +14,7 @@ from testbed.store import Change, Key, Snapshot
 
 KINDS = frozenset(kind.kind for kind in (Namespace, Endpoints, ServiceCIDR))
 DEFAULT_NAMESPACES = ("default", "kube-system")
+_READY = {"type": "Ready", "status": "True", "reason": "", "message": ""}
 _Table = dict[Key, Document]
 
 
@@ -97,6 +98,6 @@ def _namespace(name: str, resource_version: int) -> Namespace:
 def _service_cidr(face: Face) -> ServiceCIDR:
     rest = {
         "spec": {"cidrs": list(face.service_cidrs)},
-        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+        "status": {"conditions": [_READY]},
     }
     return ServiceCIDR(ObjectMeta("kubernetes", resource_version=1, rest=rest))

@@ -8,6 +8,7 @@ from testbed.apiserver import event_forms
 from testbed.apiserver.ages import rfc3339
 from testbed.apiserver.documents import NODE_CAPACITY, NODE_INFO
 from testbed.apiserver.resources import Json, Resource
+from testbed.model.documents import ServiceCIDR
 from testbed.model.manifest import to_manifest
 from testbed.model.objects import Node, Object, Pod
 from testbed.model.scheduling import NO_EXECUTE
@@ -45,6 +46,9 @@ def presented(item: Object, face: Face) -> Json:
     if isinstance(item, Node):
         _introduce(manifest["metadata"]["name"], manifest.setdefault("status", {}))
         _date_node(item, manifest, face)
+    elif isinstance(item, ServiceCIDR):
+        for condition in manifest.get("status", {}).get("conditions", ()):
+            condition.setdefault("lastTransitionTime", metadata["creationTimestamp"])
     elif isinstance(item, Pod):
         _add_times(manifest["status"], times, face)
     return manifest
