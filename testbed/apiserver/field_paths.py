@@ -133,7 +133,7 @@ def _merged(live: Any, wanted: Any, shape: Shape, *, top: bool = False) -> Any:
 
 
 def without(document: Mapping[str, Any], paths: Iterable[Path], shape: Shape) -> dict[str, Any]:
-    """The object without what is at these paths."""
+    """The object without what is at these paths, and without lists and free mappings that are empty then."""
     gone = frozenset(paths)
     left: dict[str, Any] = _without(document, gone, shape, ())
     return left
@@ -144,11 +144,14 @@ def _without(value: Any, gone: frozenset[Path], shape: Shape, path: Path) -> Any
     if not any(one[: len(path)] == path for one in gone):
         return value
     if isinstance(value, Mapping):
-        return {
-            key: _without(inner, gone, shape.field(key), here)
-            for key, inner in value.items()
-            if (here := (*path, f"f:{key}")) not in gone
-        }
+        kept: dict[str, Any] = {}
+        for key, inner in value.items():
+            here, of = (*path, f"f:{key}"), shape.field(key)
+            left = inner if here in gone else _without(inner, gone, of, here)
+            emptied = not left and bool(inner) and "properties" not in of.schema
+            if here not in gone and not emptied:
+                kept[key] = left
+        return kept
     if isinstance(value, list) and not shape.atomic:
         return [
             _without(item, gone, shape.item(), here)

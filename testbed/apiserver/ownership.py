@@ -166,8 +166,8 @@ def _given_up(
 def update(before: Json, after: Json, shape: Shape, mine: Owned) -> tuple[Owned, ...]:
     """The owners of an object that is replaced: who changes a field owns it, alone. None where it has none.
 
-    A client may say itself who owns what, as kubectl does when it goes over to server-side apply; one empty entry
-    makes an object forget its owners.
+    A client may say itself who owns what, as kubectl does when it goes over to server-side apply; one empty
+    entry makes an object forget its owners.
     """
     found = owners(after)
     if not any(one.paths for one in found):

@@ -61,6 +61,14 @@ def test_what_is_applied_no_more_goes(client: Client) -> None:
     assert client.apply("ConfigMap", "a", "me", config(y="3"))["data"] == {"y": "3"}
 
 
+def test_nothing_empty_is_left_of_what_goes(client: Client) -> None:
+    labelled = {**config(x="1"), "metadata": {"name": "a", "labels": {"a": "b"}}}
+    client.apply("ConfigMap", "a", "me", labelled)
+    left = client.apply("ConfigMap", "a", "me", config())
+    assert "data" not in left
+    assert "labels" not in left["metadata"]
+
+
 def test_what_another_one_wants_too_stays(client: Client) -> None:
     client.apply("ConfigMap", "a", "me", config(x="1", y="2"))
     client.apply("ConfigMap", "a", "you", config(x="1"))
