@@ -29,6 +29,9 @@ _SPECIAL = {
     _META + "Time": "time",
     _META + "MicroTime": "time",
 }
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_LINE_ENDS = {ord("\r"): None, ord("\n"): None}
+"""Go's decoder passes over them in base64."""
 _INTEGERS = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
 
 
@@ -147,23 +150,27 @@ def _scalar(value: Any, kind: str, form: str, where: _Where) -> Any:
 def _text(value: str, form: str) -> None:
     if form == "byte":
         try:
-            b64decode(value, validate=True)
+            b64decode(value.translate(_LINE_ENDS), validate=True)
         except (binascii.Error, ValueError):
             raise _Undecodable(f"illegal base64 data at input byte {_first_wrong(value)}") from None
-    elif form == "date-time":
-        try:
-            wrong = datetime.fromisoformat(value).tzinfo is None or "T" not in value
-        except ValueError:
-            wrong = True
-        if wrong:
-            layout = "2006-01-02T15:04:05Z07:00"
-            raise _Undecodable(
-                f'parsing time "{value}" as "{layout}": cannot parse "{value}" as "2006"'
-            )
+    elif form == "date-time" and not _is_time(value):
+        layout = "2006-01-02T15:04:05Z07:00"
+        raise _Undecodable(
+            f'parsing time "{value}" as "{layout}": cannot parse "{value}" as "2006"'
+        )
+
+
+def _is_time(text: str) -> bool:
+    """Of RFC 3339, which is a part of what Python takes."""
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return _TIME.fullmatch(text) is not None
 
 
 def _first_wrong(text: str) -> int:
-    wrong = re.search(r"[^A-Za-z0-9+/]", text.rstrip("="))
+    wrong = re.search(r"[^A-Za-z0-9+/\r\n]", text.rstrip("="))
     return wrong.start() if wrong else len(text)
 
 

@@ -18,9 +18,8 @@ _OTHERS: tuple[Gvk, ...] = (
     ("", "v1", "Binding"),
     ("autoscaling", "v1", "Scale"),
     ("policy", "v1", "Eviction"),
-    ("events.k8s.io", "v1", "Event"),
 )
-"""Kinds of subresources, and a second face of a kind."""
+"""Kinds of subresources."""
 
 
 class Kind(Protocol):

@@ -38,9 +38,6 @@ class Place:
         for index, item in enumerate(self.value or ()):
             yield Place(item, f"{self.path}[{index}]", self.causes)
 
-    def item(self, index: int) -> Place:
-        return Place(self.value[index], f"{self.path}[{index}]", self.causes)
-
     @property
     def text(self) -> str:
         """The text that is here; "" where nothing is."""
@@ -127,9 +124,19 @@ class Place:
         seen.add(value)
 
     def unchanged(self, old: Any, detail: str = IMMUTABLE) -> None:
-        """Note that it is not what it was; nothing and Go's zero value are the same."""
-        if (self.value or None) != (old or None):
+        """Note that it does not say what it said."""
+        if substance(self.value) != substance(old):
             self.invalid(detail)
+
+
+def substance(value: Any) -> Any:
+    """A value without whatever is as if it were not there: Go's zero values, save numbers."""
+    if isinstance(value, Mapping):
+        inner = {key: substance(one) for key, one in value.items()}
+        return {key: one for key, one in inner.items() if one is not None} or None
+    if isinstance(value, list | tuple):
+        return [substance(one) for one in value] or None
+    return None if value is False or value == "" else value
 
 
 def shown(value: Any) -> str:

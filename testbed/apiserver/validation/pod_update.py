@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from testbed.apiserver.validation.place import Place
+from testbed.apiserver.validation.place import Place, substance
 from testbed.apiserver.validation.placement import REQUIRED, only_more_tolerations
 
 _UPDATABLE = (
@@ -76,23 +76,15 @@ def _only_more(now: Place, before: list[Any]) -> bool:
     return list(now.list[: len(before)]) == list(before)
 
 
-def _kept(spec: Mapping[str, Any], *, gated: bool) -> dict[str, Any]:
-    """A spec without what may change, and without what says nothing."""
-    kept = {key: value for key, value in spec.items() if key not in _FREE and _says(value)}
+def _kept(spec: Mapping[str, Any], *, gated: bool) -> Any:
+    """What of a spec must stay."""
+    kept = {key: value for key, value in spec.items() if key not in _FREE}
     for key in ("containers", "initContainers"):
-        kept[key] = [
-            {name: value for name, value in one.items() if name != "image" and _says(value)}
-            for one in spec.get(key) or ()
-        ]
+        containers = spec.get(key) or ()
+        kept[key] = [{**container, "image": ""} for container in containers]
     if kept.get("terminationGracePeriodSeconds", 0) < 0:
         kept["terminationGracePeriodSeconds"] = 1
     if gated:
-        kept.pop("nodeSelector", None)
-        affinity = kept.pop("affinity", {})
-        kept["affinity"] = {key: one for key, one in affinity.items() if key != "nodeAffinity"}
-    return kept
-
-
-def _says(value: Any) -> bool:
-    """Whether a value is more than Go's zero value, which is as if there were none."""
-    return value is not None and value is not False and value not in ("", [], {}, ())
+        kept["nodeSelector"] = {}
+        kept["affinity"] = {**(kept.get("affinity") or {}), "nodeAffinity": {}}
+    return substance(kept)

@@ -10,8 +10,11 @@ from testbed.apiserver import schema
 from testbed.apiserver.failure import ApiFailure
 from testbed.apiserver.resources import RESOURCES, Resource
 
+from .objects import changed, resource_of
+
 _RESOURCES = {(one.group, one.kind): one for one in RESOURCES}
-SERVICE, POD = _RESOURCES["", "Service"], _RESOURCES["", "Pod"]
+SERVICE = _RESOURCES["", "Service"]
+_LIMIT = "spec/containers/0/resources/limits/memory"
 
 
 def _service(**spec: Any) -> dict[str, Any]:
@@ -85,3 +88,30 @@ def test_strict_refuses_unknown_fields() -> None:
 def test_null_is_as_if_it_were_not_there() -> None:
     body, warnings = schema.pruned(_service(ports=None, selector={"app": None}), SERVICE)
     assert (body["spec"], warnings) == ({"selector": {}}, ())
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value", "said"),
+    [
+        ("Secret", "data", {"a": "c3dvcmRm\naXNo\n"}, ""),
+        ("Secret", "data", {"a": "c3d*"}, "illegal base64 data at input byte 3"),
+        ("Lease", "spec/renewTime", "2026-01-01T00:00:00.123456Z", ""),
+        ("Lease", "spec/renewTime", "2026-01-01T00:00:00.123456789+01:00", ""),
+        ("Lease", "spec/renewTime", "2026-01-01", 'parsing time "2026-01-01" as '),
+        ("Lease", "spec/renewTime", "20260101T000000Z", 'parsing time "20260101T000000Z" as '),
+        ("Lease", "spec/renewTime", "2026-13-01T00:00:00Z", "parsing time "),
+        ("Pod", _LIMIT, "1.5Gi", ""),
+        ("Pod", _LIMIT, 2, ""),
+        ("Pod", _LIMIT, "1e3", ""),
+        ("Pod", _LIMIT, "much", "quantities must match the regular expression "),
+        ("Pod", _LIMIT, True, "quantities must match the regular expression "),
+    ],
+)
+def test_texts_that_mean_more(kind: str, path: str, value: Any, said: str) -> None:
+    manifest = changed(kind, path, value)
+    if not said:
+        assert schema.pruned(manifest, resource_of(manifest), "Strict")[1] == ()
+        return
+    with pytest.raises(ApiFailure) as failure:
+        schema.pruned(manifest, resource_of(manifest))
+    assert said in failure.value.message

@@ -278,6 +278,21 @@ def test_what_stays_as_it_was(kind: str, path: str, value: Any, field: str, said
 
 
 @pytest.mark.parametrize(
+    ("kind", "path", "value"),
+    [
+        ("Deployment", "spec/selector/matchExpressions", []),
+        ("Pod", "spec/hostNetwork", False),
+        ("Pod", "spec/affinity", {"nodeAffinity": {}}),
+        ("Pod", "spec/containers/0/command", []),
+        ("Pod", "spec/containers/0/volumeMounts/0/readOnly", False),
+    ],
+)
+def test_to_say_nothing_in_more_words_changes_nothing(kind: str, path: str, value: Any) -> None:
+    assert _causes(changed(kind, path, value), VALID[kind]) == ()
+    assert _causes(VALID[kind], changed(kind, path, value)) == ()
+
+
+@pytest.mark.parametrize(
     ("path", "value", "is_free"),
     [
         ("spec/containers/0/image", "other:1.0", True),
