@@ -18,10 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the mistakes, or that there are none; 2 where there are some."""
-    from testbed.model.consistency import sizes_of
     from testbed.apiserver.topology_manifests import stored_kinds
+    from testbed.model.consistency import sizes_of
     from testbed.model.loader import load
-    from testbed.model.support import unsupported
+    from testbed.model.support import idle, unsupported
 
     try:
         topology = load(args.file, args.settings, stored_kinds)
@@ -42,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.file}: valid: {', '.join(counts)}")
         for what, instead in unsupported(topology):
             note(f"{args.file}: {what} is not built yet: `testbed up` will refuse it ({instead})")
+        if said := idle(topology):
+            note(f"{args.file}: {said}")
     else:
         emit(args, list[Problem]())
     return 0

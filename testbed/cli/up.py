@@ -29,6 +29,8 @@ def run(args: argparse.Namespace) -> int:
     """Bring it up, with progress; 5 where it is not ready in time."""
     from testbed.clock import now_s
     from testbed.lab.client import Lab
+    from testbed.model.support import idle
+    from testbed.model.topology import Topology
 
     if args.timeout <= 0:
         raise UsageError("--timeout leaves no time at all", "as in --timeout 60s")
@@ -44,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
         )
     finally:
         progress.close()
+    if said := idle(Topology.model_validate(lab.topology())):
+        note(said)
     about = lab.describe()
     nodes = with_fakes(about["nodes"], about["fakeNodes"], "node")
     pods = with_fakes(about["pods"], about["fakePods"], "pod")
