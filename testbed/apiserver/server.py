@@ -112,7 +112,8 @@ class ApiServer:
             return await self._read(where, request)
         if self._on_event is not None:
             return await self._noted(where, self._on_event, request)
-        if where.resource.stored == "" and request.method == "POST" and not where.name:
+        is_review = where.resource.kind.endswith("Review")
+        if is_review and request.method == "POST" and not where.name:
             body = await received(request)
             return json_answer(reviews.review(where.resource, body, user()), 201)
         if self._writer is not None:
