@@ -24,8 +24,12 @@ _INWARD = {new: old for old, new in _OUTWARD.items()}
 
 
 def outward(event: Mapping[str, Any]) -> Json:
-    """The event of events.k8s.io/v1 that a core/v1 event is."""
-    return _renamed(event, _OUTWARD, f"{GROUP}/v1")
+    """The event of events.k8s.io/v1 that a core/v1 event is. Clients insist on an `eventTime`, which old ones
+    have not.
+    """
+    made = event["metadata"].get("creationTimestamp")
+    when = event.get("eventTime") or event.get("firstTimestamp") or made
+    return {**_renamed(event, _OUTWARD, f"{GROUP}/v1"), "eventTime": when}
 
 
 def inward(event: Mapping[str, Any]) -> Json:

@@ -23,8 +23,8 @@ class Source(Protocol):
 
 
 class Feed:
-    """Of one server. With `derive`, kinds that nobody stores are derived, from the first time that somebody
-    asks for one on.
+    """Of one server. With `derive`, kinds are derived of which nothing is stored, from the first time that
+    somebody asks for one on.
     """
 
     def __init__(self, source: Source, face: Face, *, derive: bool) -> None:
@@ -44,7 +44,9 @@ class Feed:
         """What has changed; returns the kinds of which it is."""
         changes = tuple(changes)
         if self._derived is not None:
-            changes = (*changes, *self._derived.following(changes))
+            stored = self._source.snapshot().tables
+            following = self._derived.following(changes)
+            changes = (*changes, *(one for one in following if not stored.get(one.object.kind)))
         return self._histories.add(changes)
 
     def history(self, kind: str) -> History:
@@ -66,8 +68,8 @@ class Feed:
 
     def _table(self, snapshot: Snapshot, kind: str) -> Mapping[Key, Object]:
         self._be_ready_for(kind)
-        derived = self._derived.tables.get(kind) if self._derived is not None else None
-        return derived if derived is not None else snapshot.tables.get(kind, {})
+        stored: Mapping[Key, Object] = snapshot.tables.get(kind, {})
+        return stored if stored or self._derived is None else self._derived.tables.get(kind, stored)
 
     def _be_ready_for(self, kind: str) -> None:
         if self._derive and self._derived is None and kind in DERIVED_KINDS:
