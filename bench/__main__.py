@@ -24,6 +24,10 @@ ITEMS = {
     "growth": ("bench.rules", "growth"),
     "planning": ("bench.planning", "plans"),
     "report": ("bench.report", "reports"),
+    "fakes": ("bench.fakes", "ready"),
+    "listing": ("bench.listing", "lists"),
+    "watchers": ("bench.watchers", "spread"),
+    "endpoints": ("bench.watchers", "endpoints"),
     "suite": ("bench.suite", "suite"),
 }
 _REPEATS = 5
