@@ -22,6 +22,7 @@ from testbed.model.objects import SERVER_ANNOTATION, SERVICE_TIME_OPTION, Pod
 from testbed.runtime.interface import ContainerState, Executed
 from testbed.runtime.netns import Place, Started
 from testbed.runtime.processes import LabProcess, Processes
+from testbed.store import Change
 from testbed.units import duration_s
 
 _DEFAULT_PORT = 8080
@@ -146,6 +147,7 @@ class Programs:
         """A command in a container without files of its own: those after it join it."""
         self._printed: dict[tuple[str, str], tuple[ContainerLog, ContainerLog | None]] = {}
         """Of each container, by the pod's uid and its name: this run's, and that of the one before."""
+        self._watching = False
         self.images: Mapping[str, str] = {}
         """Pattern of an image's name -> command line."""
         self.name_files: Callable[[Pod], tuple[str, str]] = lambda pod: ("", "")
@@ -214,13 +216,22 @@ class Programs:
         return before if previous else now
 
     def _keep_log(self, place: Place, log: ContainerLog) -> None:
+        if not self._watching:
+            self._watching = True
+            self.recipes.store.watch(self._seen)
         key = place.pod.meta.uid, place.container.name
         self._printed[key] = (log, self._printed[key][0] if key in self._printed else None)
 
+    def _seen(self, changes: tuple[Change, ...]) -> None:
+        """What a pod printed is kept until its object has gone."""
+        for change in changes:
+            if change.type == "DELETED" and change.object.kind == Pod.kind:
+                uid = change.object.meta.uid
+                for key in [key for key in self._printed if key[0] == uid]:
+                    del self._printed[key]
+
     def forget(self, pod_uid: str) -> None:
         """A pod is no more."""
-        for key in [key for key in self._printed if key[0] == pod_uid]:
-            del self._printed[key]
         for key in [key for key in self._guests if key[0] == pod_uid]:
             self._guests.pop(key).signal(signal.SIGKILL)
         self.recipes.forget(pod_uid)

@@ -44,7 +44,7 @@ class Recipes:
     """Makes them, and keeps what they refer to under `folder`."""
 
     def __init__(self, store: Store, folder: Path, network: PodNetwork) -> None:
-        self._store = store
+        self.store = store
         self._folder = folder
         self._network = network
         self._mounted = False
@@ -84,7 +84,7 @@ class Recipes:
         mounts = volumes.mounts(container, env)
         self._volumes[pod.meta.uid, container.name] = volumes, container
         if container.volume_mounts and self._cancel is None:
-            self._cancel = self._store.watch(self._changed)
+            self._cancel = self.store.watch(self._changed)
         scratch = self._scratch(pod, container)
         security = _security(pod, container)
         builtin = "agnhost" if stands_in.kind is Kind.AGNHOST else ""
@@ -150,7 +150,7 @@ class Recipes:
                         volumes.refresh(container)
 
     def _around(self, place: Place) -> Surroundings:
-        pod, snapshot = place.pod, self._store.snapshot()
+        pod, snapshot = place.pod, self.store.snapshot()
         services = [*snapshot.list(Service, pod.meta.namespace)]
         if pod.meta.namespace != "default":
             api = snapshot.get(Service, "default", "kubernetes")
@@ -173,7 +173,7 @@ class Recipes:
 
     def _bytes_of(self, pod: Pod) -> Callable[[str, str], Mapping[str, bytes] | None]:
         def keys(kind: str, name: str) -> Mapping[str, bytes] | None:
-            found = self._store.snapshot().get(DOCUMENTS[kind], pod.meta.namespace, name)
+            found = self.store.snapshot().get(DOCUMENTS[kind], pod.meta.namespace, name)
             return None if found is None else _data(kind, found.body)
 
         return keys
