@@ -43,8 +43,7 @@ _RULES: Mapping[str, Rules] = {
     "Ingress": Rules(has_status=True, counted=("spec",)),
     "IngressClass": Rules(counted=("spec",)),
     "NetworkPolicy": Rules(counted=("spec",)),
-    "ServiceCIDR": Rules(has_status=True, counted=("spec",)),
-    "IPAddress": Rules(counted=("spec",)),
+    "ServiceCIDR": Rules(has_status=True),
 }
 
 
