@@ -18,6 +18,7 @@ from testbed.controllers.fresh_writes import apply_fresh
 from testbed.controllers.heartbeats import Heartbeats
 from testbed.controllers.informer import Informer
 from testbed.controllers.kubelet_events import kubelet_events
+from testbed.controllers.pod_deletion import ended
 from testbed.controllers.pod_lifecycle import advance, has_died
 from testbed.controllers.pod_record import (
     Action,
@@ -47,7 +48,7 @@ from testbed.events import Record
 from testbed.model.containers import Container, LifecycleHandler, Probe, SleepAction
 from testbed.model.objects import Node, Pod
 from testbed.runtime.interface import ContainerState, NotYet, PodRuntime
-from testbed.store import Change, Delete, Snapshot, Store, Update, Write
+from testbed.store import Change, Snapshot, Store, Update, Write
 
 DEFAULT_TIMING = KubeletTiming()
 _HOOK_S = 3600.0
@@ -256,7 +257,9 @@ class Kubelet:
                 if not under_way:
                     self._spawn(self._stop_pod(record))
             case DeletePod():
-                self._deletes.append(Delete(pod.kind, pod.meta.namespace, pod.meta.name, uid))
+                known = self._store.snapshot().get(Pod, pod.meta.namespace, pod.meta.name)
+                if known is not None and known.meta.uid == uid:
+                    self._deletes.append(ended(known, self._now_s()))
                 self._flush_soon()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:

@@ -16,10 +16,11 @@ def deleted(item: Object, now_s: float) -> list[Write]:
     """
     if item.meta.deletion_s is not None:
         return []
+    if isinstance(item, Pod):
+        return [deletion(item, now_s)]
     if item.meta.finalizers:
-        grace_s = item.spec.termination_grace_period_s if isinstance(item, Pod) else 0.0
-        return [Update(with_meta(item, deletion_s=now_s, deletion_grace_period_s=grace_s))]
-    return [deletion(item, now_s) if isinstance(item, Pod) else removed(item)]
+        return [Update(with_meta(item, deletion_s=now_s, deletion_grace_period_s=0.0))]
+    return [removed(item)]
 
 
 def removed(item: Object) -> Delete:

@@ -18,9 +18,17 @@ def deletion(pod: Pod, now_s: float, grace_s: float | None = None, *, force: boo
     grace = pod.spec.termination_grace_period_s if grace_s is None else grace_s
     nothing_runs = not pod.spec.node_name or pod.status.phase in TERMINAL_PHASES
     if force or grace <= 0 or nothing_runs:
-        return Delete(pod.kind, pod.meta.namespace, pod.meta.name, pod.meta.uid)
+        return ended(pod, now_s)
     if pod.meta.deletion_s is None:
         return Update(with_meta(pod, deletion_s=now_s, deletion_grace_period_s=grace))
     left = pod.meta.deletion_grace_period_s
     shorter = grace if left is None else min(left, grace)
     return Update(with_meta(pod, deletion_grace_period_s=shorter))
+
+
+def ended(pod: Pod, now_s: float) -> Write:
+    """The write that removes a pod of which nothing is left: at once, or when its last finalizer goes."""
+    if not pod.meta.finalizers:
+        return Delete(pod.kind, pod.meta.namespace, pod.meta.name, pod.meta.uid)
+    deletion_s = now_s if pod.meta.deletion_s is None else pod.meta.deletion_s
+    return Update(with_meta(pod, deletion_s=deletion_s, deletion_grace_period_s=0.0))

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.controllers.pod_deletion import deletion
+from testbed.controllers.pod_deletion import deletion, ended
 from testbed.model.objects import (
     ORDINAL_NAMES_ANNOTATION,
     TEMPLATE_HASH_LABEL,
     Deployment,
     Pod,
     ReplicaSet,
+    with_meta,
 )
 from testbed.store import Create, Delete, Store, Update
 
@@ -229,3 +230,11 @@ def test_how_a_pod_is_deleted(
     meta = write.object.meta
     assert meta.deletion_grace_period_s == expected_s
     assert meta.deletion_s == (9.0 if before_s is None else 1.0)
+
+
+def test_a_pod_with_a_finalizer_outlives_its_containers() -> None:
+    found = with_meta(running(pod(), "10.244.1.2"), finalizers=("example.com/hold",))
+    for write in (deletion(found, 9.0, force=True), ended(found, 9.0)):
+        assert isinstance(write, Update)
+        meta = write.object.meta
+        assert (meta.deletion_s, meta.deletion_grace_period_s) == (9.0, 0.0)
