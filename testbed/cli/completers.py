@@ -112,6 +112,11 @@ def topologies(prefix: str, **_: Any) -> list[str]:
     return [*shipped.names(), *_files(prefix, "yaml", "yml")]
 
 
+def manifests(prefix: str, **_: Any) -> list[str]:
+    """Files of manifests, and folders."""
+    return _files(prefix, "yaml", "yml", "json")
+
+
 def labs_and_topologies(prefix: str, **_: Any) -> list[str]:
     """For a command that takes either."""
     return [*labs(), *topologies(prefix)]
@@ -144,6 +149,7 @@ COMPLETERS: Mapping[str, Completer] = {
     "experiments": experiments,
     "topology": topologies,
     "file": topologies,
+    "filename": manifests,
     "what": labs_and_topologies,
     "runs": runs,
     "run": runs,

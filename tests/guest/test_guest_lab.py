@@ -267,3 +267,15 @@ def test_a_mode_that_the_guest_lacks_is_refused_with_the_remedy(myself: User) ->
     assert "packaged guest kernel" in done.stderr
     assert "lacks nftables" in done.stderr
     assert "testbed kernel build" in done.stderr
+
+
+def test_clients_of_kubernetes_reach_a_lab_in_a_guest(lab: Lab) -> None:
+    config_map = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {x: '1'}}"
+    assert lab.run("apply", "-f", "-", stdin=config_map).stdout == "configmap/a created\n"
+    wait = ("wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s")
+    for arguments in (wait, ("get", "--raw", "/api/v1/namespaces/default/configmaps/a")):
+        done = lab.run("kubectl", "--", *arguments)
+        assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["data"] == {"x": "1"}
+    asked = lab.run("exec", "web-0", "--", "curl", "-sk", "-m", "20", "https://10.96.0.1/livez")
+    assert asked.stdout == "ok", asked.stderr
