@@ -38,6 +38,7 @@ from testbed.apiserver.service_updates import carried_over, one_address
 from testbed.apiserver.shapes import Shape, shape_of
 from testbed.apiserver.stored import beside, item_of, outcome
 from testbed.apiserver.subresources import BINDING, EVICTION, SCALE, bound, scale_of, scaled
+from testbed.apiserver.unchanged import as_stored
 from testbed.apiserver.validation import mistakes
 from testbed.controllers.name_hash import name_hash
 from testbed.model.manifest import to_manifest
@@ -196,18 +197,22 @@ class Writer:
     ) -> Answer:
         resource = target.resource
         # Times in a status that are worked out for readers are not to be stored.
-        status = {key: one for key, one in to_manifest(current).items() if key == "status"}
+        stored = to_manifest(current)
+        status = {key: one for key, one in stored.items() if key == "status"}
         shown = {**served(current, resource, self._face), **status}
         known, warnings = schema.pruned(document, resource, options.field_validation)
         changed = received.changed(resource, dict(known), shown, _part(target))
         if changed["kind"] == "Service":
             changed["spec"] = carried_over(changed.get("spec") or {}, shown["spec"])
-        changed = self._completed(changed, is_new=False)
-        changed, shown = schema.defaulted(changed), schema.defaulted(shown)
+        changed, shown = (
+            schema.defaulted(self._completed(one, is_new=False)) for one in (changed, shown)
+        )
         _refuse(resource, changed, mistakes(changed, shown))
         mine = self._owned(target, ownership.UPDATE, options.manager)
         owners = owners or ownership.update(shown, changed, _shape(resource), mine)
         changed = ownership.with_owners(changed, owners)
+        if "spec" in changed and "spec" in stored:
+            changed["spec"] = as_stored(changed["spec"], shown["spec"], stored["spec"])
         item = self._allocated(item_of(resource, changed, current))
         ends = current.meta.deletion_s is not None and is_over(item)
         write = _removal(item) if ends else Update(item)
