@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -11,7 +12,12 @@ from testbed.apiserver.history import Histories, History
 from testbed.apiserver.listing import State
 from testbed.apiserver.presented import Face
 from testbed.model.objects import Object
+from testbed.shared_map import SharedMap
 from testbed.store import Change, Key, Snapshot, Watcher
+
+_NOTHING: SharedMap[Key, Object] = SharedMap()
+_FEW = 500
+"""Changes after which keys are not sorted anew."""
 
 
 class Source(Protocol):
@@ -33,7 +39,8 @@ class Feed:
         self._derive = derive
         self._derived: Derived | None = None
         self._histories = Histories(source.snapshot().resource_version)
-        self._keys: dict[str, tuple[object, int, Sequence[Key]]] = {}
+        self._keys: dict[str, tuple[int, bool, list[Key]]] = {}
+        """Of each kind: the position of its history, whether it was stored or derived, and the keys in order."""
 
     @property
     def resource_version(self) -> int:
@@ -63,12 +70,11 @@ class Feed:
         self._be_ready_for(kind)
         snapshot, history = self._source.snapshot(), self._histories.of(kind)
         table = self._table(snapshot, kind)
-        keys = self._sorted(kind, table, history.position)
-        return State(table, keys, snapshot.resource_version, history)
+        return State(table, self._sorted(kind, table), snapshot.resource_version, history)
 
     def _table(self, snapshot: Snapshot, kind: str) -> Mapping[Key, Object]:
         self._be_ready_for(kind)
-        stored: Mapping[Key, Object] = snapshot.tables.get(kind, {})
+        stored: Mapping[Key, Object] = snapshot.tables.get(kind, _NOTHING)
         return stored if stored or self._derived is None else self._derived.tables.get(kind, stored)
 
     def _be_ready_for(self, kind: str) -> None:
@@ -78,9 +84,26 @@ class Feed:
             for one in DERIVED_KINDS:
                 self._histories.begin(one, snapshot.resource_version)
 
-    def _sorted(self, kind: str, table: Mapping[Key, Object], position: int) -> Sequence[Key]:
-        """The table's keys in order, sorted anew only after it has changed."""
-        held = self._keys.get(kind)
-        if held is None or held[0] is not table or held[1] != position:
-            held = self._keys[kind] = (table, position, sorted(table))
-        return held[2]
+    def _sorted(self, kind: str, table: Mapping[Key, Object]) -> Sequence[Key]:
+        """The table's keys in order: those of the last time, and what has changed of them."""
+        history = self._histories.of(kind)
+        is_stored = isinstance(table, SharedMap)
+        position, was_stored, keys = self._keys.get(kind, (0, not is_stored, []))
+        told = history.following(position, _FEW + 1) if was_stored is is_stored else None
+        if told is None or len(told) > _FEW:
+            keys = sorted(table)
+        else:
+            for meta in (one.change.object.meta for one in told):
+                _keep(keys, (meta.namespace, meta.name), (meta.namespace, meta.name) in table)
+        self._keys[kind] = (history.position, is_stored, keys)
+        return keys
+
+
+def _keep(keys: list[Key], key: Key, is_there: bool) -> None:
+    """Put a key into keys in order, or take it out."""
+    place = bisect_left(keys, key)
+    was_there = place < len(keys) and keys[place] == key
+    if is_there and not was_there:
+        keys.insert(place, key)
+    elif was_there and not is_there:
+        del keys[place]
