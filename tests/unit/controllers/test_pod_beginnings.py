@@ -1,4 +1,4 @@
-"""How a pod begins and when it is over: init containers, sidecars, startup probes, deadlines, readiness gates."""
+"""How a pod begins and ends: init containers, sidecars, startup probes, deadlines, readiness gates."""
 
 from __future__ import annotations
 

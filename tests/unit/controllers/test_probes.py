@@ -39,8 +39,8 @@ async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     writer.close()
 
 
-def probed(serve: Serve | None, probe: Probe) -> Outcome:
-    """The outcome of one probe of a server (None: of a port where nobody listens)."""
+def probed(serve: Serve | None, probe: Probe | Callable[[int], Probe]) -> Outcome:
+    """The outcome of one probe of a server (None: of a port where nobody listens); the port is `http`."""
 
     async def run() -> Outcome:
         server = await asyncio.start_server(serve or silent, LOOPBACK, 0)
@@ -49,7 +49,8 @@ def probed(serve: Serve | None, probe: Probe) -> Outcome:
             server.close()
             await server.wait_closed()
         container = Container("echo", "echo", (ContainerPort(port, "http"),))
-        outcome = await ask(new_socket, LOOPBACK, container, probe)
+        asked = probe if isinstance(probe, Probe) else probe(port)
+        outcome = await ask(new_socket, LOOPBACK, container, asked)
         server.close()
         return outcome
 
