@@ -18,6 +18,8 @@ from testbed.store import Key
 
 PRIMARY = "primary"
 """Of --nodeport-addresses: the node's first address."""
+ABOUT_TO_GO_TAINT = "ToBeDeletedByClusterAutoscaler"
+"""The cluster autoscaler's, on a node that it is about to remove."""
 HEALTHY_PERIODS = 2
 """A change that waits longer than this many sync periods makes the proxy unhealthy."""
 
@@ -79,7 +81,14 @@ def proxy_health(
             for one in synced
         ),
         last_updated_ns=tuple((one.ip_family, one.metrics.last_sync_ns) for one in synced),
-        node_eligible=node is not None and node.meta.deletion_s is None,
+        node_eligible=node is not None and _takes_traffic(node),
+    )
+
+
+def _takes_traffic(node: Node) -> bool:
+    """Whether load balancers may send the node new connections: it is not about to go."""
+    return node.meta.deletion_s is None and not any(
+        taint.key == ABOUT_TO_GO_TAINT for taint in node.taints
     )
 
 

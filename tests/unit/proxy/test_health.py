@@ -16,7 +16,9 @@ from testbed.model.objects import (
     Service,
     ServicePort,
 )
+from testbed.model.scheduling import NO_SCHEDULE, Taint
 from testbed.proxy.health import (
+    ABOUT_TO_GO_TAINT,
     health_check_addresses,
     health_check_ports,
     proxy_health,
@@ -59,6 +61,14 @@ ROWS = [
         True,
         False,
     ),
+    (
+        "the autoscaler is about to remove the node",
+        [proxier()],
+        replace(NODE, taints=(Taint(ABOUT_TO_GO_TAINT, NO_SCHEDULE),)),
+        True,
+        False,
+    ),
+    ("another taint", [proxier()], replace(NODE, taints=(Taint("gpu", NO_SCHEDULE),)), True, True),
 ]
 
 
