@@ -22,6 +22,31 @@ def as_stored(now: Json, then: Json, stored: Json) -> dict[str, Any]:
                 kept[key] = raw
         elif isinstance(value, Mapping) and isinstance(before, Mapping):
             kept[key] = as_stored(value, before, raw if isinstance(raw, Mapping) else {})
+        elif _are_lists(value, before, raw):
+            kept[key] = [_item_as_stored(one, before, raw) for one in value]
         else:
             kept[key] = value
     return kept
+
+
+def _are_lists(*values: Any) -> bool:
+    return all(isinstance(value, list) for value in values)
+
+
+def _item_as_stored(item: Any, then: list[Any], stored: list[Any]) -> Any:
+    """An item of a list, whose like is found by its type or name (conditions, addresses, …)."""
+    before, raw = _of_that_name(item, then), _of_that_name(item, stored)
+    if not isinstance(item, Mapping) or not isinstance(before, Mapping) or raw is None:
+        return item
+    return as_stored(item, before, raw)
+
+
+def _of_that_name(item: Any, items: list[Any]) -> Json | None:
+    name = _name(item)
+    return next((one for one in items if name and _name(one) == name), None)
+
+
+def _name(item: Any) -> tuple[str, Any] | None:
+    if not isinstance(item, Mapping):
+        return None
+    return next(((key, item[key]) for key in ("type", "name") if key in item), None)

@@ -102,7 +102,7 @@ class Writer:
             fresh["spec"] = one_address(fresh.get("spec") or {})
         fresh = schema.defaulted(self._completed(fresh, is_new=True))
         _refuse(resource, fresh, mistakes(fresh, None))
-        item = self._allocated(item_of(resource, ownership.with_owners(fresh, owners)))
+        item = self._allocated(item_of(resource, schema.lean(ownership.with_owners(fresh, owners))))
         done = self._write(Create(item), options.dry_run)
         return self._answer(resource, done, 201, (*warnings, *admission.warnings_of(fresh)))
 
@@ -196,10 +196,7 @@ class Writer:
         owners: Sequence[Owned] = (),
     ) -> Answer:
         resource = target.resource
-        # Times in a status that are worked out for readers are not to be stored.
-        stored = to_manifest(current)
-        status = {key: one for key, one in stored.items() if key == "status"}
-        shown = {**served(current, resource, self._face), **status}
+        stored, shown = to_manifest(current), served(current, resource, self._face)
         known, warnings = schema.pruned(document, resource, options.field_validation)
         changed = received.changed(resource, dict(known), shown, _part(target))
         if changed["kind"] == "Service":
@@ -211,9 +208,10 @@ class Writer:
         mine = self._owned(target, ownership.UPDATE, options.manager)
         owners = owners or ownership.update(shown, changed, _shape(resource), mine)
         changed = ownership.with_owners(changed, owners)
-        if "spec" in changed and "spec" in stored:
-            changed["spec"] = as_stored(changed["spec"], shown["spec"], stored["spec"])
-        item = self._allocated(item_of(resource, changed, current))
+        for key in ("spec", "status"):  # defaults and times that readers are shown are not stored
+            if key in changed and key in shown:
+                changed[key] = as_stored(changed[key], shown[key], stored.get(key, {}))
+        item = self._allocated(item_of(resource, schema.lean(changed), current))
         ends = current.meta.deletion_s is not None and is_over(item)
         write = _removal(item) if ends else Update(item)
         done = self._write(write, options.dry_run)

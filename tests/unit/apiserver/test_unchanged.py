@@ -64,3 +64,25 @@ def test_a_label_changes_nothing_else_of_what_the_lab_made(kind: str) -> None:
         assert getattr(after, field, None) == getattr(before, field, None)
     assert "spec" not in after.meta.rest
     assert after.meta.generation == before.meta.generation
+
+
+def test_items_of_lists_are_known_by_their_type_or_name() -> None:
+    ready = {"type": "Ready", "status": "True"}
+    timed = {**ready, "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    mine = {"type": "Mine", "status": "True", "lastTransitionTime": "2026-01-02T00:00:00Z"}
+    kept = as_stored(
+        {"conditions": [mine, timed]}, {"conditions": [timed]}, {"conditions": [ready]}
+    )
+    assert kept == {"conditions": [mine, ready]}
+
+
+def test_a_nodes_heartbeat_goes_on_after_a_client_wrote_its_status() -> None:
+    client = Client()
+    client.create("Node", "n")
+    more = {"conditions": [{"type": "Mine", "status": "True"}], "capacity": {"a.b/c": "4"}}
+    made = client.patch("Node", "n", {"status": more}, "strategic-merge-patch+json", part="status")
+    assert made.body["status"]["capacity"]["a.b/c"] == "4"
+    assert {one["type"] for one in made.body["status"]["conditions"]} == {"Ready", "Mine"}
+    stored: Any = client.stored("Node", "n")
+    for shown in ("lastHeartbeatTime", "nodeInfo"):
+        assert shown not in str(stored.meta.rest)
