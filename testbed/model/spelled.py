@@ -1,18 +1,19 @@
 """Values whose JSON is their fields, spelled as Kubernetes does: pydantic reads and writes them.
 
-A class derives from `Spelled` to be one. What only some container says needs no hand-written reader then.
+A class derives from `Spelled` to be one. What only some container says needs no hand-written reader then. Only
+who reads or writes one imports pydantic: a lab's warm parent, which forks every pod, does not.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, ClassVar, TypeVar
-
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.alias_generators import to_camel
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from testbed.model.fields import Fields, Mistake, kind_of
 from testbed.spelling import nearest
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 T = TypeVar("T")
 _UNKNOWN = {"extra_forbidden", "unexpected_keyword_argument"}
@@ -22,7 +23,8 @@ _UNLIKE = {"downwardApi": "downwardAPI"}
 
 def spelling(name: str) -> str:
     """`run_as_user` -> runAsUser."""
-    camel = to_camel(name)
+    first, *others = name.split("_")
+    camel = first + "".join(word.capitalize() for word in others)
     return _UNLIKE.get(camel, camel)
 
 
@@ -30,11 +32,13 @@ class Spelled:
     """Of a frozen dataclass: the JSON of a field is its name in camelCase."""
 
     __slots__ = ()
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(alias_generator=spelling)
+    __pydantic_config__: ClassVar[Any] = {"alias_generator": spelling}
 
 
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
     return TypeAdapter(kind)
 
 
@@ -52,6 +56,8 @@ def many(parent: Fields, key: str, kind: type[T]) -> tuple[T, ...]:
 
 
 def _read(parent: Fields, key: str, kind: Any) -> Any:
+    from pydantic import ValidationError
+
     try:
         return _adapter(kind).validate_python(
             parent.values[key], extra="ignore" if parent.open else "forbid", by_alias=True
@@ -85,6 +91,4 @@ def json_of(value: Any) -> Any:
     if isinstance(value, tuple):
         return [json_of(item) for item in value]
     kind: Any = type(value)
-    return _adapter(kind).dump_python(
-        value, mode="json", by_alias=True, exclude_defaults=True
-    )
+    return _adapter(kind).dump_python(value, mode="json", by_alias=True, exclude_defaults=True)
