@@ -46,7 +46,7 @@ def completed(document: Json, snapshot: Snapshot, toleration_s: float, *, is_new
     if kind == "Namespace":
         return _namespace(document, is_new=is_new)
     if kind == "Pod":
-        return _tolerant(_pod(document, snapshot) if is_new else document, toleration_s)
+        return tolerant(_pod(document, snapshot) if is_new else document, toleration_s)
     return document
 
 
@@ -76,7 +76,7 @@ def _pod(document: Json, snapshot: Snapshot) -> Json:
     return {**document, "spec": spec}
 
 
-def _tolerant(document: Json, toleration_s: float) -> Json:
+def tolerant(document: Json, toleration_s: float) -> Json:
     """A pod stays for a while on a node that is not ready or not reachable, unless it says otherwise."""
     spec = document.get("spec") or {}
     tolerations = list(spec.get("tolerations") or ())

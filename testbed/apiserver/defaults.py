@@ -97,9 +97,11 @@ def _service_port(port: _Object) -> None:
 
 
 def _container(container: _Object) -> None:
-    if not container.get("imagePullPolicy"):
-        latest = _tag(container.get("image", "")) == "latest"
-        container["imagePullPolicy"] = "Always" if latest else "IfNotPresent"
+    container["imagePullPolicy"] = container.get("imagePullPolicy") or _pull_policy(container)
+
+
+def _pull_policy(container: Json) -> str:
+    return "Always" if _tag(container.get("image", "")) == "latest" else "IfNotPresent"
 
 
 def _tag(image: str) -> str:
@@ -153,7 +155,8 @@ def _strategy(strategy: _Object) -> None:
 def _namespace(namespace: _Object) -> None:
     name = namespace.get("metadata", {}).get("name")
     if name:
-        namespace["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = name
+        labels = namespace["metadata"].get("labels", {})
+        namespace["metadata"]["labels"] = {**labels, "kubernetes.io/metadata.name": name}
     namespace["spec"].setdefault("finalizers", ["kubernetes"])
 
 
@@ -194,29 +197,58 @@ _AFTER: Mapping[str, Callable[[_Object], None]] = {
 }
 
 
-def fill_in(value: Any, name: str, definitions: Definitions) -> None:
-    """Fill in what a value of type `name`, which has been decoded, does not say."""
+def filled_in(value: Any, name: str, definitions: Definitions) -> Any:
+    """A value of type `name`, which has been decoded, with what it does not say. What has no defaults in it is
+    the value's own.
+    """
     properties = definitions.schemas[name].get("properties")
-    if properties is None or not isinstance(value, dict):
-        return
+    if properties is None or not isinstance(value, Mapping):
+        return value
+    full: _Object = dict(value)
     for key, inside in _PARTS.get(name, {}).items():
-        part = value.setdefault(key, {})
-        for inner in inside:
-            part.setdefault(inner, {})
+        full[key] = {**{inner: {} for inner in inside}, **full.get(key, {})}
     if name in _BEFORE:
-        _BEFORE[name](value)
-    for key, inner in value.items():
-        _fill_in_below(inner, properties.get(key, {}), definitions)
+        _BEFORE[name](full)
+    for key, inner in full.items():
+        full[key] = _filled_in_below(inner, properties.get(key, {}), definitions)
     for key, default in _CONSTANTS.get(name, {}).items():
-        if value.get(key, "") == "":
-            value[key] = default
+        if full.get(key, "") == "":
+            full[key] = default
     if name in _AFTER:
-        _AFTER[name](value)
+        _AFTER[name](full)
+    return full
 
 
-def _fill_in_below(value: Any, schema: Json, definitions: Definitions) -> None:
+def _filled_in_below(value: Any, schema: Json, definitions: Definitions) -> Any:
     if "$ref" in schema:
-        fill_in(value, schema["$ref"], definitions)
-    elif isinstance(value, list) and "$ref" in schema.get("items", {}):
-        for item in value:
-            fill_in(item, schema["items"]["$ref"], definitions)
+        return filled_in(value, schema["$ref"], definitions)
+    if isinstance(value, list) and "$ref" in schema.get("items", {}):
+        return [filled_in(item, schema["items"]["$ref"], definitions) for item in value]
+    return value
+
+
+def unsaid(value: Any, name: str, definitions: Definitions) -> Any:
+    """A value of type `name` without what would be filled in as it is: constants, empty parts, a container's
+    pull policy. What `filled_in` makes of both is the same.
+    """
+    properties = definitions.schemas[name].get("properties")
+    if properties is None or not isinstance(value, Mapping):
+        return value
+    constants = {**_CONSTANTS.get(name, {}), **(_PROBE if name == _CORE + "Probe" else {})}
+    lean = {
+        key: _unsaid_below(inner, properties.get(key, {}), definitions)
+        for key, inner in value.items()
+        if key not in constants or inner != constants[key]
+    }
+    if name == _CORE + "Container" and lean.get("imagePullPolicy") == _pull_policy(lean):
+        del lean["imagePullPolicy"]
+    empty = [key for key in _PARTS.get(name, {}) if lean.get(key) == {}]
+    return {key: inner for key, inner in lean.items() if key not in empty}
+
+
+def _unsaid_below(value: Any, schema: Json, definitions: Definitions) -> Any:
+    if "$ref" in schema:
+        return unsaid(value, schema["$ref"], definitions)
+    if isinstance(value, list) and "$ref" in schema.get("items", {}):
+        return [unsaid(item, schema["items"]["$ref"], definitions) for item in value]
+    return value

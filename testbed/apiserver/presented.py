@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from testbed.apiserver import event_forms
+from testbed.apiserver import admission, event_forms, schema
 from testbed.apiserver.ages import rfc3339
 from testbed.apiserver.documents import NODE_CAPACITY, NODE_INFO
 from testbed.apiserver.resources import Json, Resource
@@ -13,6 +13,8 @@ from testbed.model.manifest import to_manifest
 from testbed.model.objects import Node, Object, Pod
 from testbed.model.scheduling import NO_EXECUTE
 
+_WITH_DEFAULTS = frozenset({"DaemonSet", "Deployment", "Pod", "ReplicaSet", "Service"})
+"""What the lab makes as well as clients, and does not write down in full."""
 _OF_READINESS = frozenset({"Ready", "ContainersReady"})
 
 
@@ -51,7 +53,8 @@ def presented(item: Object, face: Face) -> Json:
             condition.setdefault("lastTransitionTime", metadata["creationTimestamp"])
     elif isinstance(item, Pod):
         _add_times(manifest["status"], times, face)
-    return manifest
+        manifest = admission.tolerant(manifest, face.toleration_s)
+    return schema.defaulted(manifest) if item.kind in _WITH_DEFAULTS else manifest
 
 
 def _introduce(name: str, status: Json) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Protocol
 
 from testbed.apiserver import definitions
 from testbed.apiserver.decoding import Level, decoded
-from testbed.apiserver.defaults import fill_in
+from testbed.apiserver.defaults import filled_in, unsaid
 from testbed.apiserver.definitions import Definitions, Gvk, Json
 from testbed.apiserver.failure import Cause, bad_request
 from testbed.apiserver.resources import RESOURCES
@@ -20,6 +20,8 @@ _OTHERS: tuple[Gvk, ...] = (
     ("policy", "v1", "Eviction"),
 )
 """Kinds of subresources."""
+
+_TEMPLATE = "io.k8s.api.core.v1.PodTemplateSpec"
 
 
 class Kind(Protocol):
@@ -50,13 +52,21 @@ def pruned(manifest: Json, resource: Kind, level: Level = "Warn") -> tuple[Json,
 
 
 def defaulted(manifest: Json) -> dict[str, Any]:
-    """The manifest with what Kubernetes fills in; `pruned` has passed it."""
-    body = deepcopy(dict(manifest))
-    group, version = definitions.group_version(str(body.get("apiVersion", "v1")))
-    name = served().of(group, version, str(body.get("kind", "")))
-    if name is not None:
-        fill_in(body, name, served())
-    return body
+    """The manifest with what Kubernetes fills in; `pruned` has passed it. Nothing in it is changed, and what
+    has no defaults is shared.
+    """
+    name = _named(manifest)
+    return {**manifest} if name is None else filled_in(manifest, name, served())
+
+
+def lean(manifest: Json) -> dict[str, Any]:
+    """The manifest as it is stored: of its pods' template only what is not filled in anyway. So templates are
+    equal that mean the same, whoever has written the defaults down.
+    """
+    spec = manifest.get("spec")
+    if not isinstance(spec, Mapping) or "template" not in spec:
+        return {**manifest}
+    return {**manifest, "spec": {**spec, "template": unsaid(spec["template"], _TEMPLATE, served())}}
 
 
 def validate(
@@ -67,6 +77,11 @@ def validate(
     """
     body, warnings = pruned(manifest, resource, level)
     return mistakes(defaulted(body), None if old is None else defaulted(old)), warnings
+
+
+def _named(manifest: Json) -> str | None:
+    group, version = definitions.group_version(str(manifest.get("apiVersion", "v1")))
+    return served().of(group, version, str(manifest.get("kind", "")))
 
 
 def _name(resource: Kind) -> str:
