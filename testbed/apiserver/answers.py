@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 
 from aiohttp import web
 from aiohttp.typedefs import LooseHeaders
 
+from testbed.apiserver.negotiation import JSON
 from testbed.apiserver.rendering import encode
 from testbed.apiserver.resources import Json
 
@@ -30,6 +33,26 @@ def encoded_answer(
 ) -> web.Response:
     """A document that is encoded."""
     return web.Response(body=body, status=code, content_type="application/json", headers=headers)
+
+
+def tagged_answer(
+    request: web.Request,
+    body: bytes,
+    media_type: str = JSON,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """A document that does not change; a client that has it already is told so (304)."""
+    tag = f'"{digest(body)}"'
+    told = {"ETag": tag, "Vary": "Accept", **(headers or {})}
+    if request.headers.get("If-None-Match") == tag:
+        return web.Response(status=304, headers=told)
+    return web.Response(body=body, headers={"Content-Type": media_type, **told})
+
+
+@cache
+def digest(body: bytes) -> str:
+    """Of one of the few documents that do not change."""
+    return hashlib.sha512(body).hexdigest().upper()
 
 
 async def in_parts(request: web.Request, parts: Iterator[bytes]) -> web.StreamResponse:

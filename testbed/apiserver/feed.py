@@ -40,7 +40,7 @@ class Feed:
         self._derived: Derived | None = None
         self._histories = Histories(source.snapshot().resource_version)
         self._keys: dict[str, tuple[int, bool, list[Key]]] = {}
-        """Of each kind: the position of its history, whether it was stored or derived, and the keys in order."""
+        """Of each kind: the position of its history, whether it was stored, and the keys in order."""
 
     @property
     def resource_version(self) -> int:

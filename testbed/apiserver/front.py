@@ -62,6 +62,8 @@ async def _failures(request: web.Request, handler: Handler) -> web.StreamRespons
     except ConnectionError:
         raise
     except Exception as error:
+        if request.writer.output_size:
+            raise  # half an answer has gone out: the client shall see that there is no other half
         _log.exception("%s %s", request.method, request.path_qs)
         return told(internal_error(f"{type(error).__name__}: {error}"))
 

@@ -5,13 +5,13 @@ Source: Kubernetes API concepts, "OpenAPI"; kube-openapi's `pkg/handler` and `pk
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from functools import cache
 
 from aiohttp import web
 
 from testbed.apiserver import openapi, openapi_protobuf, schema
+from testbed.apiserver.answers import digest, tagged_answer
 from testbed.apiserver.documents import VERSION
 from testbed.apiserver.failure import not_acceptable
 from testbed.apiserver.front import Handler
@@ -41,12 +41,12 @@ async def _version_2(request: web.Request) -> web.Response:
     for wanted in media_types(request.headers.get("Accept", "")):
         if wanted in {"*/*", "application/*", *made}:
             media_type, make = made.get(wanted, made[JSON])
-            return _answer(request, make(), media_type)
+            return tagged_answer(request, make(), media_type)
     raise not_acceptable(list(made))
 
 
 async def _index(request: web.Request) -> web.Response:
-    return _answer(request, _index_3())
+    return tagged_answer(request, _index_3())
 
 
 def _version_3(root: str) -> Handler:
@@ -56,26 +56,12 @@ def _version_3(root: str) -> Handler:
             raise not_acceptable([JSON])
         body = _json_3(root)
         asked = request.query.get("hash", "")
-        if asked and asked != _hash(body):
-            now = f"/openapi/v3/{root}?hash={_hash(body)}"
+        if asked and asked != digest(body):
+            now = f"/openapi/v3/{root}?hash={digest(body)}"
             return web.Response(status=301, headers={"Location": now})
-        return _answer(request, body, headers=_ONCE if asked else {})
+        return tagged_answer(request, body, headers=_ONCE if asked else {})
 
     return answer
-
-
-def _answer(
-    request: web.Request,
-    body: bytes,
-    media_type: str = JSON,
-    headers: dict[str, str] | None = None,
-) -> web.Response:
-    """A document; a client that has it already is told so (304)."""
-    tag = f'"{_hash(body)}"'
-    told = {"ETag": tag, "Vary": "Accept", **(headers or {})}
-    if request.headers.get("If-None-Match") == tag:
-        return web.Response(status=304, headers=told)
-    return web.Response(body=body, headers={"Content-Type": media_type, **told})
 
 
 @cache
@@ -96,12 +82,7 @@ def _json_3(root: str) -> bytes:
 @cache
 def _index_3() -> bytes:
     paths = {
-        root: {"serverRelativeURL": f"/openapi/v3/{root}?hash={_hash(_json_3(root))}"}
+        root: {"serverRelativeURL": f"/openapi/v3/{root}?hash={digest(_json_3(root))}"}
         for root in openapi.roots()
     }
     return encode({"paths": paths})
-
-
-@cache
-def _hash(body: bytes) -> str:
-    return hashlib.sha512(body).hexdigest().upper()

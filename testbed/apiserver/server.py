@@ -6,29 +6,26 @@ Source: Kubernetes API concepts.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from functools import cache
 from time import time
 
 from aiohttp import web
 
-from testbed.apiserver import discovery, openapi_answers, reviews
+from testbed.apiserver import discovery_answers, openapi_answers, reviews
 from testbed.apiserver.answers import encoded_answer, in_parts, json_answer
-from testbed.apiserver.bodies import LIMIT
+from testbed.apiserver.bodies import LIMIT, mapping
 from testbed.apiserver.changing import changed, received, verb
-from testbed.apiserver.documents import VERSION
-from testbed.apiserver.failure import ApiFailure, method_not_allowed, not_found
+from testbed.apiserver.failure import ApiFailure, forbidden, method_not_allowed, not_found
 from testbed.apiserver.feed import Feed, Source
-from testbed.apiserver.front import Handler, Users, middlewares, user
+from testbed.apiserver.front import Users, middlewares, user
 from testbed.apiserver.list_options import list_options, resource_version
 from testbed.apiserver.listing import not_in_the_future, page
-from testbed.apiserver.negotiation import discovery_version, form
+from testbed.apiserver.negotiation import JSON, form
 from testbed.apiserver.presented import Face
-from testbed.apiserver.rendering import Renderer, encode
-from testbed.apiserver.resources import RESOURCES, Json
+from testbed.apiserver.rendering import Renderer
+from testbed.apiserver.resources import Json
 from testbed.apiserver.routing import Target, target
 from testbed.apiserver.subresources import scale_of
 from testbed.apiserver.watching import Watch
@@ -97,7 +94,7 @@ class ApiServer:
         for path in ("/healthz", "/livez", "/readyz"):
             application.router.add_get(path, _ok)
             application.router.add_get(path + "/{check}", _ok)
-        for path, answer in {**_discovery(), **openapi_answers.handlers()}.items():
+        for path, answer in {**discovery_answers.handlers(), **openapi_answers.handlers()}.items():
             application.router.add_get(path, answer)
             application.router.add_get(path + "/", answer)
         application.router.add_route("*", "/{path:.*}", self._answer)
@@ -131,6 +128,8 @@ class ApiServer:
     async def _read(self, where: Target, request: web.Request) -> web.StreamResponse:
         if "get" not in where.resource.verbs:
             raise method_not_allowed(_NOT_HERE, where.resource)
+        if self._users is None and where.resource.stored == "Secret":
+            raise forbidden(where.resource, where.name, "whoever asks here has shown no token")
         if where.subresource is not None:
             return await self._part(where, request)
         if where.name:
@@ -178,51 +177,13 @@ class ApiServer:
         self, where: Target, note: Callable[[Json], None], request: web.Request
     ) -> web.Response:
         """Of a server that stores nothing: events are taken all the same, which cannot be read back."""
-        if where.resource.stored != "Event" or request.method not in {"POST", "PATCH"}:
-            raise method_not_allowed(
-                "this API is read-only: testbed up changes a lab", where.resource
-            )
-        event = await received(request)
+        is_patch = request.method == "PATCH"
+        if where.resource.stored != "Event" or not (is_patch or request.method == "POST"):
+            why = "this API is read-only: testbed up changes a lab"
+            raise method_not_allowed(why, where.resource)
+        event = mapping(await request.read(), JSON) if is_patch else await received(request)
         note(event)
-        return json_answer(event, 201 if request.method == "POST" else 200)
-
-
-@cache
-def _discovery() -> dict[str, Handler]:
-    """Path -> what answers there."""
-    plain = {path: _fixed(document) for path, document in discovery.plain(RESOURCES).items()}
-    both: dict[str, Handler] = {path: _negotiated(path, plain[path]) for path in ("/api", "/apis")}
-    return {**plain, **both, "/version": _fixed(VERSION)}
-
-
-def _negotiated(path: str, plain: Handler) -> Handler:
-    aggregated = {
-        version: _fixed(
-            discovery.aggregated(RESOURCES, version)[path],
-            f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList",
-        )
-        for version in ("v2", "v2beta1")
-    }
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        version = discovery_version(request.headers.get("Accept", ""))
-        return await (aggregated[version] if version else plain)(request)
-
-    return answer
-
-
-def _fixed(document: Json, content_type: str = "application/json") -> Handler:
-    """What never changes: a client that has it already is told so (304)."""
-    body = encode(document)
-    tag = f'"{hashlib.sha256(body).hexdigest().upper()}"'
-    headers = {"Content-Type": content_type, "ETag": tag, "Vary": "Accept"}
-
-    async def answer(request: web.Request) -> web.Response:
-        if request.headers.get("If-None-Match") == tag:
-            return web.Response(status=304, headers={"ETag": tag, "Vary": "Accept"})
-        return web.Response(body=body, headers=headers)
-
-    return answer
+        return json_answer(event, 200 if is_patch else 201)
 
 
 async def _warned(request: web.Request, response: web.StreamResponse) -> None:

@@ -178,3 +178,16 @@ def test_a_request_that_cannot_be_answered_says_why(api: Api, path: str, code: i
     with pytest.raises(urllib.error.HTTPError) as caught:
         api.get(path)
     assert json.load(caught.value)["code"] == code
+
+
+def test_what_needs_no_token_shows_no_secrets(api: Api) -> None:
+    for path in ("/api/v1/secrets", "/api/v1/secrets?watch=1", "/api/v1/namespaces/x/secrets/y"):
+        answer = api.ask(path)
+        assert (answer.code, answer.json["reason"]) == (403, "Forbidden")
+
+
+def test_events_are_patched_in_whatever_way(api: Api) -> None:
+    path = "/apis/events.k8s.io/v1/namespaces/default/events/e"
+    head = {"Content_Type": "application/strategic-merge-patch+json"}
+    assert api.ask(path, "PATCH", {"series": {"count": 2}}, **head).code == 200
+    assert [event["series"] for event in api.events] == [{"count": 2}]
