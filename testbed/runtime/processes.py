@@ -103,7 +103,8 @@ class LabProcess:
     def signal(self, signum: int) -> None:
         """Send a signal; nothing happens when it has ended (its pid is not reused before that is known)."""
         if self.running:
-            os.kill(self.pid, signum)
+            with contextlib.suppress(ProcessLookupError):  # the word of its end is on its way
+                os.kill(self.pid, signum)
 
     async def end(self, grace_s: float = 0.0) -> int:
         """SIGTERM and, after the grace period, SIGKILL; returns the exit code."""

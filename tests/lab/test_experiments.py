@@ -116,3 +116,21 @@ def test_an_interrupted_run_leaves_no_lab_and_goes_on(
     assert run.meta["status"] == "complete"
     assert run.trials["valid"].sum() == 2
     assert (path / "report.html").is_file()
+
+
+def test_a_rollout_is_watched_from_the_new_template_to_the_last_old_pod(tmp_path: Path) -> None:
+    run = conducted("rollout", tmp_path, "strategy=RollingUpdate", "pre_stop_s=1", "replicas=2")
+    trial = run.trials.iloc[0]
+    assert trial["offered_new"] > 0
+    assert trial["rollout_s"] > 2  # two pods, each ready after a second
+    kept = run.samples[(run.samples["stream"] == "kept") & (run.samples["outcome"] == "ok")]
+    assert kept["backend"].nunique() >= 3
+
+
+def test_a_stopped_node_is_found_out_and_withdrawn(tmp_path: Path) -> None:
+    run = conducted("failover", tmp_path, "fault=stop-node")
+    trial = run.trials.iloc[0]
+    assert 0 < trial["detect_ms"] <= trial["withdraw_ms"] <= trial["program_ms"]
+    assert not trial["recover_censored"]
+    lost = run.samples[(run.samples["stream"] == "outage") & (run.samples["outcome"] != "ok")]
+    assert set(lost["outcome"]) <= {"timeout", "unreachable", "censored"}
