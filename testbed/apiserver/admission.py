@@ -52,7 +52,7 @@ def completed(document: Json, snapshot: Snapshot, toleration_s: float, *, is_new
 
 def _namespace(document: Json, *, is_new: bool) -> Json:
     metadata = document["metadata"]
-    labels = {**(metadata.get("labels") or {}), NAME_LABEL: metadata["name"]}
+    labels = {**(metadata.get("labels") or {}), NAME_LABEL: metadata.get("name", "")}
     document = {**document, "metadata": {**metadata, "labels": labels}}
     if is_new:
         document["spec"] = {"finalizers": ["kubernetes"]}

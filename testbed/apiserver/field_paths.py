@@ -83,16 +83,29 @@ def encoded(paths: Iterable[Path]) -> dict[str, Any]:
 
 
 def decoded(fields: Mapping[str, Any]) -> frozenset[Path]:
-    """The paths that a FieldsV1 names."""
+    """The paths that a FieldsV1 names; what is none of them is passed over, since clients may write any."""
     return frozenset(_paths(fields, ()))
 
 
-def _paths(fields: Mapping[str, Any], path: Path) -> Iterator[Path]:
-    if path and (not fields or "." in fields):
+def _paths(fields: Any, path: Path) -> Iterator[Path]:
+    inner = fields if isinstance(fields, Mapping) else {}
+    if path and (not inner or "." in inner):
         yield path
-    for part, inner in fields.items():
-        if part != ".":
-            yield from _paths(inner, (*path, part))
+    for part, below in inner.items():
+        if _is_part(part):
+            yield from _paths(below, (*path, part))
+
+
+def _is_part(part: str) -> bool:
+    kind, colon, rest = part.partition(":")
+    if not colon or kind not in {"f", "k", "v"}:
+        return False
+    if kind != "k":
+        return True
+    try:
+        return isinstance(json.loads(rest), dict)
+    except ValueError:
+        return False
 
 
 def shown(path: Path) -> str:

@@ -60,6 +60,7 @@ def owners(document: Mapping[str, Any]) -> tuple[Owned, ...]:
             entry.get("time", ""),
         )
         for entry in found
+        if isinstance(entry, Mapping)
     )
 
 
