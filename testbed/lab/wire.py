@@ -73,7 +73,7 @@ class Connection:
     def __init__(self, folder: Path) -> None:
         self._name = folder.name
         self._socket = connect(folder)
-        self._received = b""
+        self._received = bytearray()
         self._last_id = 0
 
     def close(self) -> None:
@@ -146,10 +146,14 @@ class Connection:
 
     def messages(self) -> Iterable[dict[str, Any]]:
         """Messages as they come, until the lab's end closes."""
+        searched = 0
         while True:
-            while b"\n" in self._received:
-                line, self._received = self._received.split(b"\n", 1)
+            while (end := self._received.find(b"\n", searched)) >= 0:
+                line = self._received[:end]
+                del self._received[: end + 1]
+                searched = 0
                 yield json.loads(line)
+            searched = len(self._received)  # a line may be as long as a cluster is large
             try:
                 data = self._socket.recv(_CHUNK)
             except ConnectionResetError:
