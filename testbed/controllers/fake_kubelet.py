@@ -15,12 +15,14 @@ from heapq import heappop, heappush
 from ipaddress import ip_address, ip_network
 
 from testbed.controllers.decision import Controller, Decision, Reconcile
+from testbed.controllers.fake_ranges import Ranges, completed
 from testbed.controllers.pod_deletion import TERMINAL_PHASES
 from testbed.ip import IPNetwork
 from testbed.model.fakes import is_fake
 from testbed.model.objects import ContainerStatus, Node, Pod, PodStatus
 from testbed.store import Delete, Key, Snapshot, Update, Write
 
+NO_RANGES = Ranges()
 AT_ONCE = 2_000
 """Pods written in one transaction, so that a hundred thousand of them let others work in between."""
 
@@ -33,24 +35,28 @@ class FakeDelays:
     stop_s: float = 0.0
 
 
-def controller(delays: FakeDelays) -> Controller:
+def controller(delays: FakeDelays, ranges: Ranges) -> Controller:
     """It, for one who asks again and again."""
-    begin = partial(remembering, delays)
-    return Controller("fake-kubelet", (Node, Pod), partial(reconcile, delays), begin).begun()
+    begin = partial(remembering, delays, ranges)
+    anew = partial(reconcile, delays, ranges=ranges)
+    return Controller("fake-kubelet", (Node, Pod), anew, begin).begun()
 
 
-def reconcile(delays: FakeDelays, snapshot: Snapshot, now_s: float) -> Decision:
+def reconcile(
+    delays: FakeDelays, snapshot: Snapshot, now_s: float, ranges: Ranges = NO_RANGES
+) -> Decision:
     """What fake nodes and their pods become now. Pods of real nodes are left alone."""
-    return remembering(delays)(snapshot, now_s)
+    return remembering(delays, ranges)(snapshot, now_s)
 
 
-def remembering(delays: FakeDelays) -> Reconcile:
+def remembering(delays: FakeDelays, ranges: Ranges = NO_RANGES) -> Reconcile:
     """A `reconcile` that remembers the state it was asked about last: one that follows costs what changed."""
     known = _Known(delays)
 
     def following(snapshot: Snapshot, now_s: float) -> Decision:
         known.follow(snapshot)
-        nodes = [_ready(node, now_s) for node in known.nodes_to_do()]
+        to_do = completed(known.nodes_to_do(), snapshot.list(Node), ranges)
+        nodes = [_ready(node, now_s) for node in to_do]
         pods, wake_at_s = _pods(known, now_s)
         return [*nodes, *pods], wake_at_s
 

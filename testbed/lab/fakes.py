@@ -5,9 +5,11 @@ from __future__ import annotations
 from testbed.clock import now_s
 from testbed.controllers.decision import Controller
 from testbed.controllers.fake_kubelet import FakeDelays, controller
+from testbed.controllers.fake_ranges import Ranges
 from testbed.controllers.loop import ControllerLoop
 from testbed.controllers.timing import Delays
 from testbed.model import fakes
+from testbed.model.addressing import pod_prefix
 from testbed.model.objects import Node, Pod
 from testbed.model.topology import Topology
 from testbed.store import Change, Delete, Store, Write
@@ -22,12 +24,16 @@ class Fakes:
         self._store = store
         self._timing = FakeDelays(topology.timing.fake_start_s, topology.timing.fake_stop_s)
         self._delays = delays
+        network = topology.network
+        count = sum(1 for _ in fakes.nodes(topology))
+        prefixes = tuple(pod_prefix(pods, count) for pods in network.pod_cidrs)
+        self._ranges = Ranges(network.node_cidrs, network.pod_cidrs, prefixes)
         self._cancel = store.watch(self._changed)
 
     def _changed(self, changes: tuple[Change, ...]) -> None:
         if any(isinstance(one.object, Node) and fakes.is_fake(one.object) for one in changes):
             self._cancel()
-            self.controllers = (controller(self._timing),)
+            self.controllers = (controller(self._timing, self._ranges),)
             ControllerLoop(self._store, self.controllers, now_s, self._delays).start()
 
     def leaving(self, before: Topology | None, after: Topology) -> list[Write]:

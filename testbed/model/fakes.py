@@ -22,7 +22,7 @@ NODE_LABELS = {"type": "kwok"}
 """Of a topology's fake nodes, as in kwok's manual; its fake pods ask for them."""
 TAINT = Taint(NODE_ANNOTATION, NO_SCHEDULE, _FAKE)
 """Of a topology's fake nodes: it keeps pods that are to run away."""
-TOLERATION = Toleration(NODE_ANNOTATION, "Exists", effect=NO_SCHEDULE)
+TOLERATION = Toleration(NODE_ANNOTATION, "Exists", effect="NoSchedule")
 
 S = TypeVar("S", NodeSpec, Workload, ServiceSpec)
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.controllers.fake_kubelet import AT_ONCE, FakeDelays, reconcile, remembering
+from testbed.controllers.fake_ranges import Ranges
 from testbed.controllers.fresh_writes import apply_fresh
 from testbed.controllers.pod_deletion import deletion
 from testbed.model.fakes import NODE_ANNOTATIONS
@@ -217,3 +218,35 @@ def test_any_history_ends_alike_for_who_remembers_and_who_does_not(
         assert item.status.ready or item.status.reason == "FailedCreatePodSandBox"
         if item.status.ready:
             assert ip_address(item.status.pod_ip) in ip_network(cidrs[item.spec.node_name])
+
+
+RANGES = Ranges(
+    (ip_network("172.18.0.0/16"), ip_network("fd00:172:18::/64")),
+    (ip_network("10.244.0.0/16"), ip_network("fd00:10:244::/56")),
+    (24, 64),
+)
+
+
+def test_a_node_of_a_client_gets_addresses_that_nobody_has() -> None:
+    bare = [Node(ObjectMeta(name, annotations=NODE_ANNOTATIONS)) for name in ("a", "b")]
+    there = replace(node("n1"), internal_ips=("172.18.127.255",), pod_cidrs=("10.244.254.0/23",))
+    store = stored(there, *bare)
+    apply_fresh(store, reconcile(FakeDelays(), store.snapshot(), 0.0, RANGES)[0])
+    assert [(one.internal_ips, one.pod_cidrs) for one in store.list(Node)][1:] == [
+        (
+            ("172.18.127.254", "fd00:172:18:0:7fff:ffff:ffff:ffff"),
+            ("10.244.253.0/24", "fd00:10:244:ff::/64"),
+        ),
+        (
+            ("172.18.127.253", "fd00:172:18:0:7fff:ffff:ffff:fffe"),
+            ("10.244.252.0/24", "fd00:10:244:fe::/64"),
+        ),
+    ]
+
+
+def test_a_node_for_which_there_is_no_range_left_is_ready_and_its_pods_wait() -> None:
+    full = replace(node("n1"), pod_cidrs=("10.244.0.0/16", "fd00:10:244::/56"))
+    store = stored(full, Node(ObjectMeta("a", annotations=NODE_ANNOTATIONS)), bound("web-0", "a"))
+    apply_fresh(store, reconcile(FakeDelays(), store.snapshot(), 0.0, RANGES)[0])
+    assert store.get(Node, "", "a").ready
+    assert pods(store)["web-0"].status.reason == "FailedCreatePodSandBox"
