@@ -12,6 +12,7 @@ from testbed.experiment.columns import LEDGER, SAMPLES
 from testbed.experiment.design import Trial
 from testbed.experiment.record import TrialRecord
 from testbed.experiment.subjects import node_of, pods_of
+from testbed.experiment.tenancy import tenants, told_apart
 from testbed.experiment.trial_lab import FinishedLoad, Recording
 from testbed.ip import FAMILY_NAMES
 from testbed.proxy.userspace_picks import Pick, picks
@@ -132,8 +133,9 @@ def collect(
     events: Sequence[Event],
 ) -> TrialRecord:
     """The record of a trial that came to its end: samples joined with what the kernel picked."""
-    names = pod_names(view, events)
     entries = with_picks(read_entries(recording.entries), _picks(recording))
+    entries, in_turn = told_apart(entries, tenants(events))
+    names = pod_names(view, events) | in_turn
     logs = {pod: read_accept_log(path) for pod, path in recording.accept_logs.items()}
     accepted = {pod: log.rows for pod, log in logs.items()}
     samples = join(samples_of(loads, view), entries, names)
