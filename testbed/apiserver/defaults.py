@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from functools import cache, partial
 from typing import Any
 
 from testbed.apiserver.definitions import Definitions, Json
@@ -197,20 +198,46 @@ _AFTER: Mapping[str, Callable[[_Object], None]] = {
 }
 
 
+_Ways = Mapping[str, tuple[str, bool]]
+"""Fields by name: the type of the value or of its items, and whether it is a list."""
+_CHANGED_FROM_ABOVE = (
+    _CORE + "LoadBalancerIngress",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta",
+)
+"""Types that functions of other types fill in."""
+
+
+@cache
+def _ways(definitions: Definitions) -> Mapping[str, _Ways]:
+    """Of each type in which, or below which, something is filled in: the fields that lead there. Most of an
+    object is nowhere near.
+    """
+    found: dict[str, dict[str, tuple[str, bool]]] = {
+        name: {} for name in (*_PARTS, *_CONSTANTS, *_BEFORE, *_AFTER, *_CHANGED_FROM_ABOVE)
+    }
+    size = -1
+    while size != (size := sum(map(len, found.values()))):
+        for name, schema in definitions.schemas.items():
+            for key, inside in schema.get("properties", {}).items():
+                inner = inside.get("$ref") or inside.get("items", {}).get("$ref")
+                if inner in found:
+                    found.setdefault(name, {})[key] = (inner, "$ref" not in inside)
+    return found
+
+
 def filled_in(value: Any, name: str, definitions: Definitions) -> Any:
     """A value of type `name`, which has been decoded, with what it does not say. What has no defaults in it is
     the value's own.
     """
-    properties = definitions.schemas[name].get("properties")
-    if properties is None or not isinstance(value, Mapping):
+    ways = _ways(definitions).get(name)
+    if ways is None or not isinstance(value, Mapping):
         return value
     full: _Object = dict(value)
     for key, inside in _PARTS.get(name, {}).items():
         full[key] = {**{inner: {} for inner in inside}, **full.get(key, {})}
     if name in _BEFORE:
         _BEFORE[name](full)
-    for key, inner in full.items():
-        full[key] = _filled_in_below(inner, properties.get(key, {}), definitions)
+    _below(full, ways, partial(filled_in, definitions=definitions))
     for key, default in _CONSTANTS.get(name, {}).items():
         if full.get(key, "") == "":
             full[key] = default
@@ -219,36 +246,29 @@ def filled_in(value: Any, name: str, definitions: Definitions) -> Any:
     return full
 
 
-def _filled_in_below(value: Any, schema: Json, definitions: Definitions) -> Any:
-    if "$ref" in schema:
-        return filled_in(value, schema["$ref"], definitions)
-    if isinstance(value, list) and "$ref" in schema.get("items", {}):
-        return [filled_in(item, schema["items"]["$ref"], definitions) for item in value]
-    return value
+def _below(value: _Object, ways: _Ways, done: Callable[[Any, str], Any]) -> None:
+    """Have it done with the fields of a value that lead to something."""
+    for key in value.keys() & ways.keys():
+        inner, is_list = ways[key]
+        below = value[key]
+        if not is_list:
+            value[key] = done(below, inner)
+        elif isinstance(below, list):
+            value[key] = [done(item, inner) for item in below]
 
 
 def unsaid(value: Any, name: str, definitions: Definitions) -> Any:
     """A value of type `name` without what would be filled in as it is: constants, empty parts, a container's
     pull policy. What `filled_in` makes of both is the same.
     """
-    properties = definitions.schemas[name].get("properties")
-    if properties is None or not isinstance(value, Mapping):
+    ways = _ways(definitions).get(name)
+    if ways is None or not isinstance(value, Mapping):
         return value
+    lean: _Object = dict(value)
+    _below(lean, ways, partial(unsaid, definitions=definitions))
     constants = {**_CONSTANTS.get(name, {}), **(_PROBE if name == _CORE + "Probe" else {})}
-    lean = {
-        key: _unsaid_below(inner, properties.get(key, {}), definitions)
-        for key, inner in value.items()
-        if key not in constants or inner != constants[key]
-    }
+    same = [key for key, default in constants.items() if lean.get(key) == default]
+    same += [key for key in _PARTS.get(name, {}) if lean.get(key) == {}]
     if name == _CORE + "Container" and lean.get("imagePullPolicy") == _pull_policy(lean):
-        del lean["imagePullPolicy"]
-    empty = [key for key in _PARTS.get(name, {}) if lean.get(key) == {}]
-    return {key: inner for key, inner in lean.items() if key not in empty}
-
-
-def _unsaid_below(value: Any, schema: Json, definitions: Definitions) -> Any:
-    if "$ref" in schema:
-        return unsaid(value, schema["$ref"], definitions)
-    if isinstance(value, list) and "$ref" in schema.get("items", {}):
-        return [unsaid(item, schema["items"]["$ref"], definitions) for item in value]
-    return value
+        same.append("imagePullPolicy")
+    return {key: inner for key, inner in lean.items() if key not in same}

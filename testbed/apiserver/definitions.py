@@ -29,9 +29,12 @@ _ALWAYS = tuple(_META + name for name in ("DeleteOptions", "Status", "Patch", "W
 _GVK = "x-kubernetes-group-version-kind"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Definitions:
-    """Schemas by their names, such as `io.k8s.api.core.v1.ServicePort`; a reference is `{"$ref": name}`."""
+    """Schemas by their names, such as `io.k8s.api.core.v1.ServicePort`; a reference is `{"$ref": name}`.
+
+    What is derived of them is kept for each (`cache`).
+    """
 
     schemas: Mapping[str, Json]
     names: Mapping[Gvk, str]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from testbed.apiserver import schema
+from testbed.model.manifest import from_client
 
 from .objects import VALID, changed
 
@@ -155,3 +156,47 @@ def test_filling_in_leaves_what_it_was_given(kind: str) -> None:
     before = deepcopy(VALID[kind])
     schema.defaulted(VALID[kind])
     assert VALID[kind] == before
+
+
+_WITH_TEMPLATES = ("DaemonSet", "Deployment", "ReplicaSet")
+
+
+@pytest.mark.parametrize("kind", _WITH_TEMPLATES)
+def test_a_template_is_stored_without_what_is_filled_in(kind: str) -> None:
+    full = schema.defaulted(VALID[kind])
+    lean = schema.lean(full)
+    (container,) = lean["spec"]["template"]["spec"]["containers"]
+    assert not {"imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy"} & {
+        *container
+    }
+    assert lean["spec"]["template"] == schema.lean(VALID[kind])["spec"]["template"]
+    assert schema.defaulted(lean) == full
+    assert schema.lean(lean) == lean
+
+
+@pytest.mark.parametrize("kind", _WITH_TEMPLATES)
+def test_what_is_stored_of_a_template_means_the_same_to_controllers(kind: str) -> None:
+    full = schema.defaulted(VALID[kind])
+    stored: Any = from_client(schema.lean(full))
+    assert stored.template == cast(Any, from_client(full)).template
+
+
+@pytest.mark.parametrize("kind", VALID.keys() - {*_WITH_TEMPLATES})
+def test_what_has_no_template_is_stored_as_it_is(kind: str) -> None:
+    full = schema.defaulted(VALID[kind])
+    assert schema.lean(full) == full
+
+
+def test_what_is_no_default_is_stored() -> None:
+    spec = {
+        "restartPolicy": "Always",
+        "dnsPolicy": "Default",
+        "containers": [
+            {"name": "a", "image": "b", "imagePullPolicy": "IfNotPresent", "resources": {}}
+        ],
+    }
+    manifest = changed("Deployment", "spec/template/spec", spec)
+    assert schema.lean(manifest)["spec"]["template"]["spec"] == {
+        "dnsPolicy": "Default",
+        "containers": [{"name": "a", "image": "b", "imagePullPolicy": "IfNotPresent"}],
+    }
