@@ -33,15 +33,16 @@ async def pod_exec(request: web.Request, pod: Pod, pods: Pods) -> web.StreamResp
     if not argv:
         raise bad_request("you must specify at least one command for the container")
     container = container_of(pod, request.query.get("container", ""))
-    tty, stdin = flag(request.query.get("tty")), flag(request.query.get("stdin"))
+    tty, streams = flag(request.query.get("tty")), _asked(request)
     socket = await _upgraded(request)
     try:
-        process = await pods.execute(pod, container, argv, stdin=stdin or tty, tty=tty)
+        stdin = tty or "stdin" in streams
+        process = await pods.execute(pod, container, argv, stdin=stdin, tty=tty)
     except TestbedError as error:
         await _tell(socket, _not_started(error))
         return socket
     try:
-        code = await _Channels(socket, process, stdin, from_start=True).serve()
+        code = await _Channels(socket, process, streams, from_start=True).serve()
     finally:
         process.signal(signal.SIGKILL if not tty else signal.SIGHUP)
     if code is not None:
@@ -55,12 +56,22 @@ async def pod_attach(request: web.Request, pod: Pod, pods: Pods) -> web.StreamRe
     process = pods.process(pod, container.name)
     if process is None:
         raise not_reached(f"container {container.name} has no process to attach to")
-    stdin = flag(request.query.get("stdin")) and container.stdin
+    streams = _asked(request) - (frozenset() if container.stdin else {"stdin"})
     socket = await _upgraded(request)
-    code = await _Channels(socket, process, stdin, once=container.stdin_once).serve()
+    code = await _Channels(socket, process, streams, once=container.stdin_once).serve()
     if code is not None:
         await _tell(socket, exit_status(code))
     return socket
+
+
+def _asked(request: web.Request) -> frozenset[str]:
+    """The streams that a client wants. Raises ApiFailure where that is none."""
+    streams = frozenset(
+        name for name in ("stdin", "stdout", "stderr") if flag(request.query.get(name))
+    )
+    if not streams:
+        raise bad_request("you must specify at least 1 of stdin, stdout, stderr")
+    return streams
 
 
 async def _upgraded(request: web.Request) -> web.WebSocketResponse:
@@ -122,14 +133,15 @@ class _Channels:
         self,
         socket: web.WebSocketResponse,
         process: Process,
-        stdin: bool,
+        streams: frozenset[str],
         *,
         from_start: bool = False,
         once: bool = False,
     ) -> None:
         self._socket = socket
         self._process = process
-        self._stdin = stdin
+        self._streams = streams
+        self._stdin = "stdin" in streams
         self._once = once
         self._from_start = from_start
         self._waiting: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
@@ -161,7 +173,7 @@ class _Channels:
                 self._process.close_stdin()
 
     def _printed(self, stream: str, data: bytes) -> None:
-        if not data:
+        if not data or stream not in self._streams:
             return
         self._waiting.put_nowait((STDERR if stream == "stderr" else STDOUT, data))
         self._waiting_bytes += len(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,50 @@ def test_the_dynamic_client_finds_its_way(official: kubernetes.client.ApiClient)
     assert [one.manager for one in again.metadata.managedFields if one.operation == "Apply"] == [
         "test"
     ]
+
+
+def test_a_program_in_a_pod_is_let_in(official: kubernetes.client.ApiClient) -> None:
+    core = kubernetes.client.CoreV1Api(official)
+    core.create_namespaced_pod("default", _program("in-cluster", IN_CLUSTER))
+    watched = kubernetes.watch.Watch()
+    for event in watched.stream(
+        core.list_namespaced_pod,
+        "default",
+        field_selector="metadata.name=in-cluster",
+        timeout_seconds=PATIENCE_S,
+    ):
+        if event["object"].status.phase in {"Succeeded", "Failed"}:
+            watched.stop()
+    said = core.read_namespaced_pod_log("in-cluster", "default")
+    assert said.splitlines()[-1] == "default client-0 in-cluster", said
+
+
+IN_CLUSTER = """
+import kubernetes
+kubernetes.config.load_incluster_config()
+core = kubernetes.client.CoreV1Api()
+namespace = open("/var/run/secrets/kubernetes.io/serviceaccount/namespace").read()
+print(namespace, *sorted(pod.metadata.name for pod in core.list_namespaced_pod(namespace).items))
+"""
+
+
+def _program(name: str, text: str) -> dict[str, Any]:
+    container = {"name": "main", "image": "python", "command": [sys.executable, "-c", text]}
+    spec = {"restartPolicy": "Never", "containers": [container]}
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+def test_a_command_is_run_in_a_pod(official: kubernetes.client.ApiClient) -> None:
+    core = kubernetes.client.CoreV1Api(official)
+    said = kubernetes.stream.stream(
+        core.connect_get_namespaced_pod_exec,
+        "client-0",
+        "default",
+        command=["sh", "-c", "echo $HOSTNAME; echo no >&2"],
+        stdout=True,
+        stderr=False,
+    )
+    assert said == "client-0\n"
 
 
 # lightkube
