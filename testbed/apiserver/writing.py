@@ -12,18 +12,16 @@ from typing import Any
 
 from testbed.apiserver import admission, ownership, received, schema
 from testbed.apiserver.ages import rfc3339
+from testbed.apiserver.commits import Commits
 from testbed.apiserver.deleting import check_deletable, deletion, is_over
 from testbed.apiserver.failure import (
     Cause,
-    already_exists,
     bad_request,
     invalid,
     method_not_allowed,
-    no_name_left,
     not_found,
     success,
 )
-from testbed.apiserver.ledger import Ledger
 from testbed.apiserver.list_options import Selection
 from testbed.apiserver.options import DeleteOptions, WriteOptions, delete_options, options_invalid
 from testbed.apiserver.ownership import Manager, Owned
@@ -33,22 +31,16 @@ from testbed.apiserver.presented import Face, served
 from testbed.apiserver.resources import Json, Resource, of_kind
 from testbed.apiserver.routing import Target
 from testbed.apiserver.rules import rules_of
-from testbed.apiserver.service_allocation import allocated
 from testbed.apiserver.service_updates import carried_over, one_address
 from testbed.apiserver.shapes import Shape, shape_of
-from testbed.apiserver.stored import beside, item_of, outcome
+from testbed.apiserver.stored import item_of
 from testbed.apiserver.subresources import BINDING, EVICTION, SCALE, bound, scale_of, scaled
 from testbed.apiserver.unchanged import as_stored
 from testbed.apiserver.validation import mistakes
-from testbed.controllers.name_hash import name_hash
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import Object, Pod, Service
-from testbed.store import Create, Delete, Store, Update, Write
+from testbed.model.objects import Object, Pod
+from testbed.store import Create, Delete, Store, Update
 
-_LONGEST_PREFIX = 58
-"""Of a generated name, which has 63 characters at most."""
-_ATTEMPTS = 8
-"""At a name that nobody has, as in Kubernetes."""
 _NOT_HERE = "the server does not allow this method on the requested resource"
 _OK: Json = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
 
@@ -66,10 +58,9 @@ class Writer:
     """Of one store. All its requests raise ApiFailure."""
 
     def __init__(self, store: Store, now_s: Callable[[], float], face: Face) -> None:
-        self._store = store
+        self._commits = Commits(store, face)
         self._now_s = now_s
         self._face = face
-        self._ledger = Ledger(face.service_cidrs)
 
     # Create
 
@@ -92,36 +83,21 @@ class Writer:
         options: WriteOptions,
         owners: Sequence[Owned] = (),
     ) -> Answer:
-        snapshot = self._store.snapshot()
+        snapshot = self._commits.snapshot()
         metadata = document["metadata"]
         wanted = str(metadata.get("name") or metadata.get("generateName") or "")
         admission.check_namespace(resource, metadata.get("namespace", ""), wanted, snapshot)
         known, warnings = schema.pruned(received.new(document), resource, options.field_validation)
-        fresh = {**known, "metadata": self._named(resource, known["metadata"])}
+        fresh = {**known, "metadata": self._commits.named(resource, known["metadata"])}
         if fresh["kind"] == "Service":
             fresh["spec"] = one_address(fresh.get("spec") or {})
         fresh = schema.defaulted(self._completed(fresh, is_new=True))
         _refuse(resource, fresh, mistakes(fresh, None))
-        item = self._allocated(item_of(resource, schema.lean(ownership.with_owners(fresh, owners))))
-        done = self._write(Create(item), options.dry_run)
+        item = self._commits.allocated(
+            item_of(resource, schema.lean(ownership.with_owners(fresh, owners)))
+        )
+        done = self._commits.do(Create(item), dry_run=options.dry_run)
         return self._answer(resource, done, 201, (*warnings, *admission.warnings_of(fresh)))
-
-    def _named(self, resource: Resource, metadata: Json) -> Json:
-        """With a name that nobody has, where the client leaves it to the server."""
-        name, namespace = metadata.get("name"), metadata.get("namespace", "")
-        if name:
-            if self._find(resource, namespace, name) is not None:
-                raise already_exists(resource, name)
-            return metadata
-        prefix = metadata.get("generateName") or ""
-        for attempt in range(_ATTEMPTS if prefix else 0):
-            seed = (prefix, self._store.resource_version, attempt)
-            name = prefix[:_LONGEST_PREFIX] + name_hash(seed, 5)
-            if self._find(resource, namespace, name) is None:
-                return {**metadata, "name": name}
-        if prefix:
-            raise no_name_left(resource, str(name))
-        return metadata
 
     # Update and patch
 
@@ -131,7 +107,7 @@ class Writer:
         if _part(target) == "scale":
             return self._scale(target, body, options)
         document = received.received(resource, target.namespace, body, target.name)
-        current = self._find(resource, target.namespace, target.name)
+        current = self._commits.find(resource, target.namespace, target.name)
         if current is None:
             if target.subresource or not rules_of(resource.kind).create_on_update:
                 raise not_found(resource, target.name)
@@ -147,7 +123,7 @@ class Writer:
             message = "Forbidden: may not be specified for non-apply patch"
             cause = Cause("FieldValueForbidden", message, "force")
             raise options_invalid("PatchOptions", [cause])
-        current = self._existing(resource, target.namespace, target.name)
+        current = self._commits.existing(resource, target.namespace, target.name)
         shown = served(current, resource, self._face)
         if _part(target) == "scale":
             document = patched(scale_of(shown), content_type, patch, _shape(SCALE))
@@ -165,12 +141,15 @@ class Writer:
                 "fieldManager",
             )
             raise options_invalid("PatchOptions", [cause])
+        if _part(target) == "scale":
+            patch = self._known_scale(target, patch, options)[0]
+            patch = {"metadata": patch["metadata"], "spec": patch.get("spec", {})}
         document = received.received(resource, target.namespace, patch, target.name)
         if document["metadata"].get("managedFields"):
             raise bad_request("metadata.managedFields must be nil")
         wanted, warnings = schema.pruned(document, resource, options.field_validation)
         wanted = received.applicable(dict(wanted), _part(target))
-        current = self._find(resource, target.namespace, target.name)
+        current = self._commits.find(resource, target.namespace, target.name)
         if current is None and target.subresource is not None:
             raise not_found(resource, target.name)
         live = None if current is None else served(current, resource, self._face)
@@ -184,7 +163,9 @@ class Writer:
             if version := document["metadata"].get("resourceVersion"):
                 merged = {**merged, "metadata": {**merged["metadata"], "resourceVersion": version}}
             answer = self._replace(target, current, merged, options, owners=owners)
-        return replace(answer, warnings=tuple(dict.fromkeys((*warnings, *answer.warnings))))
+        body = scale_of(answer.body) if _part(target) == "scale" else answer.body
+        warnings = tuple(dict.fromkeys((*warnings, *answer.warnings)))
+        return replace(answer, body=body, warnings=warnings)
 
     def _replace(
         self,
@@ -211,10 +192,10 @@ class Writer:
         for key in ("spec", "status"):  # defaults and times that readers are shown are not stored
             if key in changed and key in shown:
                 changed[key] = as_stored(changed[key], shown[key], stored.get(key, {}))
-        item = self._allocated(item_of(resource, schema.lean(changed), current))
+        item = self._commits.allocated(item_of(resource, schema.lean(changed), current))
         ends = current.meta.deletion_s is not None and is_over(item)
         write = _removal(item) if ends else Update(item)
-        done = self._write(write, options.dry_run)
+        done = self._commits.do(write, dry_run=options.dry_run)
         return self._answer(resource, done, 200, (*warnings, *admission.warnings_of(changed)))
 
     def _owned(self, target: Target, operation: str, manager: str) -> Owned:
@@ -226,22 +207,30 @@ class Writer:
 
     def _scale(self, target: Target, body: Any, options: WriteOptions) -> Answer:
         resource = target.resource
+        scale, warnings = self._known_scale(target, body, options)
+        current = self._commits.existing(resource, target.namespace, target.name)
+        wanted = scaled(served(current, resource, self._face), scale)
+        answer = self._replace(target, current, wanted, options)
+        return Answer(scale_of(answer.body), answer.code, warnings)
+
+    def _known_scale(
+        self, target: Target, body: Any, options: WriteOptions
+    ) -> tuple[Json, tuple[str, ...]]:
         document = received.received(SCALE, target.namespace, body, target.name)
         scale, warnings = schema.pruned(document, SCALE, options.field_validation)
         _refuse(SCALE, document, mistakes(scale, None))
-        current = self._existing(resource, target.namespace, target.name)
-        wanted = scaled(served(current, resource, self._face), scale)
-        answer = self._replace(replace(target, subresource=None), current, wanted, options)
-        return Answer(scale_of(answer.body), answer.code, warnings)
+        return dict(scale), warnings
 
     def _bind(self, target: Target, body: Any, options: WriteOptions) -> Answer:
         document = received.received(BINDING, target.namespace, body, target.name)
         binding, warnings = schema.pruned(document, BINDING, options.field_validation)
         _refuse(BINDING, document, mistakes(binding, None))
         pods = of_kind("Pod")
-        pod = self._existing(pods, target.namespace, document["metadata"].get("name", ""))
+        pod = self._commits.existing(pods, target.namespace, document["metadata"].get("name", ""))
         if isinstance(pod, Pod):
-            self._write(Update(bound(pod, binding, self._store.snapshot())), options.dry_run)
+            self._commits.do(
+                Update(bound(pod, binding, self._commits.snapshot())), dry_run=options.dry_run
+            )
         return Answer(_OK, 201, warnings)
 
     def _evict(self, target: Target, body: Any, options: WriteOptions) -> Answer:
@@ -260,10 +249,10 @@ class Writer:
     def delete(self, target: Target, options: DeleteOptions) -> Answer:
         """Remove an object, or let it begin to end."""
         resource = target.resource
-        current = self._existing(resource, target.namespace, target.name)
+        current = self._commits.existing(resource, target.namespace, target.name)
         check_deletable(resource, current, options)
         write = deletion(current, options, self._now_s())
-        done = self._write(write, options.dry_run)
+        done = self._commits.do(write, dry_run=options.dry_run)
         if isinstance(write, Update) or rules_of(resource.kind).returns_deleted:
             return self._answer(resource, done)
         return Answer(success(resource, current.meta.name, current.meta.uid))
@@ -271,42 +260,18 @@ class Writer:
     def delete_collection(self, selection: Selection, options: DeleteOptions) -> Answer:
         """Delete all objects that a selection takes; the answer is the list of them."""
         resource = selection.resource
-        table = self._store.snapshot().tables.get(resource.stored)
+        table = self._commits.snapshot().tables.get(resource.stored)
         found = [item for item in table.values() if selection.takes(item)] if table else []
         for item in found:
             self.delete(Target(resource, item.meta.namespace, item.meta.name), options)
         head = {"kind": f"{resource.kind}List", "apiVersion": resource.group_version}
-        metadata = {"resourceVersion": str(self._store.resource_version)}
+        metadata = {"resourceVersion": str(self._commits.resource_version)}
         items = [served(item, resource, self._face) for item in found]
         return Answer({**head, "metadata": metadata, "items": items})
 
-    # The store
-
-    def _find(self, resource: Resource, namespace: str, name: str) -> Object | None:
-        table = self._store.snapshot().tables.get(resource.stored)
-        return table.get((namespace if resource.namespaced else "", name)) if table else None
-
-    def _existing(self, resource: Resource, namespace: str, name: str) -> Object:
-        found = self._find(resource, namespace, name)
-        if found is None:
-            raise not_found(resource, name)
-        return found
-
     def _completed(self, document: Json, *, is_new: bool) -> Json:
-        snapshot, toleration_s = self._store.snapshot(), self._face.toleration_s
+        snapshot, toleration_s = self._commits.snapshot(), self._face.toleration_s
         return admission.completed(document, snapshot, toleration_s, is_new=is_new)
-
-    def _allocated(self, item: Object) -> Object:
-        if isinstance(item, Service):
-            return allocated(item, self._ledger.pool(self._store.snapshot()))
-        return item
-
-    def _write(self, write: Write, dry_run: bool) -> Object:
-        """The object as it is after the write, which is only tried in a dry run."""
-        before = self._store.snapshot()
-        writes = [write, *beside(write, before)]
-        changes = self._store.imagine(writes) if dry_run else self._store.apply(writes)
-        return outcome(write, changes, before)
 
     def _answer(
         self, resource: Resource, item: Object, code: int = 200, warnings: tuple[str, ...] = ()

@@ -234,6 +234,37 @@ def test_a_status_is_applied_by_its_subresource(client: Client) -> None:
     assert set(entry["fieldsV1"]) == {"f:status"}
 
 
+def test_a_scale_is_owned_as_part_of_what_is_scaled(client: Client) -> None:
+    template = {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "c", "image": "i"}]},
+    }
+    spec = {"selector": {"matchLabels": {"app": "web"}}, "template": template, "replicas": 1}
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web"},
+        "spec": spec,
+    }
+    client.apply("Deployment", "web", "me", body)
+    options = WriteOptions(field_manager="kubectl")
+    client.patch("Deployment", "web", {"spec": {"replicas": 3}}, part="scale", options=options)
+    status = refusal(client.apply, "Deployment", "web", "me", body)
+    assert status["details"]["causes"] == [
+        {
+            "reason": "FieldManagerConflict",
+            "message": 'conflict with "kubectl" with subresource "scale" using apps/v1',
+            "field": ".spec.replicas",
+        }
+    ]
+    scale = {"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": {"replicas": 4}}
+    forced = WriteOptions(field_manager="scaler", force=True)
+    answer = client.patch(
+        "Deployment", "web", scale, "apply-patch+yaml", part="scale", options=forced
+    )
+    assert (answer.body["kind"], answer.body["spec"]) == ("Scale", {"replicas": 4})
+
+
 PART = st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}', 'v:"y"'])
 PATHS = st.frozensets(st.lists(PART, min_size=1, max_size=3).map(tuple), max_size=6)
 
