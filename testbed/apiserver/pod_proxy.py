@@ -15,7 +15,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from testbed.apiserver.failure import ApiFailure, bad_request, service_unavailable
-from testbed.apiserver.streaming import Pods
+from testbed.apiserver.streaming import Pods, why
 from testbed.ip import host_port
 from testbed.model.objects import Endpoint, EndpointSlice, Pod, Service
 from testbed.store import Snapshot
@@ -146,6 +146,6 @@ async def passed_on(
 
 
 def _unreachable(to: Destination, error: Exception) -> ApiFailure:
-    reason = str(getattr(error, "os_error", None) or error or type(error).__name__)
     where = host_port(to.address, to.port)
+    reason = why(getattr(error, "os_error", None) or error)
     return service_unavailable(f"error trying to reach service: dial tcp {where}: {reason}")

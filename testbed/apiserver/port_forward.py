@@ -1,7 +1,7 @@
 """pods/NAME/portforward: TCP connections to a pod's ports, through the API.
 
-Over a WebSocket that has two channels for each port, the first for data (v4.channel.k8s.io, as client libraries
-speak it).
+Client libraries speak v4.channel.k8s.io: a WebSocket that has two channels for each port, the first for data.
+kubectl speaks SPDY within one: `spdy_forward`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import socket
 
 from aiohttp import WSMsgType, web
 
+from testbed.apiserver import spdy_forward
 from testbed.apiserver.failure import bad_request
 from testbed.apiserver.pod_commands import require_websocket
-from testbed.apiserver.streaming import Pods
+from testbed.apiserver.streaming import Pods, why
 from testbed.errors import TestbedError
 from testbed.model.objects import Pod
 
 CHANNELS = ("v4.channel.k8s.io", "portforward.k8s.io")
-_TUNNEL = "SPDY/3.1+portforward.k8s.io"
 _CHUNK = 1 << 16
 
 
@@ -30,8 +30,8 @@ async def pod_port_forward(request: web.Request, pod: Pod, pods: Pods) -> web.St
         raise bad_request(
             f"unable to forward port because pod is not running. Current status={pod.status.phase}"
         )
-    if _TUNNEL in request.headers.get("Sec-WebSocket-Protocol", ""):
-        raise bad_request(f"{_TUNNEL} is not spoken here: use pods/proxy, or `testbed exec`")
+    if spdy_forward.PROTOCOL in request.headers.get("Sec-WebSocket-Protocol", ""):
+        return await spdy_forward.forward(request, pod, pods)
     return await _channels(request, pod, pods, _ports(request))
 
 
@@ -90,8 +90,9 @@ class _Connection:
                 self._reading = asyncio.create_task(self._read(self._socket))
             await loop.sock_sendall(self._socket, data)
         except (OSError, TestbedError) as error:
-            why = f"error forwarding port {self._port} to pod {self._pod.meta.name}: {error}"
-            await self._client.send_bytes(bytes([self._channel + 1]) + why.encode())
+            name = f"{self._pod.meta.namespace}/{self._pod.meta.name}"
+            failure = f"error forwarding port {self._port} to pod {name}: {why(error)}"
+            await self._client.send_bytes(bytes([self._channel + 1]) + failure.encode())
 
     async def _read(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()

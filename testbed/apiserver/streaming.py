@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -105,3 +106,9 @@ def not_reached(message: str) -> ApiFailure:
 def flag(value: str | None) -> bool:
     """A boolean of a query, as Go reads it."""
     return (value or "").lower() in ("1", "t", "true")
+
+
+def why(error: Exception) -> str:
+    """What went wrong with a connection, in few words."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number).lower() if number else str(error) or type(error).__name__

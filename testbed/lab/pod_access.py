@@ -49,7 +49,7 @@ class PodAccess:
     async def connect(self, pod: Pod, port: int) -> socket.socket:
         """A TCP connection to a port of a pod, from within it. Raises OSError."""
         namespace = self._runtime(pod).namespace(pod.meta.uid)
-        failure: OSError = ConnectionRefusedError(f"{pod.meta.name} has no address")
+        failure: OSError | None = None
         for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
             with netns.entered(namespace):
                 sock = _tcp(family)
@@ -58,9 +58,10 @@ class PodAccess:
                     await asyncio.get_running_loop().sock_connect(sock, (address, port))
             except OSError as error:  # TimeoutError is one
                 sock.close()
-                failure = error
+                failure = failure or error
             else:
                 return sock
+        assert failure is not None
         raise failure
 
     def make_socket(self, node: str) -> Callable[[socket.AddressFamily], socket.socket]:
