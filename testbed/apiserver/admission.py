@@ -17,7 +17,7 @@ from testbed.model.documents import Namespace, ServiceAccount
 from testbed.store import Snapshot
 
 NAME_LABEL = "kubernetes.io/metadata.name"
-_DEFAULT_ACCOUNT = "default"
+DEFAULT_ACCOUNT = "default"
 _NODE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
@@ -63,9 +63,9 @@ def _namespace(document: Json, *, is_new: bool) -> Json:
 def _pod(document: Json, snapshot: Snapshot) -> Json:
     """A pod runs as some ServiceAccount; the default one may come after its namespace's first pod."""
     spec, metadata = document.get("spec") or {}, document["metadata"]
-    name = spec.get("serviceAccountName") or _DEFAULT_ACCOUNT
+    name = spec.get("serviceAccountName") or DEFAULT_ACCOUNT
     namespace = metadata["namespace"]
-    if name != _DEFAULT_ACCOUNT and snapshot.get(ServiceAccount, namespace, name) is None:
+    if name != DEFAULT_ACCOUNT and snapshot.get(ServiceAccount, namespace, name) is None:
         raise forbidden(
             of_kind("Pod"),
             metadata.get("name", ""),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from testbed.apiserver import admission, event_forms, schema
 from testbed.apiserver.ages import rfc3339
 from testbed.apiserver.documents import NODE_CAPACITY, NODE_INFO
+from testbed.apiserver.qos import qos_class
 from testbed.apiserver.resources import Json, Resource
 from testbed.model.documents import ServiceCIDR
 from testbed.model.manifest import to_manifest
@@ -54,7 +55,15 @@ def presented(item: Object, face: Face) -> Json:
     elif isinstance(item, Pod):
         _add_times(manifest["status"], times, face)
         manifest = admission.tolerant(manifest, face.toleration_s)
+        _add_account(manifest["spec"])
+        manifest["status"].setdefault("qosClass", qos_class(manifest["spec"]))
     return schema.defaulted(manifest) if item.kind in _WITH_DEFAULTS else manifest
+
+
+def _add_account(spec: Json) -> None:
+    """Every pod runs as somebody."""
+    name = spec.setdefault("serviceAccountName", admission.DEFAULT_ACCOUNT)
+    spec.setdefault("serviceAccount", name)
 
 
 def _introduce(name: str, status: Json) -> None:

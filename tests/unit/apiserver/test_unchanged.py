@@ -66,6 +66,19 @@ def test_a_label_changes_nothing_else_of_what_the_lab_made(kind: str) -> None:
     assert after.meta.generation == before.meta.generation
 
 
+def test_what_the_lab_made_is_shown_in_full() -> None:
+    client = Client()
+    head = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}}
+    client.store.apply([Create(from_manifest({**head, "spec": _POD_SPEC}))])
+    shown = client.patch("Pod", "web", {"metadata": {"labels": {"new": "yes"}}}).body
+    (container,) = shown["spec"]["containers"]
+    assert container["imagePullPolicy"] == "Always"
+    assert shown["spec"]["schedulerName"] == "default-scheduler"
+    assert shown["spec"]["serviceAccountName"] == "default"
+    assert [one["tolerationSeconds"] for one in shown["spec"]["tolerations"]] == [300, 300]
+    assert shown["status"]["qosClass"] == "BestEffort"
+
+
 def test_items_of_lists_are_known_by_their_type_or_name() -> None:
     ready = {"type": "Ready", "status": "True"}
     timed = {**ready, "lastTransitionTime": "2026-01-01T00:00:00Z"}
