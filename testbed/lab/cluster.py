@@ -15,6 +15,7 @@ from testbed.clock import now_ns, now_s
 from testbed.controllers import builtin
 from testbed.controllers.heartbeats import Heartbeats
 from testbed.controllers.loop import ControllerLoop
+from testbed.controllers.pod_deletion import TERMINAL_PHASES
 from testbed.controllers.timing import Delays, KubeletTiming, NodeTiming
 from testbed.dns.search import pod_resolv_conf
 from testbed.errors import NotFound, OutOfTimeOrRoom, UsageError
@@ -310,7 +311,8 @@ class Cluster:
     def _pings(self) -> dict[int, list[IPAddress]]:
         by_node: dict[str, list[IPAddress]] = {}
         for pod in self.store.list(Pod):
-            addresses = map(ip_address, pod.status.pod_ips)
+            over = pod.status.phase in TERMINAL_PHASES
+            addresses = map(ip_address, () if over else pod.status.pod_ips)
             by_node.setdefault(pod.spec.node_name, []).extend(addresses)
         names = list(self.nodes)
         pings = {
