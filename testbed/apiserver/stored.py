@@ -63,7 +63,8 @@ def beside(write: Write, snapshot: Snapshot) -> Iterator[Write]:
 
 def _before(write: Write, snapshot: Snapshot) -> Object | None:
     kind, key = _key(write)
-    return snapshot.tables.get(kind, {}).get(key)
+    table = snapshot.tables.get(kind)
+    return table.get(key) if table else None
 
 
 def _key(write: Write) -> tuple[str, tuple[str, str]]:

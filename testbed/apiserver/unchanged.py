@@ -22,15 +22,11 @@ def as_stored(now: Json, then: Json, stored: Json) -> dict[str, Any]:
                 kept[key] = raw
         elif isinstance(value, Mapping) and isinstance(before, Mapping):
             kept[key] = as_stored(value, before, raw if isinstance(raw, Mapping) else {})
-        elif _are_lists(value, before, raw):
+        elif isinstance(value, list) and isinstance(before, list) and isinstance(raw, list):
             kept[key] = [_item_as_stored(one, before, raw) for one in value]
         else:
             kept[key] = value
     return kept
-
-
-def _are_lists(*values: Any) -> bool:
-    return all(isinstance(value, list) for value in values)
 
 
 def _item_as_stored(item: Any, then: list[Any], stored: list[Any]) -> Any:
