@@ -84,6 +84,8 @@ class SharedMap(Mapping[K, V]):
 
         The map before may be any. Where one was derived from the other, it costs little.
         """
+        if before is self:
+            return {}
         then: dict[K, V] = {}
         now: dict[K, V] = {}
         for old, new in zip_longest(before._pages, self._pages, fillvalue=()):

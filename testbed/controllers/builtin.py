@@ -35,12 +35,13 @@ from testbed.model.objects import (
 )
 
 CONTROLLERS = (
-    # First, as each change is shown to the controllers in this order: what is withdrawn is withdrawn soonest.
+    # Prompt: proxies wait for what is withdrawn.
     Controller(
         "endpoint-slices",
         (Service, Pod, Node, EndpointSlice),
         endpoint_slices.reconcile,
         endpoint_slices.remembering,
+        prompt=True,
     ),
     Controller(
         "deployments", (Deployment, ReplicaSet, Pod), deployments.reconcile, deployments.remembering

@@ -26,6 +26,8 @@ class Controller:
     reconcile: Reconcile
     remembering: Callable[[], Reconcile] | None = None
     """Makes a `reconcile` that says the same and remembers what it was asked last, to save work."""
+    prompt: bool = False
+    """It acts on a change before others look at it: what it writes is waited for."""
 
     def begun(self) -> Controller:
         """The same for one who asks again and again."""

@@ -83,6 +83,8 @@ class ControllerLoop:
         written = 0
         while True:
             await self._wait(dirty, wake_at_s)
+            if not controller.prompt:
+                await asyncio.sleep(0)  # whom a prompt controller has woken goes first
             dirty.clear()
             snapshot = informer.snapshot()
             if snapshot.resource_version < written:
