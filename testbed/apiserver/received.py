@@ -26,13 +26,13 @@ def received(resource: Resource, namespace: str, body: Any, name: str = "") -> J
     """
     if not isinstance(body, Mapping):
         raise bad_request(f"the object provided is unrecognized: it is no {resource.kind}")
-    for key, expected in (("apiVersion", resource.group_version), ("kind", resource.kind)):
-        said = body.get(key) or expected
-        if said != expected:
-            word = "API version" if key == "apiVersion" else "kind"
-            raise bad_request(
-                f"the {word} in the data ({said}) does not match the expected {word} ({expected})"
-            )
+    version, kind = resource.group_version, resource.kind
+    if (said := body.get("apiVersion") or version) != version:
+        raise bad_request(
+            f"the API version in the data ({said}) does not match the expected API version ({version})"
+        )
+    if (said := body.get("kind") or kind) != kind:
+        raise bad_request(f'{said} in version "{version}" cannot be handled as a {kind}')
     metadata = body.get("metadata")
     if metadata is not None and not isinstance(metadata, Mapping):
         raise bad_request(f"{resource.kind} cannot be handled: metadata is no mapping")
@@ -50,8 +50,6 @@ def _place(resource: Resource, namespace: str, metadata: Json) -> None:
     said = metadata.get("namespace") or ""
     if not resource.namespaced:
         metadata.pop("namespace", None)
-        if said:
-            raise bad_request("namespace is not allowed on this type")
     elif said and namespace and said != namespace:
         raise bad_request(
             "the namespace of the provided object does not match the namespace sent on the request"

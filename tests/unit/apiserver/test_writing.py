@@ -124,7 +124,7 @@ CREATE_REFUSED: dict[str, tuple[str, Json, int, str]] = {
         "ConfigMap",
         {"kind": "Secret", "metadata": {"name": "a"}},
         400,
-        "the kind in the data (Secret) does not match the expected kind (ConfigMap)",
+        'Secret in version "v1" cannot be handled as a ConfigMap',
     ),
     "it is of another version": (
         "ConfigMap",
@@ -137,12 +137,6 @@ CREATE_REFUSED: dict[str, tuple[str, Json, int, str]] = {
         {"metadata": {"name": "a", "namespace": "other"}},
         400,
         "the namespace of the provided object does not match the namespace sent on the request",
-    ),
-    "it is in no namespace": (
-        "Namespace",
-        {"metadata": {"name": "a", "namespace": "other"}},
-        400,
-        "namespace is not allowed on this type",
     ),
     "its metadata is none": ("ConfigMap", {"metadata": 3}, 400, "metadata is no mapping"),
     "its ServiceAccount is missing": (
@@ -177,6 +171,12 @@ def test_there_is_no_such_namespace(client: Client) -> None:
         client.writer.create, target, {**SPECS["Pod"], "metadata": {"name": "a"}}, WRITE
     )
     assert (status["code"], status["message"]) == (404, 'namespaces "nowhere" not found')
+
+
+def test_what_is_in_no_namespace_forgets_the_one_it_names(client: Client) -> None:
+    assert (
+        "namespace" not in client.create("Namespace", "a", metadata={"namespace": "b"})["metadata"]
+    )
 
 
 def test_every_mistake_is_told_at_once(client: Client) -> None:
