@@ -131,9 +131,10 @@ class _Paths:
                     steps=(*way.steps, *after.steps),
                     remembered=(*way.remembered, *after.remembered),
                 )
+        elif owner:  # whoever should answer is not there to say so, and the switch says nothing
+            yield replace(way, verdict="dropped", reason=f"{owner} is fake")
         else:
-            whose = f": {owner} is fake" if owner else ""
-            yield replace(way, verdict=UNREACHABLE, reason=f"nobody has {seen.dst}{whose}")
+            yield replace(way, verdict=UNREACHABLE, reason=f"nobody has {seen.dst}")
 
 
 def _own(addresses: tuple[str, ...], like: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -88,6 +88,17 @@ def test_every_node_s_rules_are_on_the_way() -> None:
 )
 def test_what_nobody_has_is_unreachable(source: str, start: str, dst: str) -> None:
     assert [row[1] for row in shown(source, start, dst)] == ["unreachable"]
+
+
+def test_what_a_pod_has_that_is_not_there_is_dropped() -> None:
+    ghost = "198.51.100.77"
+    world = replace(
+        WORLD,
+        pods={**WORLD.pods, ghost: "crowd-0"},
+        pod_nodes={**WORLD.pod_nodes, "crowd-0": "ghost"},
+    )
+    (way,) = ways(Packet("tcp", POD, ghost, 80), "client", world, TRACERS)
+    assert (way.verdict, way.reason) == ("dropped", "crowd-0 is fake")
 
 
 def test_a_client_that_affinity_knows_has_one_way() -> None:
