@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -312,6 +313,23 @@ D=/var/run/secrets/kubernetes.io/serviceaccount
 curl -sS --retry 5 --retry-all-errors --cacert $D/ca.crt -H "Authorization: Bearer $(cat $D/token)" \
   https://kubernetes.default.svc/api/v1/namespaces/$(cat $D/namespace)/pods/$(hostname)
 """
+
+
+def test_a_port_is_forwarded(kubectl: Kubectl) -> None:
+    web(kubectl, 1)
+    if not kubectl.reaches_into_pods:
+        assert "WebSocket" in kubectl.refused("port-forward", "service/web", ":80")
+        return
+    with kubectl.start("port-forward", "service/web", ":80") as forwarding:
+        assert forwarding.stdout is not None
+        try:
+            (line,) = _until(forwarding.stdout, "Forwarding from 127.0.0.1:")
+            port = line.split("127.0.0.1:")[1].split()[0]
+            for _ in range(2):
+                with urlopen(f"http://127.0.0.1:{port}/hostname", timeout=60) as answer:
+                    assert answer.read().decode().startswith("web-")
+        finally:
+            forwarding.kill()
 
 
 # A whole shop
