@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from testbed.apiserver.endpoints import endpoints
 from testbed.apiserver.presented import Face
+from testbed.controllers.service_endpoints import endpoints_of
 from testbed.model.documents import Document, Endpoints, Namespace, ServiceCIDR
 from testbed.model.objects import EndpointSlice, ObjectMeta, Service, with_meta
 from testbed.store import Change, Key, Snapshot
@@ -86,7 +86,14 @@ class Derived:
             yield Change("ADDED" if before is None else "MODIFIED", now, before, version)
 
     def _endpoints(self, key: Key) -> Endpoints:
-        return endpoints(self._services[key], self._slices[key].values())
+        """As old as the youngest of what it is made of."""
+        service, slices = self._services[key], self._slices[key].values()
+        versions = [item.meta.resource_version for item in slices]
+        return with_meta(
+            endpoints_of(service, slices),
+            resource_version=max(service.meta.resource_version, *versions),
+            creation_s=service.meta.creation_s,
+        )
 
 
 def _namespace(name: str, resource_version: int) -> Namespace:

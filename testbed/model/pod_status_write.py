@@ -29,7 +29,7 @@ def _own_conditions(pod: Pod) -> list[Json]:
     """What the kubelet and the scheduler say. Source: pkg/kubelet/status/generate.go."""
     status = pod.status
     scheduled = {"type": "PodScheduled", "status": when(status.scheduled)}
-    if not status.scheduled and status.reason == "Unschedulable":
+    if not status.scheduled and status.reason in ("Unschedulable", "SchedulingGated"):
         scheduled |= {"reason": status.reason, "message": status.message}
     if not status.containers:
         return [scheduled, {"type": "Ready", "status": when(status.ready)}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from testbed.errors import UsageError
@@ -32,6 +33,7 @@ from testbed.model.objects import (
     ServicePort,
 )
 from testbed.model.pod_read import node_affinity
+from testbed.model.scheduling import PodAffinity
 from testbed.model.spelled import one
 from testbed.model.topology import DNS, Network, NodeSpec, PortSpec, ServiceSpec, Topology, Workload
 from testbed.model.workload_read import deployment_strategy
@@ -163,6 +165,7 @@ def _pod_spec(name: str, workload: Workload, probe_period_s: float) -> PodSpec:
     )
     # By its label and not by nodeName, as the scheduler is part of what is emulated.
     pinned = {HOSTNAME_LABEL: workload.node} if workload.node else {}
+    affinity = _read(workload.affinity, "affinity", _affinity)
     return PodSpec(
         containers=(container,),
         node_selector={
@@ -170,7 +173,9 @@ def _pod_spec(name: str, workload: Workload, probe_period_s: float) -> PodSpec:
             **workload.node_selector,
             **pinned,
         },
-        node_affinity=workload_affinity(workload),
+        node_affinity=affinity.nodes,
+        pod_affinity=affinity.pods,
+        pod_anti_affinity=affinity.other_pods,
         tolerations=(fakes.TOLERATION,) if workload.fake else (),
         termination_grace_period_s=workload.termination_grace_period_s,
     )
@@ -203,16 +208,22 @@ def _read(written: Mapping[str, Any] | None, key: str, read: Callable[[Fields], 
     return found
 
 
-def workload_affinity(workload: Workload) -> NodeAffinity | None:
-    """The workload's node affinity. Raises ManifestError, paths from the workload."""
-    if not workload.affinity:
-        return None
-    return _read(workload.affinity, "affinity", _node_affinity)
+@dataclass(frozen=True, slots=True)
+class _Affinity:
+    """What a workload's pods are drawn to, and kept from."""
+
+    nodes: NodeAffinity | None
+    pods: PodAffinity | None
+    other_pods: PodAffinity | None
 
 
-def _node_affinity(affinity: Fields) -> NodeAffinity | None:
-    affinity.only(("nodeAffinity",), (), ("podAffinity", "podAntiAffinity"))
-    return node_affinity(affinity.child("nodeAffinity"))
+def _affinity(fields: Fields) -> _Affinity:
+    fields.only(("nodeAffinity", "podAffinity", "podAntiAffinity"), ())
+    return _Affinity(
+        node_affinity(fields.child("nodeAffinity")) if fields.has("nodeAffinity") else None,
+        one(fields, "podAffinity", PodAffinity),
+        one(fields, "podAntiAffinity", PodAffinity),
+    )
 
 
 def service(name: str, spec: ServiceSpec, workload: Workload | None) -> Service:

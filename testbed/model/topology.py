@@ -214,7 +214,9 @@ class Workload(Strict):
     labels: dict[Text, Text] = Field({}, description="of its pods, besides app: NAME")
     node: Text = Field("", description="the one node its pods run on")
     node_selector: dict[Text, Text] = Field({}, description="labels its nodes must have")
-    affinity: dict[str, Any] = Field({}, description="Kubernetes' affinity: nodeAffinity")
+    affinity: dict[str, Any] = Field(
+        {}, description="Kubernetes' affinity: nodeAffinity, podAffinity, podAntiAffinity"
+    )
     readiness_probe: dict[str, Any] | None = Field(
         None, description="Kubernetes' probe; without an action: GET /healthz on the port"
     )

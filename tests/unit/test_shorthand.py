@@ -8,6 +8,7 @@ import pytest
 
 from testbed.errors import UsageError
 from testbed.model.containers import HTTPGetAction, Probe, SleepAction
+from testbed.model.label_selector import LabelSelector
 from testbed.model.manifest import from_manifest, to_manifest
 from testbed.model.objects import (
     HOSTNAME_LABEL,
@@ -22,6 +23,7 @@ from testbed.model.objects import (
     Service,
     ServicePort,
 )
+from testbed.model.scheduling import PodAffinityTerm
 from testbed.model.shorthand import expand, expand_allocated
 from testbed.model.topology import Topology
 
@@ -190,3 +192,13 @@ def test_how_a_workload_is_updated_and_its_pods_end() -> None:
     assert hooks.pre_stop is not None
     assert hooks.pre_stop.action == SleepAction(5)
     assert deployment(strategy={"type": "Recreate"}).strategy.type == "Recreate"
+
+
+def test_a_workloads_pods_may_be_kept_apart() -> None:
+    term = {"topologyKey": HOSTNAME_LABEL, "labelSelector": {"matchLabels": {"app": "web"}}}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
+    spec = deployment(affinity={"podAntiAffinity": required}).template.spec
+    assert spec.node_affinity is None
+    assert spec.pod_anti_affinity is not None
+    (found,) = spec.pod_anti_affinity.required
+    assert found == PodAffinityTerm(HOSTNAME_LABEL, LabelSelector({"app": "web"}))

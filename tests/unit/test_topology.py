@@ -91,7 +91,6 @@ def test_a_services_type_follows_from_its_keys(written: dict[str, Any], kind: st
     ("sections", "named"),
     [
         ({"network": {"cni": "vxlan"}}, "network.cni: vxlan"),
-        ({"timing": {"notReadyToleration": "1s"}}, "timing.notReadyToleration is not built yet"),
         ({"links": [{"endpoints": ["n1", "n1"]}]}, "links"),
     ],
 )
