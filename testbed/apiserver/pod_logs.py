@@ -81,14 +81,14 @@ async def pod_log(
 
 def _log(pod: Pod, pods: Pods, options: LogOptions) -> Log | None:
     container = container_of(pod, options.container).name
+    statuses = (*pod.status.init_containers, *pod.status.containers)
+    status = next((one for one in statuses if one.name == container), None)
+    where = f'"{container}" in pod "{pod.meta.name}"'
+    if options.previous and (status is None or status.last is None):
+        raise bad_request(f"previous terminated container {where} not found")
     log = pods.log(pod, container, previous=options.previous)
     if log is not None:
         return log
-    where = f'"{container}" in pod "{pod.meta.name}"'
-    if options.previous:
-        raise bad_request(f"previous terminated container {where} not found")
-    statuses = (*pod.status.init_containers, *pod.status.containers)
-    status = next((one for one in statuses if one.name == container), None)
     if status is None or status.state == "waiting":
         why = status.reason if status is not None else "PodInitializing"
         raise bad_request(f"container {where} is waiting to start: {why or 'ContainerCreating'}")

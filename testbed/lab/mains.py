@@ -27,7 +27,7 @@ MAINS: dict[str, zygote.Main] = {
     "userspace": userspace.main,
 }
 """By the name that `Processes.spawn` takes."""
-PROGRAMS: dict[str, Program] = {"agnhost": agnhost.main}
+PROGRAMS: dict[str, Program] = {"agnhost": agnhost.prepared}
 """What containers can be without a program of the host."""
 
 

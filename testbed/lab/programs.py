@@ -211,9 +211,11 @@ class Programs:
         return Executed(code, running.log.tail(_OUTPUT_LINES, _OUTPUT_BYTES))
 
     def log(self, pod_uid: str, container: str, *, previous: bool = False) -> ContainerLog | None:
-        """What a container printed; None where it did not run, or is a server of the lab's own."""
+        """What a container printed, or (`previous`) its last run that is over; None where it did not run, or
+        is a server of the lab's own.
+        """
         now, before = self._printed.get((pod_uid, container), (None, None))
-        return before if previous else now
+        return now if not previous or (now is not None and now.over) else before
 
     def _keep_log(self, place: Place, log: ContainerLog) -> None:
         if not self._watching:

@@ -20,8 +20,8 @@ from testbed.runtime import container_root
 from testbed.runtime.container_root import Mount
 from testbed.sandbox.world import private_mounts
 
-Program = Callable[[Sequence[str]], int]
-"""A built-in program: its arguments -> its exit code."""
+Program = Callable[[Sequence[str]], Callable[[], int]]
+"""A built-in program: its arguments -> what runs it, with all imported, and returns its exit code."""
 CANNOT_EXECUTE, NOT_FOUND = 126, 127
 _PR_SET_PDEATHSIG = 1
 _JOINED = {"uts": netns.CLONE_NEWUTS, "mnt": netns.CLONE_NEWNS}
@@ -55,8 +55,9 @@ def become(config: dict[str, Any], fds: list[int], programs: Mapping[str, Progra
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         _stdio(fds[:3], config["tty"])
+        builtin = programs[config["builtin"]](config["argv"]) if config["builtin"] else None
         _go_in(config, joined)
-        code = _run(config, programs, report)
+        code = _run(config, builtin, report)
     except OSError as error:
         os.write(report, f"error {code} {error}\n".encode())
     except SystemExit as stop:
@@ -114,14 +115,14 @@ def _go_in(config: dict[str, Any], joined: dict[str, int]) -> None:
         os.chdir(config["cwd"])
 
 
-def _run(config: dict[str, Any], programs: Mapping[str, Program], report: int) -> int:
+def _run(config: dict[str, Any], builtin: Callable[[], int] | None, report: int) -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     argv, env = config["argv"], config["env"]
-    if config["builtin"]:
+    if builtin is not None:
         os.close(report)
         os.environ.clear()
         os.environ.update(env)
-        return programs[config["builtin"]](argv)
+        return builtin()
     try:
         os.execvpe(argv[0], argv, env)
     except OSError as error:

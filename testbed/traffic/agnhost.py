@@ -13,16 +13,22 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
-Command = Callable[[argparse.Namespace], int]
+Command = Callable[[argparse.Namespace], Callable[[], int]]
+"""Its options -> what is to be done, with all that it needs imported."""
 
 
 def main(argv: Sequence[str]) -> int:
     """Be one of the commands; returns the exit code."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    return prepared(argv)()
+
+
+def prepared(argv: Sequence[str]) -> Callable[[], int]:
+    """One of the commands, ready to be run where this package can no longer be seen."""
     try:
         options = _parser().parse_args(_long_flags(argv))
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 1
+        code = stop.code if isinstance(stop.code, int) else 1
+        return lambda: code
     command: Command = options.command
     return command(options)
 
@@ -66,55 +72,59 @@ def _parser() -> argparse.ArgumentParser:
 # The servers are imported by those who are one: a lab's warm parent has no need of them.
 
 
-def _netexec(options: argparse.Namespace) -> int:
+def _netexec(options: argparse.Namespace) -> Callable[[], int]:
     from testbed.traffic.agnhost_netexec import netexec
 
-    return netexec(options)
+    return lambda: netexec(options)
 
 
-def _serve_hostname(options: argparse.Namespace) -> int:
+def _serve_hostname(options: argparse.Namespace) -> Callable[[], int]:
     from testbed.traffic import agnhost_servers as servers
 
-    name = servers.hostname()
-    if options.http and (options.tcp or options.udp):
-        servers.log("Can't serve TCP/UDP mode and HTTP mode at the same time")
-        return 1
-    if options.tcp:
-        servers.stream(options.port, name.encode())
-    if options.udp:
-        servers.datagrams(options.port, lambda _data, _client: name.encode())
-    if not (options.tcp or options.udp):
-        servers.fixed_http(options.port, name, close=options.close)
-    servers.log(f"Serving on port {options.port}.")
-    return servers.until_terminated()
+    def serve() -> int:
+        name = servers.hostname()
+        if options.http and (options.tcp or options.udp):
+            servers.log("Can't serve TCP/UDP mode and HTTP mode at the same time")
+            return 1
+        if options.tcp:
+            servers.stream(options.port, name.encode())
+        if options.udp:
+            servers.datagrams(options.port, lambda _data, _client: name.encode())
+        if not (options.tcp or options.udp):
+            servers.fixed_http(options.port, name, close=options.close)
+        servers.log(f"Serving on port {options.port}.")
+        return servers.until_terminated()
+
+    return serve
 
 
-def _test_webserver(options: argparse.Namespace) -> int:
+def _test_webserver(options: argparse.Namespace) -> Callable[[], int]:
     """Files from the root, as the image's own has them."""
     from testbed.traffic import agnhost_servers as servers
 
-    servers.files_http(options.port, "/")
-    return servers.until_terminated()
+    def serve() -> int:
+        servers.files_http(options.port, "/")
+        return servers.until_terminated()
+
+    return serve
 
 
-def _porter(options: argparse.Namespace) -> int:
+def _porter(options: argparse.Namespace) -> Callable[[], int]:
     from testbed.traffic import agnhost_servers as servers
 
-    for name, value in os.environ.items():
-        kind, port = servers.porter_port(name)
-        if kind == "TLS":
-            cert = os.environ.get("CERT_FILE", ""), os.environ.get("KEY_FILE", "")
-            servers.fixed_http(port, value, method_too=options.json_response, cert=cert)
-        elif kind == "UDP":
-            servers.datagrams(port, lambda _data, _client, value=value: value.encode())  # type: ignore[misc]
-        elif kind == "SCTP":
-            servers.stream(port, value.encode(), sctp=True)
-        elif kind:
-            servers.fixed_http(port, value, method_too=options.json_response)
-    return servers.until_terminated()
+    def serve() -> int:
+        for name, value in os.environ.items():
+            servers.porter(name, value, method_too=options.json_response)
+        return servers.until_terminated()
+
+    return serve
 
 
-def _pause(_options: argparse.Namespace) -> int:
+def _pause(_options: argparse.Namespace) -> Callable[[], int]:
+    return _paused
+
+
+def _paused() -> int:
     """Do nothing until told to end, and take what is left without a parent."""
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
@@ -131,14 +141,17 @@ def _reap() -> None:
             pass
 
 
-def _connect(options: argparse.Namespace) -> int:
+def _connect(options: argparse.Namespace) -> Callable[[], int]:
     from testbed.traffic.agnhost_dial import connect
 
-    data = options.udp_data if options.protocol == "udp" else options.sctp_data
-    complaint = connect(options.destination, options.protocol, options.timeout, data)
-    if complaint:
-        print(complaint, file=sys.stderr, flush=True)
-    return 1 if complaint else 0
+    def tried() -> int:
+        data = options.udp_data if options.protocol == "udp" else options.sctp_data
+        complaint = connect(options.destination, options.protocol, options.timeout, data)
+        if complaint:
+            print(complaint, file=sys.stderr, flush=True)
+        return 1 if complaint else 0
+
+    return tried
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - what looking a name up would import later
 import socket
 import urllib.error
 import urllib.request

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -217,3 +218,17 @@ def fixed_http(
 def files_http(port: int, folder: str) -> None:
     """Serve files. Raises OSError."""
     Server(port, partial(SimpleHTTPRequestHandler, directory=folder)).in_background()
+
+
+def porter(name: str, value: str, *, method_too: bool) -> None:
+    """Serve an environment variable, where it is one to be served. Raises OSError."""
+    kind, port = porter_port(name)
+    if kind == "UDP":
+        datagrams(port, lambda _data, _client: value.encode())
+    elif kind == "SCTP":
+        stream(port, value.encode(), sctp=True)
+    elif kind == "TLS":
+        cert = os.environ.get("CERT_FILE", ""), os.environ.get("KEY_FILE", "")
+        fixed_http(port, value, method_too=method_too, cert=cert)
+    elif kind:
+        fixed_http(port, value, method_too=method_too)
