@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.ip import FAMILY_NAMES, family_of
+from testbed.ip import FAMILY_NAMES, IPNetwork, family_of
 from testbed.model.documents import ConfigMap, Endpoints, Namespace, ServiceAccount, ServiceCIDR
 from testbed.model.manifest import from_client
 from testbed.model.objects import (
@@ -48,10 +48,21 @@ class Cluster:
 
     service_cidrs: tuple[str, ...]
     service_ip: str
-    """Of the service `kubernetes`: the first of the service range."""
+    """Of the service `kubernetes`: see `service_ip`."""
     api_ip: str
     """Where the API server listens, in the same IP family."""
     ca_pem: str
+
+
+def service_ip(services: IPNetwork, snapshot: Snapshot) -> str:
+    """The service's: the first of the range, or the next one where a topology has given that to another."""
+    taken = {
+        ip
+        for service in snapshot.list(Service)
+        if (service.meta.namespace, service.meta.name) != SERVICE
+        for ip in service.cluster_ips
+    }
+    return next(str(ip) for ip in services.hosts() if str(ip) not in taken)
 
 
 def missing(snapshot: Snapshot, cluster: Cluster, used: Iterable[str]) -> list[Write]:

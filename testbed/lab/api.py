@@ -42,15 +42,16 @@ class LabApi:
         network = topology.network
         self._addresses = tuple(str(machines[1]) for machines in network.node_cidrs)
         """The switch's, one per IP family."""
-        service_ips = tuple(str(services[1]) for services in network.service_cidrs)
+        service_ip = bootstrap.service_ip(network.service_cidrs[0], cluster.store.snapshot())
         service_name = f"kubernetes.default.svc.{topology.dns.domain}"
-        names = (*_NAMES, "kubernetes.default.svc", service_name, *service_ips, *self._addresses)
+        names = (*_NAMES, "kubernetes.default.svc", service_name, service_ip, *self._addresses)
         self.credentials = Credentials(names)
         self.accounts = ServiceAccounts(folder / "accounts", self.credentials)
         self.outside = ""
         """Where it listens outside the lab, HOST:PORT of a loopback address; "": nowhere yet."""
         unix_offset_s = clock_gettime(CLOCK_REALTIME) - now_s()
-        face = Face(tuple(map(str, network.service_cidrs)), unix_offset_s)
+        toleration_s = topology.timing.not_ready_toleration_s
+        face = Face(tuple(map(str, network.service_cidrs)), unix_offset_s, toleration_s)
         self._server = ApiServer(
             cluster.store,
             face,
@@ -66,7 +67,7 @@ class LabApi:
             cluster.store,
             bootstrap.Cluster(
                 tuple(map(str, network.service_cidrs)),
-                service_ips[0],
+                service_ip,
                 self._addresses[0],
                 self.credentials.ca_pem,
             ),
@@ -116,7 +117,8 @@ class _Born:
             for change in changes
             if change.type == "DELETED" and isinstance(change.object, Namespace)
         }
-        new = {change.object.meta.namespace for change in changes} - self._used - {""}
+        added = {change.object.meta.namespace for change in changes if change.type == "ADDED"}
+        new = added - self._used - {""}
         self._used |= new
         ours = any(
             change.type != "MODIFIED" and change.object.kind in bootstrap.KINDS

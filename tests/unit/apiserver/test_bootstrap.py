@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_network
 
 from testbed.apiserver import bootstrap
 from testbed.model.documents import ConfigMap, Endpoints, Namespace, ServiceAccount, ServiceCIDR
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import EndpointSlice, Service, with_meta
-from testbed.store import Delete, Store, Update
+from testbed.model.objects import EndpointSlice, ObjectMeta, Service, with_meta
+from testbed.store import Create, Delete, Store, Update
 
 CLUSTER = bootstrap.Cluster(("10.96.0.0/16",), "10.96.0.1", "172.18.0.1", "a certificate")
 EVERYWHERE = set(bootstrap.SYSTEM_NAMESPACES)
@@ -74,6 +75,16 @@ def test_a_namespace_that_ends_is_not_furnished_again() -> None:
     ending = with_meta(store.get(Namespace, "", "shop"), deletion_s=1.0)
     store.apply([Update(replace(ending)), Delete("ServiceAccount", "shop", "default")])
     assert bootstrap.missing(store.snapshot(), CLUSTER, ["shop"]) == []
+
+
+def test_its_address_is_the_first_that_a_topology_has_not_given_away() -> None:
+    services = ip_network("10.96.0.0/16")
+    store = born()
+    assert bootstrap.service_ip(services, store.snapshot()) == "10.96.0.1"
+    other = Service(ObjectMeta("web", "default"), cluster_ips=("10.96.0.1",))
+    store = Store(lambda: 0.0)
+    store.apply([Create(other)])
+    assert bootstrap.service_ip(services, store.snapshot()) == "10.96.0.2"
 
 
 def test_in_ipv6_its_slice_is_of_that_family() -> None:
