@@ -14,6 +14,8 @@ Format: TypeAlias = Callable[[str], list[str]]
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_SEARCH_LABEL = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+_SEARCH = rf"{_SEARCH_LABEL}(\.{_SEARCH_LABEL})*"
 _DNS_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _WILDCARD = rf"\*\.{_SUBDOMAIN}"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
@@ -66,6 +68,21 @@ def dns_subdomain(text: str) -> list[str]:
         f"'-' or '.', and {_ENDS}"
     )
     return [*wrong, _pattern(said, _SUBDOMAIN, "example.com")]
+
+
+def search_domain(text: str) -> list[str]:
+    """What resolv.conf may search: a subdomain with underscores or, since 1.34, the root."""
+    if text == ".":
+        return []
+    plain = text.removesuffix(".")
+    wrong = _length(plain, 253)
+    if _matches(_SEARCH, plain):
+        return wrong
+    said = (
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, "
+        f"'_', '-' or '.', and {_ENDS}"
+    )
+    return [*wrong, _pattern(said, _SEARCH, "example.com")]
 
 
 def dns_1035_label(text: str) -> list[str]:

@@ -12,6 +12,7 @@ from testbed.apiserver.validation.formats import (
     dns_subdomain,
     ip,
     qualified_name,
+    search_domain,
 )
 from testbed.apiserver.validation.metadata import labels
 from testbed.apiserver.validation.place import Place
@@ -115,10 +116,7 @@ def _dns(spec: Place) -> None:
         detail = "must not have more than 2048 characters (including spaces) in the search list"
         config["searches"].invalid(detail)
     for domain in config["searches"].items():
-        # Since 1.34 a search path may have underscores, and may be the root.
-        plain = domain.text.removesuffix(".").replace("_", "-").strip("-")
-        if domain.text != ".":
-            domain.invalid(*dns_subdomain(plain))
+        domain.invalid(*search_domain(domain.text))
     for option in config["options"].items():
         if not option["name"]:
             option.required("must not be empty")
