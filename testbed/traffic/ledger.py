@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ACCOUNTS = ("accepted", "backlog", "refused", "unanswered", "censored")
 """What becomes of a connection that the kernel has sent to a backend."""
 
+_FOREVER_NS = 2**62
 _IDENTITY = ("stream", "client", "connection")
 _TUPLE = ("src_ip", "src_port", "target")
 
@@ -29,7 +30,8 @@ def join(samples: pd.DataFrame, entries: pd.DataFrame, pods: Mapping[str, str]) 
     `entries` as `conntrack.read_entries` gives them, `pods` from address to name (an address
     without a name stands for itself). `samples` has `client_node`: its kernel picked; where that is
     empty (an outside client), the first one that saw the connection. An answer from a pod that the
-    kernel did not pick turns `ok` into `wrong_backend`.
+    kernel did not pick turns `ok` into `wrong_backend`, but where pods had an address in turn (`ip@uid` in
+    `pods` and entries): a flow goes on to whoever has it.
     """
     import pandas as pd
 
@@ -53,7 +55,9 @@ def join(samples: pd.DataFrame, entries: pd.DataFrame, pods: Mapping[str, str]) 
         & joined["picked_ip"].isin(list(pods))
         & (joined["backend"] != joined["picked_backend"].map(_bare, na_action="ignore"))
     )
-    joined["outcome"] = joined["outcome"].mask(wrong.fillna(False), "wrong_backend")
+    heir = wrong.fillna(False) & _is_tenant(joined, pods)
+    joined["outcome"] = joined["outcome"].mask(wrong.fillna(False) & ~heir, "wrong_backend")
+    joined["picked_backend"] = joined["picked_backend"].mask(heir, joined["backend"])
     return joined.drop(columns="picked_ip")
 
 
@@ -170,7 +174,7 @@ def _picked_anew(
     samples: pd.DataFrame, connections: pd.DataFrame, matched: pd.DataFrame
 ) -> pd.DataFrame:
     """picked_ip and picked_ns of the requests on UDP sockets that have several entries, by the samples'
-    index: that of the newest entry when the request ended.
+    index: that of the newest entry before the socket's next request.
     """
     import pandas as pd
 
@@ -179,15 +183,29 @@ def _picked_anew(
     entries = several[["picked_ip", "picked_ns"]].join(connections[keys])
     if entries.empty:
         return pd.DataFrame({"picked_ip": [], "picked_ns": []}, index=samples.index[:0])
-    requests = samples[[*keys, "end_ns"]].assign(row=samples.index)
+    requests = samples[[*keys, "start_ns"]].assign(row=samples.index).sort_values("start_ns")
+    # The kernel's word of an entry may come a little later than the answer.
+    until_ns = requests.groupby(keys, observed=True)["start_ns"].shift(-1).fillna(_FOREVER_NS)
     found = pd.merge_asof(
-        requests.astype({"end_ns": "int64"}).sort_values("end_ns", kind="stable"),
+        requests.assign(until_ns=until_ns.astype("int64")).sort_values("until_ns", kind="stable"),
         entries.assign(by_ns=entries["picked_ns"].astype("int64")).sort_values("by_ns"),
-        left_on="end_ns",
+        left_on="until_ns",
         right_on="by_ns",
         by=keys,
     ).dropna(subset=["by_ns"])
     return found.set_index("row")[["picked_ip", "picked_ns"]]
+
+
+def _is_tenant(joined: pd.DataFrame, pods: Mapping[str, str]) -> pd.Series[bool]:
+    """Who was answered by a pod that has, or had, the picked address."""
+    import pandas as pd
+
+    shared = {(key.partition("@")[0], pod) for key, pod in pods.items() if "@" in key}
+    if not shared:
+        return pd.Series(False, index=joined.index)
+    addresses = (str(ip).partition("@")[0] for ip in joined["picked_ip"])
+    pairs = zip(addresses, joined["backend"], strict=True)
+    return pd.Series([pair in shared for pair in pairs], index=joined.index, dtype=bool)
 
 
 def _dialled(connections: pd.DataFrame) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from testbed.proxy.userspace_picks import Pick
+from testbed.traffic.accept_log import UDP
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +18,8 @@ def with_picks(entries: pd.DataFrame, picks: Mapping[str, Sequence[Pick]]) -> pd
     """`conntrack.read_entries`' rows; where a node's proxy answered, the endpoint's side.
 
     `picks`: by node. A pick belongs to the new entry of its client's address and port that is nearest in time:
-    an entry is dated when the recorder hears of it, which may be after the pick.
+    an entry is dated when the recorder hears of it, which may be after the pick. A UDP entry that was picked
+    for several times has a row for each.
     """
     import pandas as pd
 
@@ -50,8 +52,20 @@ def with_picks(entries: pd.DataFrame, picks: Mapping[str, Sequence[Pick]]) -> pd
         by=_WHO,
         direction="nearest",
     ).dropna(subset=["entry"])
-    matched = matched.drop_duplicates("entry", keep="last").set_index("entry")
+    # A UDP client that was quiet for a while is picked for anew; of TCP the last pick is what counted.
+    udp = matched["protocol"] == UDP
+    anew = matched[udp & matched.duplicated("entry")].set_index("entry")
+    matched = pd.concat([matched[udp], matched[~udp].drop_duplicates("entry", keep="last")])
+    matched = matched.drop_duplicates("entry").set_index("entry")
+    completed = _completed(entries, matched)
+    again = _completed(entries.loc[anew.index].reset_index(drop=True), anew.reset_index(drop=True))
+    again["t_ns"] = anew["picked_ns"].to_numpy()
+    return pd.concat([completed, again], ignore_index=True).astype(entries.dtypes.to_dict())
+
+
+def _completed(entries: pd.DataFrame, picks: pd.DataFrame) -> pd.DataFrame:
+    """The entries with the endpoint's side as picked, by their index."""
     completed = entries.copy()
     for column in ("reply_src_ip", "reply_src_port", "reply_dst_ip", "reply_dst_port"):
-        completed.loc[matched.index, column] = matched[column]
+        completed.loc[picks.index, column] = picks[column]
     return completed

@@ -134,3 +134,15 @@ def test_a_stopped_node_is_found_out_and_withdrawn(tmp_path: Path) -> None:
     assert not trial["recover_censored"]
     lost = run.samples[(run.samples["stream"] == "outage") & (run.samples["outcome"] != "ok")]
     assert set(lost["outcome"]) <= {"timeout", "unreachable", "censored"}
+
+
+def test_a_kept_address_answers_again_and_saves_no_connection(tmp_path: Path) -> None:
+    run = conducted("reschedule", tmp_path, "address=kept", "connections=4")
+    trial = run.trials.iloc[0]
+    assert trial["tcp_with_pod"] > 0
+    assert (trial["tcp_survive_share"], trial["udp_survive_share"], trial["direct_back"]) == (
+        0,
+        1,
+        1,
+    )
+    assert "wrong_backend" not in set(run.samples["outcome"])

@@ -104,7 +104,18 @@ def test_a_plan_says_how_many_trials_show_the_claimed_difference(
     assert "20260101T000000Z-1" in capsys.readouterr().out
 
 
-SHIPPED = ("aa", "balance", "busy", "failover", "modes", "propagation", "reuse", "rollout", "scale")
+SHIPPED = (
+    "aa",
+    "balance",
+    "busy",
+    "failover",
+    "modes",
+    "propagation",
+    "reschedule",
+    "reuse",
+    "rollout",
+    "scale",
+)
 
 
 def test_every_experiment_plans_what_it_measures() -> None:

@@ -248,6 +248,19 @@ def test_a_udp_socket_whose_flow_is_picked_anew_has_a_pick_per_request() -> None
     assert (table["residual"] == 0).all()
 
 
+def test_a_flow_goes_on_to_whoever_has_the_address_now() -> None:
+    shared = {f"{WEB_0}@u0": "web-0", f"{WEB_0}@u3": "web-3", WEB_1: "web-1"}
+    samples = samples_of(
+        sample(1, 40000, backend="web-0"),
+        sample(2, 40000, backend="web-3"),
+        sample(3, 40000, backend="web-1"),
+    )
+    entries = entries_of(entry(1.001, 40000, f"{WEB_0}@u0", protocol=accept_log.UDP))
+    joined = join(samples, entries, shared)
+    assert joined["outcome"].tolist() == ["ok", "ok", "wrong_backend"]
+    assert joined["picked_backend"].tolist() == ["web-0", "web-3", "web-0"]
+
+
 def test_a_replaced_pod_keeps_its_own_log() -> None:
     samples = samples_of(sample(1, 40000), sample(2, 40001))
     entries = entries_of(entry(1.1, 40000, WEB_0), entry(2.1, 40001, "10.244.2.7"))

@@ -51,6 +51,15 @@ def test_of_a_port_that_comes_round_again_each_entry_gets_its_own_pick() -> None
     assert list(found["reply_dst_port"]) == [50_001, 4000, 50_002]
 
 
+def test_a_udp_entry_has_a_row_for_each_time_that_it_was_picked_for() -> None:
+    entries = table(entry(100, protocol=17), entry(120, src_port=4001))
+    several = [pick(at, port)._replace(protocol=17) for at, port in ((150, 50_001), (900, 50_002))]
+    found = with_picks(entries, {"n1": several})
+    assert list(found["t_ns"]) == [100, 120, 900]
+    assert list(found["reply_dst_port"]) == [50_001, 4000, 50_002]
+    assert (found.dtypes == entries.dtypes).all()
+
+
 def test_what_no_pick_belongs_to_stays_as_the_kernel_had_it() -> None:
     elsewhere = {"node": "n2"}, {"src_port": 4001}, {"src_ip": POD}, {"protocol": 17}
     entries = table(*(entry(100, **changes) for changes in elsewhere))
