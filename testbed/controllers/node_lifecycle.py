@@ -40,6 +40,8 @@ def reconcile(
         _judged(node, heartbeats.last_s(node.meta.name, look_s), timing, look_s, now_s)
         for node in snapshot.list(Node)
     ]
+    if all(map(_is_well, nodes)):
+        return [], (looks + 1) * period_s
     before = {node.meta.name: node for node in snapshot.list(Node)}
     allowed = frozenset(_evictable(nodes, now_s))
     writes: list[Write] = []
@@ -66,6 +68,12 @@ def _judged(
 def _has_failed(node: Node) -> bool:
     """Whether it is not ready, having been so: one that has not begun yet has nothing to lose."""
     return node.unreachable or (not node.ready and node.ready_changed_s is not None)
+
+
+def _is_well(node: Node) -> bool:
+    """Whether nothing has to be said of it: a thousand such nodes are to cost little."""
+    marked = node.taints and any(taint.key in _OURS for taint in node.taints)
+    return not (node.unschedulable or marked or _has_failed(node))
 
 
 def _trouble(node: Node) -> str:

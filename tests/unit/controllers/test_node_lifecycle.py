@@ -6,6 +6,8 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from testbed.controllers import node_lifecycle, pod_garbage, taint_eviction
 from testbed.controllers.decision import Reconcile
@@ -257,3 +259,36 @@ def test_pods_that_ended_are_kept_up_to_a_number(monkeypatch: pytest.MonkeyPatch
     ended = [running(pod(f"job-{index}"), "", "n1", phase="Succeeded") for index in range(4)]
     writes, _ = pod_garbage.reconcile(snapshot(node("n1"), *ended), 2.0)
     assert [write.name for write in writes if isinstance(write, Delete)] == ["job-0", "job-1"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    silences=st.lists(
+        st.tuples(st.sampled_from(["n1", "n2", "n3"]), st.floats(1, 200), st.floats(1, 400)),
+        max_size=5,
+    )
+)
+def test_a_node_is_lost_if_and_only_if_it_was_silent_for_too_long(
+    silences: list[tuple[str, float, float]],
+) -> None:
+    names = ("n1", "n2", "n3")
+    store, beats = stored(*map(ready_node, names)), began(*names)
+    now_s = 0.0
+    for name, wait_s, silence_s in silences:
+        now_s += wait_s
+        beats.end(name, now_s)
+        now_s += silence_s
+        look(store, beats, now_s)
+        lost = store.get(Node, "", name).unreachable
+        slack_s = TIMING.monitor_period_s + 10.0  # the look and the renewal that were due before
+        if silence_s > TIMING.monitor_grace_period_s + slack_s:
+            assert lost
+        if silence_s <= TIMING.monitor_grace_period_s - slack_s:
+            assert not lost
+        beats.begin(name, now_s)
+        back = replace(
+            store.get(Node, "", name), ready=True, unreachable=False, ready_changed_s=now_s
+        )
+        store.apply([Update(back)])
+        look(store, beats, now_s)
+        assert all(taints(store, one) == set() for one in names)

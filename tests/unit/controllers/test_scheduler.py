@@ -6,6 +6,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from testbed.controllers.scheduler import reconcile, remembering
 from testbed.model.containers import Container, ContainerPort
@@ -325,3 +327,28 @@ def test_a_scheduler_that_remembers_says_the_same() -> None:
         said = following(store.snapshot(), 0.0)
         assert said == reconcile(store.snapshot(), 0.0)
         store.apply(said[0])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    zones=st.lists(st.sampled_from("abc"), min_size=1, max_size=6),
+    max_skew=st.integers(1, 3),
+    count=st.integers(0, 12),
+    lost=st.sets(st.integers(0, 11)),
+)
+def test_pods_are_never_spread_worse_than_allowed(
+    zones: list[str], max_skew: int, count: int, lost: set[int]
+) -> None:
+    nodes = [node(f"n{index}", {"zone": zone}) for index, zone in enumerate(zones)]
+    pods = [pod(f"web-{index}", **spread(max_skew=max_skew)) for index in range(count)]
+    store = stored(*nodes, *pods)
+    schedule(store)
+    per_zone = Counter(zones[int(found.spec.node_name[1:])] for found in store.list(Pod))
+    assert sum(per_zone.values()) == count  # there is always a zone with the fewest
+    sizes = [per_zone[zone] for zone in set(zones)]
+    assert max(sizes) - min(sizes) <= max_skew
+    gone = [found.meta.name for index, found in enumerate(store.list(Pod)) if index in lost]
+    store.apply([Delete("Pod", "default", name) for name in gone])
+    store.apply([Create(pod(f"new-{name}", **spread(max_skew=max_skew))) for name in gone])
+    schedule(store)
+    assert all(found.spec.node_name for found in store.list(Pod))
