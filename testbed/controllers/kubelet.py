@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from signal import SIGKILL, SIGTERM
 
 from testbed.controllers.asking import Asker, AskOnce
+from testbed.controllers.endings import Endings
 from testbed.controllers.fresh_writes import apply_fresh
 from testbed.controllers.heartbeats import Heartbeats
 from testbed.controllers.informer import Informer
@@ -45,13 +45,12 @@ from testbed.controllers.probes import Prober
 from testbed.controllers.timing import NO_DELAYS, Delays, KubeletTiming
 from testbed.errors import TestbedError
 from testbed.events import Record
-from testbed.model.containers import Container, LifecycleHandler, Probe, SleepAction
+from testbed.model.containers import Container
 from testbed.model.objects import Node, Pod
-from testbed.runtime.interface import ContainerState, NotYet, PodRuntime
+from testbed.runtime.interface import NotYet, PodRuntime
 from testbed.store import Change, Snapshot, Store, Update, Write
 
 DEFAULT_TIMING = KubeletTiming()
-_HOOK_S = 3600.0
 
 
 class Kubelet:
@@ -82,8 +81,9 @@ class Kubelet:
         self._timing = timing
         self._delays = delays
         self._relist_phase = random.Random(f"{seed}/{node}").random()
-        self._ask = ask or Asker(runtime).ask
-        self._prober = Prober(node, record, now_ns, self._post, self._ask)
+        ask_once = ask or Asker(runtime).ask
+        self._prober = Prober(node, record, now_ns, self._post, ask_once)
+        self._endings = Endings(runtime, ask_once, self._now_s, timing.stop_poll_s)
         self._host_ips: tuple[str, ...] = ()
         self._pods: dict[str, PodRecord] = {}
         self._inbox: list[tuple[str, Happening]] = []
@@ -91,7 +91,8 @@ class Kubelet:
         """Pods whose status may have to be written, by uid, in order."""
         self._deletes: list[Write] = []
         self._flush_due = False
-        self._kill_at_s: dict[tuple[str, str], float] = {}
+        self._kill_at_s: dict[str, float] = {}
+        """When what is left of a pod that is being stopped gets SIGKILL, by uid."""
         self._wakes: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._relist_timer: asyncio.TimerHandle | None = None
@@ -252,8 +253,8 @@ class Kubelet:
             case StopContainer(name, kill_at_s):
                 self._spawn(self._stop_container(record, name, kill_at_s))
             case StopPod(kill_at_s):
-                under_way = (uid, "") in self._kill_at_s
-                self._kill_at_s[uid, ""] = kill_at_s
+                under_way = uid in self._kill_at_s
+                self._kill_at_s[uid] = kill_at_s
                 if not under_way:
                     self._spawn(self._stop_pod(record))
             case DeletePod():
@@ -286,8 +287,12 @@ class Kubelet:
         try:
             state = await self._runtime.start_container(record.pod, container)
             after = container.lifecycle and container.lifecycle.post_start
-            if state.running and after and (why := await self._hook(record, container, after)):
-                state = await self._kill(uid, name, f"PostStartHookError: {why}")
+            if (
+                state.running
+                and after
+                and (why := await self._endings.hook(record, container, after))
+            ):
+                state = await self._endings.kill(uid, name, f"PostStartHookError: {why}")
             happening = Started(name, state)
         except NotYet as error:
             happening = StartFailed(name, str(error), lacks=True)
@@ -295,88 +300,26 @@ class Kubelet:
             happening = StartFailed(name, str(error))
         self._post(uid, happening)
 
-    async def _hook(
-        self, record: PodRecord, container: Container, handler: LifecycleHandler
-    ) -> str:
-        """Do what a container wants done when it starts, or before it is stopped; why it failed, or ""."""
-        action = handler.action
-        if isinstance(action, SleepAction):
-            await asyncio.sleep(action.seconds)
-        elif action is not None:
-            # A hook has no time-out of its own: the grace period ends it, or the container's end.
-            outcome = await self._ask(record, container, Probe(action, timeout_s=_HOOK_S))
-            return outcome.message
-        return ""
-
-    async def _kill(self, uid: str, name: str, message: str) -> ContainerState:
-        self._runtime.signal(uid, name, SIGKILL)
-        while self._running(uid, (name,)):
-            await asyncio.sleep(self._timing.stop_poll_s)
-        return replace(self._runtime.containers(uid)[name], message=message)
-
     async def _stop_container(self, record: PodRecord, name: str, kill_at_s: float) -> None:
         uid = record.pod.meta.uid
-        self._kill_at_s[uid, name] = kill_at_s
-        states = await self._end((name,), record, (uid, name))
-        del self._kill_at_s[uid, name]
-        self._post(uid, Relisted(states))
+        self._post(uid, Relisted(await self._endings.end((name,), record, lambda: kill_at_s)))
 
     async def _stop_pod(self, record: PodRecord) -> None:
         uid = record.pod.meta.uid
         names = tuple(self._runtime.containers(uid))
         sidecars = tuple(one.name for one in record.pod.spec.init_containers if one.sidecar)
         others = tuple(name for name in names if name not in sidecars)
-        self._post(uid, Relisted(await self._end(others, record, (uid, ""))))
+
+        def kill_at_s() -> float:
+            return self._kill_at_s[uid]
+
+        self._post(uid, Relisted(await self._endings.end(others, record, kill_at_s)))
         for name in reversed(sidecars):  # once the others need them no more, the last first
             if name in names:
-                self._post(uid, Relisted(await self._end((name,), record, (uid, ""))))
+                self._post(uid, Relisted(await self._endings.end((name,), record, kill_at_s)))
         await self._runtime.remove_sandbox(uid)
-        del self._kill_at_s[uid, ""]
+        del self._kill_at_s[uid]
         self._post(uid, SandboxRemoved())
-
-    async def _end(
-        self, names: Collection[str], record: PodRecord, stop: tuple[str, str]
-    ) -> dict[str, ContainerState]:
-        """SIGTERM, after what a container wants done before it; then SIGKILL when `_kill_at_s[stop]` has come;
-        returns the last states.
-        """
-        uid = stop[0]
-        hooks = self._pre_stop(names, record)
-        self._signal_running(uid, [name for name in names if name not in hooks], SIGTERM)
-        while self._running(uid, names):
-            for name in [name for name, hook in hooks.items() if hook.done()]:
-                hooks.pop(name).result()
-                self._signal_running(uid, (name,), SIGTERM)
-            if self._now_s() >= self._kill_at_s[stop]:
-                self._signal_running(uid, names, SIGKILL)
-            await asyncio.sleep(self._timing.stop_poll_s)
-        for hook in hooks.values():
-            hook.cancel()
-        states = self._runtime.containers(uid)
-        return {name: states[name] for name in names if name in states}
-
-    def _pre_stop(self, names: Collection[str], record: PodRecord) -> dict[str, asyncio.Task[str]]:
-        """What running containers want done before they are stopped, under way."""
-        wanted = {
-            one.spec.name: one.spec
-            for one in record.every
-            if one.spec.lifecycle is not None and one.spec.lifecycle.pre_stop is not None
-        }
-        return {
-            name: self._loop.create_task(self._hook(record, wanted[name], before))
-            for name in self._running(record.pod.meta.uid, names)
-            if name in wanted
-            and (lifecycle := wanted[name].lifecycle) is not None
-            and (before := lifecycle.pre_stop) is not None
-        }
-
-    def _running(self, uid: str, names: Collection[str]) -> list[str]:
-        states = self._runtime.containers(uid)
-        return [name for name in names if name in states and states[name].running]
-
-    def _signal_running(self, uid: str, names: Collection[str], signum: int) -> None:
-        for name in self._running(uid, names):
-            self._runtime.signal(uid, name, signum)
 
 
 def _ready(node: Node, now_s: float) -> Node:
