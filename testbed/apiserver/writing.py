@@ -194,8 +194,9 @@ class Writer:
                 changed[key] = as_stored(changed[key], shown[key], stored.get(key, {}))
         item = self._commits.allocated(item_of(resource, schema.lean(changed), current))
         ends = current.meta.deletion_s is not None and is_over(item)
-        write = _removal(item) if ends else Update(item)
-        done = self._commits.do(write, dry_run=options.dry_run)
+        done = self._commits.do(_removal(item) if ends else Update(item), dry_run=options.dry_run)
+        # The last that is seen of an object is without the finalizer that held it.
+        done = item if ends else done
         return self._answer(resource, done, 200, (*warnings, *admission.warnings_of(changed)))
 
     def _owned(self, target: Target, operation: str, manager: str) -> Owned:

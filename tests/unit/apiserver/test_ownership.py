@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.apiserver.field_paths import decoded, encoded
@@ -269,6 +269,7 @@ PART = st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}', 'v:"y"'])
 PATHS = st.frozensets(st.lists(PART, min_size=1, max_size=3).map(tuple), max_size=6)
 
 
+@settings(deadline=None)
 @given(PATHS)
 def test_paths_are_written_and_read_without_loss(paths: frozenset[tuple[str, ...]]) -> None:
     assert decoded(encoded(paths)) == paths
@@ -277,6 +278,7 @@ def test_paths_are_written_and_read_without_loss(paths: frozenset[tuple[str, ...
 DATA = st.dictionaries(st.sampled_from("xyz"), st.sampled_from("12"))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["me", "you"]), DATA), max_size=6))
 def test_by_force_each_manager_gets_what_it_last_wanted(steps: list[tuple[str, Any]]) -> None:
     client = Client()

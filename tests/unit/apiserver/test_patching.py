@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.apiserver.definitions import load
@@ -201,12 +201,14 @@ VALUES = st.recursive(
 DOCUMENTS = st.dictionaries(st.text("abc", max_size=1), VALUES)
 
 
+@settings(deadline=None)
 @given(DOCUMENTS, DOCUMENTS)
 def test_a_merge_patch_done_twice_is_done_once(document: Any, patch: Any) -> None:
     once = merge_patched(document, patch)
     assert merge_patched(once, patch) == once
 
 
+@settings(deadline=None)
 @given(DOCUMENTS, DOCUMENTS)
 def test_without_schemas_a_strategic_patch_is_a_merge_patch(document: Any, patch: Any) -> None:
     plain = strategic_merged(document, patch, Shape(load(KINDS), {}))
@@ -222,6 +224,7 @@ def outcome(patched: Callable[[], Any]) -> int:
         return failure.code
 
 
+@settings(deadline=None)
 @given(DOCUMENTS, VALUES)
 def test_any_patch_is_done_or_refused(document: Any, patch: Any) -> None:
     typed = {"metadata": document, "spec": document}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.apiserver.list_options import list_options
@@ -456,7 +456,8 @@ def test_a_finalizer_keeps_the_object_until_it_is_taken_away(client: Client) -> 
         {"metadata": {"finalizers": ["example.com/a", "example.com/b"]}},
     )
     assert "no new finalizers can be added" in status["message"]
-    client.patch("ConfigMap", "a", {"metadata": {"finalizers": None}})
+    last = client.patch("ConfigMap", "a", {"metadata": {"finalizers": None}}).body
+    assert "finalizers" not in last["metadata"]
     assert client.stored("ConfigMap", "a") is None
 
 
@@ -563,6 +564,7 @@ TEXTS = st.text("abc-", min_size=1, max_size=4)
 MAPS = st.dictionaries(TEXTS.filter(lambda text: text[0] != "-" and text[-1] != "-"), TEXTS)
 
 
+@settings(deadline=None)
 @given(data=MAPS, labels=MAPS, again=MAPS)
 def test_a_config_map_is_given_back_as_it_was_written(
     data: dict[str, str], labels: dict[str, str], again: dict[str, str]
@@ -576,6 +578,7 @@ def test_a_config_map_is_given_back_as_it_was_written(
     assert replaced.get("data", {}) == again
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(["create", "update", "merge", "delete"]), MAPS), max_size=8)
 )
