@@ -15,9 +15,9 @@ from time import CLOCK_REALTIME, clock_gettime
 from urllib.parse import urlsplit
 
 from testbed.apiserver.documents import kubeconfig
+from testbed.apiserver.feed import Source as ApiSource
 from testbed.apiserver.presented import Face
 from testbed.apiserver.server import ApiServer
-from testbed.apiserver.server import Source as ApiSource
 from testbed.clock import now_ns, now_s
 from testbed.command import Command
 from testbed.controllers.asking import ask
