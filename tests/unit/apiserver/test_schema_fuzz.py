@@ -81,6 +81,9 @@ def _failure(manifest: Any, valid: Any, level: Any, old: Any) -> ApiFailure | No
         return failure
     assert all(cause.message and cause.reason for cause in causes)
     assert level == "Warn" or not warnings
+    full = schema.defaulted(schema.pruned(manifest, resource_of(valid), "Ignore")[0])
+    assert schema.defaulted(full) == full
+    assert schema.defaulted(schema.lean(full)) == full, "what is stored means what was written"
     return None
 
 
