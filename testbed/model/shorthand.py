@@ -188,7 +188,7 @@ def workload_probe(workload: Workload, key: str, probe_period_s: float) -> Probe
         return None
     completed = dict(written)
     completed.setdefault("periodSeconds", probe_period_s)
-    if "httpGet" not in completed and "tcpSocket" not in completed:
+    if not completed.keys() & {"httpGet", "tcpSocket", "exec", "grpc"}:
         completed["httpGet"] = {"path": HEALTH_PATH, "port": workload.port}
     return _read({key: completed}, "", lambda fields: probe(fields, key))
 

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from testbed.errors import UsageError
-from testbed.model.containers import HTTPGetAction, Probe, SleepAction
+from testbed.model.containers import (
+    ExecAction,
+    GRPCAction,
+    HTTPGetAction,
+    Probe,
+    SleepAction,
+    TCPSocketAction,
+)
 from testbed.model.label_selector import LabelSelector
 from testbed.model.manifest import from_manifest, to_manifest
 from testbed.model.objects import (
@@ -138,6 +145,25 @@ def test_dns_is_a_deployment_behind_the_tenth_service_address() -> None:
         ("dns", 53, "UDP"),
         ("dns-tcp", 53, "TCP"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "action"),
+    [
+        ({}, HTTPGetAction(path="/healthz", port=8080)),
+        ({"tcpSocket": {"port": 1}}, TCPSocketAction(port=1)),
+        ({"exec": {"command": ["ls"]}}, ExecAction(command=("ls",))),
+        ({"grpc": {"port": 2}}, GRPCAction(port=2)),
+    ],
+)
+def test_a_workloads_probe_asks_for_the_health_page_unless_it_says_what(
+    written: dict[str, Any], action: object
+) -> None:
+    found = objects(workloads={"web": {"livenessProbe": written}})
+    (web,) = (one for one in found if isinstance(one, Deployment) and one.meta.name == "web")
+    probe = web.template.spec.containers[0].liveness_probe
+    assert probe is not None
+    assert probe.action == action
 
 
 def test_a_manifests_probe_has_the_topologys_period_unless_it_says_its_own() -> None:
