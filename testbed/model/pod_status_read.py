@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from testbed.model.fields import Fields
 from testbed.model.objects import Condition, ContainerStatus, PodStatus, Termination
+from testbed.model.pod_status_write import WAITING
 
 OWN_CONDITIONS = (
     "PodReadyToStartContainers",
@@ -27,14 +28,15 @@ def condition(status: Fields, kind: str, value: str = "True") -> bool:
 
 def pod_status(status: Fields, times: Fields) -> PodStatus:
     """A pod's status."""
+    told = _why_it_waits(status) or status
     return PodStatus(
         phase=status.choice("phase", _PHASES, "Pending"),
         pod_ips=status.first_and_all("podIP", "podIPs", _ips(status, "podIPs")),
         ready=condition(status, "Ready"),
         ready_changed_s=times.optional_seconds("readyChangedSeconds"),
         scheduled=condition(status, "PodScheduled"),
-        reason=status.text("reason"),
-        message=status.text("message"),
+        reason=told.text("reason"),
+        message=told.text("message"),
         containers=_containers(status, "containerStatuses", times),
         init_containers=_containers(status, "initContainerStatuses", times),
         conditions=tuple(
@@ -45,6 +47,14 @@ def pod_status(status: Fields, times: Fields) -> PodStatus:
         host_ips=status.first_and_all("hostIP", "hostIPs", _ips(status, "hostIPs")),
         started_s=times.optional_seconds("startedSeconds"),
     )
+
+
+def _why_it_waits(status: Fields) -> Fields | None:
+    """The condition that says why the pod has no node."""
+    for entry in status.children("conditions"):
+        if entry.text("type") == "PodScheduled" and entry.text("reason") in WAITING:
+            return entry
+    return None
 
 
 def _ips(status: Fields, key: str) -> tuple[str, ...]:

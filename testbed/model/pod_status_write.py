@@ -5,16 +5,21 @@ from __future__ import annotations
 from testbed.model.metadata_write import Json, condition_times, conditions, full, when
 from testbed.model.objects import ContainerStatus, Pod, PodStatus, Termination
 
+WAITING = frozenset({"Unschedulable", "SchedulingGated"})
+"""Why a pod has no node, in the scheduler's words."""
+
 
 def pod_status_manifest(pod: Pod) -> Json:
     """A pod's status."""
     status = pod.status
+    # Why it waits for a node is said by its condition PodScheduled alone.
+    waits = not status.scheduled and status.reason in WAITING
     return full(
         {
             "phase": status.phase,
             "conditions": [*_own_conditions(pod), *conditions(status.conditions)],
-            "reason": status.reason,
-            "message": status.message,
+            "reason": "" if waits else status.reason,
+            "message": "" if waits else status.message,
             "hostIP": next(iter(status.host_ips), ""),
             "hostIPs": [{"ip": ip} for ip in status.host_ips],
             "podIP": status.pod_ip,
@@ -29,8 +34,8 @@ def _own_conditions(pod: Pod) -> list[Json]:
     """What the kubelet and the scheduler say. Source: pkg/kubelet/status/generate.go."""
     status = pod.status
     scheduled = {"type": "PodScheduled", "status": when(status.scheduled)}
-    if not status.scheduled and status.reason in ("Unschedulable", "SchedulingGated"):
-        scheduled |= {"reason": status.reason, "message": status.message}
+    if not status.scheduled and status.reason in WAITING:
+        scheduled |= full({"reason": status.reason, "message": status.message})
     if not status.containers:
         return [scheduled, {"type": "Ready", "status": when(status.ready)}]
     unready = [item.name for item in status.containers if not item.ready]

@@ -191,7 +191,7 @@ POD_STATUSES = st.builds(
     ready=st.booleans(),
     ready_changed_s=SOME_SECONDS,
     scheduled=st.booleans(),
-    reason=EMPTY_OR_NAME,
+    reason=EMPTY_OR_NAME | st.just("Unschedulable"),
     message=EMPTY_OR_NAME,
     containers=st.lists(CONTAINER_STATUSES, max_size=2, unique_by=lambda item: item.name).map(
         tuple
