@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from testbed.controllers.endpoint_slices import MANAGED_BY_LABEL, reconcile
+from testbed.model.containers import Container, ContainerPort
 from testbed.model.objects import (
     HEADLESS_LABEL,
     SERVICE_NAME_LABEL,
     ZONE_LABEL,
-    Container,
-    ContainerPort,
     Endpoint,
     EndpointPort,
     EndpointSlice,
