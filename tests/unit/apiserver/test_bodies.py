@@ -6,7 +6,7 @@ import contextlib
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.apiserver.bodies import decoded, mapping
@@ -64,11 +64,13 @@ JSONS = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), JSONS, max_size=4))
 def test_json_comes_back_as_it_was(value: dict[str, object]) -> None:
     assert mapping(encode(value), JSON) == value
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=40), st.sampled_from([JSON, YAML, APPLY_PATCH]))
 def test_any_bytes_are_read_or_refused(body: bytes, media_type: str) -> None:
     with contextlib.suppress(ApiFailure):

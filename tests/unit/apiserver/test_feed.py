@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.apiserver.feed import Feed
@@ -14,6 +14,7 @@ from testbed.store import Create, Delete, Store
 KEYS = st.tuples(st.sampled_from("abc"), st.sampled_from("vwxyz"))
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(KEYS, max_size=6), max_size=12))
 def test_keys_are_in_order_whatever_has_come_and_gone(rounds: list[list[tuple[str, str]]]) -> None:
     store = Store(lambda: 1.0)

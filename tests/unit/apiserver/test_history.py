@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.apiserver.history import Histories, History, Told
@@ -62,6 +62,7 @@ def test_kinds_forget_apart_from_each_other() -> None:
     assert versions(histories.of("Pod").after(5)) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=40), st.integers(0, 40))
 def test_a_past_state_is_what_a_snapshot_of_then_holds(
     steps: list[tuple[int, bool]], when: int

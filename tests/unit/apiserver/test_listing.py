@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.apiserver.failure import ApiFailure
@@ -165,6 +165,7 @@ def test_an_exact_version_of_too_long_ago_is_gone() -> None:
 KEYS = st.tuples(st.sampled_from(["a", "a-b", "b"]), st.sampled_from(["x", "x.y", "y", "z-1"]))
 
 
+@settings(deadline=None)
 @given(st.sets(KEYS), st.integers(1, 4), st.lists(st.tuples(KEYS, st.integers(0, 3)), max_size=12))
 def test_pages_together_are_the_list_whatever_happens_between_them(
     keys: set[tuple[str, str]], limit: int, writes: list[tuple[tuple[str, str], int]]

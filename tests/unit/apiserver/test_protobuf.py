@@ -7,7 +7,7 @@ import contextlib
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.apiserver.failure import ApiFailure
@@ -117,6 +117,7 @@ def test_what_is_no_object_is_refused(sent: bytes, says: str) -> None:
     assert caught.value.code == 400
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_an_object_or_are_refused(raw: bytes) -> None:
     with contextlib.suppress(ApiFailure):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.apiserver.ages import age, ago, rfc3339
@@ -408,6 +408,7 @@ def test_an_age_of_what_is_no_time() -> None:
     assert ago("2023-11-14T22:13:20.123456Z", NOW_S + 1) == "0s"
 
 
+@settings(deadline=None)
 @given(st.floats(-1, 1e10))
 def test_an_age_is_short(seconds: float) -> None:
     assert len(age(seconds)) <= 7
