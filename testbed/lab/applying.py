@@ -183,4 +183,3 @@ def _problems(one: Wanted, status: dict[str, Any]) -> Iterator[Problem]:
     if not causes:
         at = one.positions.root
         yield Problem(at.file, at.line, at.column, "", str(status.get("message", "refused")))
-
