@@ -7,6 +7,7 @@ file of the host that must be shown by itself, since its folder holds somebody's
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -140,7 +141,11 @@ class _Layers:
             options += ",userxattr"
         try:
             mount("overlay", target, "overlay", data=options)
-        except OSError:
+        except OSError as error:
+            if error.errno == errno.ENODEV:
+                raise OSError(
+                    errno.ENODEV, "this kernel has no overlayfs: modprobe overlay"
+                ) from None
             if not os.path.ismount(source):
                 raise
             # Not every file system can lie under another.
@@ -204,5 +209,5 @@ def _read_only(target: str) -> None:
 
 def _check(result: Any, what: str) -> None:
     if result != 0:
-        errno = ctypes.get_errno()
-        raise OSError(errno, f"{what}: {os.strerror(errno)}")
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")

@@ -38,6 +38,20 @@ nodes: {n1: {}, n2: {}}
 hosts: {client: {}}
 workloads: {web: {replicas: 2, port: 8080}}
 services: {web: {port: 80, targetPort: 8080, type: NodePort, nodePort: 30080}}
+manifests:
+  - apiVersion: v1
+    kind: Pod
+    metadata: {name: program}
+    spec:
+      nodeName: n1
+      terminationGracePeriodSeconds: 1
+      containers:
+        - name: main
+          image: busybox
+          command: [sh, -c, "echo hello > /usr/mark; cp /usr/mark /deep/er; exec sleep infinity"]
+          readinessProbe: {exec: {command: [grep, hello, /deep/er/mark]}, periodSeconds: 1}
+          volumeMounts: [{name: volume, mountPath: /deep/er}]
+      volumes: [{name: volume, emptyDir: {}}]
 """
 
 
@@ -112,6 +126,15 @@ def up(lab: Lab, mode: str) -> None:
 def survivors(lab: Lab) -> list[str]:
     """Processes that bear the lab's marker."""
     return [process.command for process in marked() if process.lab == lab.name]
+
+
+def test_a_program_has_files_of_its_own(lab: Lab) -> None:
+    """As `up` has waited for: its probe reads what it wrote."""
+    pods = lab.json("inspect")["pods"]
+    assert isinstance(pods, list)
+    ready = {pod["name"]: pod["ready"] for pod in pods}
+    assert ready["program"] is True
+    assert not Path("/usr/mark").exists()
 
 
 def test_the_guest_s_kernel_is_named_wherever_a_kernel_is(lab: Lab) -> None:
