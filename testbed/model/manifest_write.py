@@ -91,6 +91,8 @@ def _service_spec(item: Service) -> Json:
         spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": timeout}}
     if item.type in {"NodePort", "LoadBalancer"} or item.external_traffic_policy != "Cluster":
         spec["externalTrafficPolicy"] = item.external_traffic_policy
+    if item.type == "ExternalName" and item.internal_traffic_policy == "Cluster":
+        del spec["internalTrafficPolicy"]  # Kubernetes has no default for it there
     if item.health_check_node_port:
         spec["healthCheckNodePort"] = item.health_check_node_port
     if not item.allocate_load_balancer_node_ports:

@@ -208,7 +208,8 @@ def test_a_change_of_type_gives_and_takes(client: Client) -> None:
     named = client.patch(
         "Service", "one", {"spec": {"type": "ExternalName", "externalName": "example.com"}}
     ).body["spec"]
-    assert not {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"} & set(named)
+    gone = {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"}
+    assert not gone & set(named)
     assert addresses(client) == set()
     back = client.patch("Service", "one", {"spec": {"type": "ClusterIP", "externalName": None}})
     assert back.body["spec"]["clusterIP"]
