@@ -10,15 +10,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from testbed.apiserver.failure import bad_request, not_acceptable, unsupported_media_type
+from testbed.apiserver.patching import APPLY_PATCH, CONTENT_TYPES
 
 JSON = "application/json"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 """Which kubectl and other programs in Go write objects in, and do not insist to read."""
-JSON_PATCH = "application/json-patch+json"
-MERGE_PATCH = "application/merge-patch+json"
-STRATEGIC_PATCH = "application/strategic-merge-patch+json"
-APPLY_PATCH = "application/apply-patch+yaml"
-PATCHES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)
 _YAML = "application/yaml"
 _INCLUDES = ("None", "Metadata", "Object")
 _ANY = frozenset({JSON, "*/*", "application/*"})
@@ -105,7 +101,7 @@ def body_type(content_type: str) -> str:
 
 def patch_type(content_type: str) -> str:
     """The media type of a patch. Raises ApiFailure (415)."""
-    return _known(content_type, PATCHES)
+    return _known(content_type, CONTENT_TYPES)
 
 
 def is_yaml(media_type: str) -> bool:

@@ -26,7 +26,7 @@ BOOKMARK_S = 60.0
 """An idle watch is told how far it is so often, as kube-apiserver does."""
 _BATCH = 500
 """Changes written in one go, at most."""
-_GRACE_S = 1.0
+_GRACE_S = 10.0
 """How long the end of an answer may take whose client does not read."""
 
 

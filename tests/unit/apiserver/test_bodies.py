@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from testbed.apiserver.bodies import decoded, mapping
 from testbed.apiserver.failure import ApiFailure
-from testbed.apiserver.negotiation import APPLY_PATCH, JSON
+from testbed.apiserver.negotiation import JSON
+from testbed.apiserver.patching import APPLY_PATCH
 from testbed.apiserver.rendering import encode
 
 YAML = "application/yaml"
