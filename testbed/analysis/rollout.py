@@ -39,15 +39,18 @@ class Update:
     pods: tuple[str, ...]
     samples: pd.DataFrame
 
+    def of(self, stream: str) -> pd.DataFrame:
+        return self.samples[self.samples["stream"] == stream]
+
     def during(self, stream: str) -> pd.DataFrame:
         """Requests that the update could hurt: due in it, or in flight when it began."""
-        rows = self.samples[self.samples["stream"] == stream]
+        rows = self.of(stream)
         met_it = (rows["end_ns"] >= self.begun_ns) & (rows["scheduled_ns"] <= self.done_ns)
         return rows[met_it]
 
     def afterwards(self, stream: str) -> pd.DataFrame:
         """Requests due when it was over, whose pick is known."""
-        rows = self.samples[self.samples["stream"] == stream]
+        rows = self.of(stream)
         return rows[(rows["scheduled_ns"] > self.done_ns) & rows["picked_backend"].notna()]
 
 

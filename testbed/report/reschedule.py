@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from testbed.analysis import reschedule
 from testbed.analysis.arms import arms
 from testbed.analysis.intervals import over_trials
-from testbed.analysis.outcomes import failed
+from testbed.analysis.outcomes import failed_share
 from testbed.analysis.run import Run
 from testbed.report import style
 
@@ -90,7 +89,10 @@ def over_time(run: Run) -> Figure:
         for (axes,), arm in zip(grid, shown, strict=False):
             mine = [move for move in reschedule.moves(run) if move.trial in arm.trials]
             for name, (label, colour, line) in _LINES.items():
-                share = _failed_share(mine, reschedule.STREAMS[name])
+                stream = reschedule.STREAMS[name]
+                share = failed_share(
+                    ((move.of(stream), move.t0_ns) for move in mine), BIN_S, BEFORE_S
+                )
                 axes.step(share.index, share * 100, where="post", color=colour, linestyle=line,
                           linewidth=1.4, label=label)  # fmt: skip
             axes.axvline(0, color=style.INK, linewidth=1)
@@ -115,17 +117,3 @@ def over_time(run: Run) -> Figure:
             * (not style.has_delays(run)),
             trials=style.trials_per_arm(run),
         )
-
-
-def _failed_share(mine: list[reschedule.Move], stream: str) -> pd.Series[float]:
-    """By the bin's begin in seconds; bins that fewer than half of the trials saw are left out."""
-    parts = []
-    for move in mine:
-        rows = move.of(stream)
-        at_s = np.floor((rows["scheduled_ns"] - move.t0_ns) / 1e9 / BIN_S) * BIN_S
-        parts.append(pd.DataFrame({"at_s": at_s, "failed": failed(rows), "trial": move.trial}))
-    if not parts:
-        return pd.Series(dtype=float)
-    grouped = pd.concat(parts).groupby("at_s")
-    share = grouped["failed"].mean()
-    return share[(grouped["trial"].nunique() >= len(mine) / 2) & (share.index >= -BEFORE_S)]

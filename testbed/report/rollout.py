@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from testbed.analysis import rollout
 from testbed.analysis.arms import Arm, arms
-from testbed.analysis.outcomes import failed
+from testbed.analysis.outcomes import failed_share
 from testbed.analysis.run import Run
 from testbed.report import style
 from testbed.report.failover import LOOKS
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BIN_S = 0.1
+BEFORE_S = 1.0
 _TITLES = {"new": "new connections", "kept": "kept connections"}
 
 
@@ -88,7 +89,9 @@ def over_time(run: Run) -> Figure:
             for (name, stream), look in zip(
                 rollout.STREAMS.items(), ((style.BLUE, "-"), (style.ORANGE, "--")), strict=True
             ):
-                share = _failed_share(mine, stream)
+                share = failed_share(
+                    ((one.of(stream), one.begun_ns) for one in mine), BIN_S, BEFORE_S
+                )
                 axes.step(share.index, share * 100, where="post", color=look[0], linestyle=look[1],
                           linewidth=1.4, label=_TITLES[name])  # fmt: skip
             ends = [(one.done_ns - one.begun_ns) / 1e9 for one in mine]
@@ -108,20 +111,6 @@ def over_time(run: Run) -> Figure:
             "end. " + style.NO_CONTROL_PLANE_LATENCY * (not style.has_delays(run)),
             trials=style.trials_per_arm(run),
         )
-
-
-def _failed_share(mine: list[rollout.Update], stream: str) -> pd.Series[float]:
-    """By the bin's begin in seconds; bins that fewer than half of the trials saw are left out."""
-    parts = []
-    for one in mine:
-        rows = one.samples[one.samples["stream"] == stream]
-        at_s = np.floor((rows["scheduled_ns"] - one.begun_ns) / 1e9 / BIN_S) * BIN_S
-        parts.append(pd.DataFrame({"at_s": at_s, "failed": failed(rows), "trial": one.trial}))
-    if not parts:
-        return pd.Series(dtype=float)
-    grouped = pd.concat(parts).groupby("at_s")
-    share = grouped["failed"].mean()
-    return share[(grouped["trial"].nunique() >= len(mine) / 2) & (share.index >= -1.0)]
 
 
 def afterwards(run: Run) -> Figure:
