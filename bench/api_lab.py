@@ -16,10 +16,12 @@ from typing import Any
 
 from bench.sandbox import TESTBED
 from testbed.lab.api_access import Access
+from testbed.lab.api_client import ApiClient
 from testbed.lab.client import Lab
 
 LAB = "bench-api"
 _PATIENCE = "10m"
+_REST_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,27 @@ def api_lab(nodes: int, workloads: dict[str, Any], services: dict[str, Any]) -> 
             _run("up", str(file), "--name", LAB, "--timeout", _PATIENCE)
             up_s = time.monotonic() - start
             lab = Lab.attach(LAB)
-            yield ApiLab(lab, lab.kubernetes(), up_s)
+            access = lab.kubernetes()
+            _await_rest(access)
+            yield ApiLab(lab, access, up_s)
         finally:
             _run("down", LAB)
+
+
+def _await_rest(access: Access) -> None:
+    """Return when nothing has changed for a while: an API that opens writes what clients look for."""
+    client, before = ApiClient(access), ""
+    try:
+        while (now := version(client, "/api/v1/pods")) != before:
+            before = now
+            time.sleep(_REST_S)
+    finally:
+        client.close()
+
+
+def version(client: ApiClient, path: str) -> str:
+    """Of the state that a list shows: a watch can begin there."""
+    return str(client.get(f"{path}?limit=1").body["metadata"]["resourceVersion"])
 
 
 def _run(*words: str) -> None:

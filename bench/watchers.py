@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bench.api_lab import ApiLab, api_lab
+from bench.api_lab import ApiLab, api_lab, version
 from bench.measure import Comparison, Goal, Side
 from testbed.lab.api_client import ApiClient
 
@@ -113,11 +113,13 @@ class Audience:
     def __init__(self, lab: ApiLab, path: str, size: int) -> None:
         self._selector = selectors.DefaultSelector()
         self._watchers: list[_Watcher] = []
-        tls, version = lab.tls(), _version(lab, path)
+        client = ApiClient(lab.access)
+        tls, at = lab.tls(), version(client, path)
+        client.close()
         for _ in range(size):
             plain = socket.create_connection(lab.address)
             connection = tls.wrap_socket(plain, server_hostname=lab.address[0])
-            connection.sendall(lab.request(f"{path}?watch=true&resourceVersion={version}"))
+            connection.sendall(lab.request(f"{path}?watch=true&resourceVersion={at}"))
             watcher = _Watcher(connection)
             while b"\r\n\r\n" not in watcher.said:
                 watcher.said += connection.recv(1 << 16)
@@ -149,15 +151,6 @@ class Audience:
         self._selector.close()
         for watcher in self._watchers:
             watcher.connection.close()
-
-
-def _version(lab: ApiLab, path: str) -> str:
-    """From which on to watch."""
-    client = ApiClient(lab.access)
-    try:
-        return str(client.get(f"{path}?limit=1").body["metadata"]["resourceVersion"])
-    finally:
-        client.close()
 
 
 def _read(connection: ssl.SSLSocket) -> bytes:
