@@ -47,10 +47,6 @@ class Heartbeats:
         if pulse is not None and pulse.until_s is None:
             self._pulses[node] = replace(pulse, until_s=now_s)
 
-    def forget(self, node: str) -> None:
-        """The node is no longer part of the cluster."""
-        self._pulses.pop(node, None)
-
     def last_s(self, node: str, now_s: float) -> float | None:
         """When it was last heard of; None: it never was, and nobody waits for it."""
         pulse = self._pulses.get(node)

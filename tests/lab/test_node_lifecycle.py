@@ -1,4 +1,4 @@
-"""A node falls silent in a lab: its endpoints are withdrawn, its pods replaced elsewhere; then it boots again."""
+"""A node falls silent: its endpoints are withdrawn, its pods replaced elsewhere; then it boots again."""
 
 from __future__ import annotations
 
