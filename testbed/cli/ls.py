@@ -44,7 +44,7 @@ COLUMNS = {
     "NAME": lambda row: row["name"],
     "TOPOLOGY": lambda row: shipped.spelt(row["topology"]),
     "KERNEL": lambda row: row["kernel"],
-    "NODES": lambda row: with_fakes(row["nodes"], row["fakeNodes"]),
-    "PODS": lambda row: with_fakes(row["pods"], row["fakePods"]),
+    "NODES": lambda row: with_fakes(row["nodes"], row.get("fakeNodes", 0)),
+    "PODS": lambda row: with_fakes(row["pods"], row.get("fakePods", 0)),
     "SINCE": lambda row: row["since"],
 }
