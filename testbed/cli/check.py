@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the mistakes, or that there are none; 2 where there are some."""
     from testbed.apiserver.topology_manifests import stored_kinds
-    from testbed.model.consistency import sizes_of
     from testbed.model.loader import load
+    from testbed.model.sizes import sizes_of
     from testbed.model.support import idle, unsupported
 
     try:

@@ -16,11 +16,11 @@ from ipaddress import ip_address, ip_network
 
 from testbed.controllers.decision import Controller, Decision, Reconcile
 from testbed.controllers.fake_ranges import Ranges, completed
-from testbed.controllers.pod_deletion import TERMINAL_PHASES
+from testbed.controllers.pod_deletion import TERMINAL_PHASES, ended
 from testbed.ip import IPNetwork
 from testbed.model.fakes import is_fake
 from testbed.model.objects import ContainerStatus, Node, Pod, PodStatus
-from testbed.store import Delete, Key, Snapshot, Update, Write
+from testbed.store import Key, Snapshot, Update, Write
 
 NO_RANGES = Ranges()
 AT_ONCE = 2_000
@@ -147,6 +147,8 @@ def _due_s(pod: Pod, delays: FakeDelays) -> float | None:
     """When this pod is to be started, or to go; None: it is as it should be."""
     if pod.meta.deletion_s is not None:
         grace_s = pod.meta.deletion_grace_period_s
+        if pod.meta.finalizers and grace_s == 0:
+            return None  # it has ended; whoever takes the last finalizer off removes it
         stop_s = delays.stop_s if grace_s is None else min(delays.stop_s, grace_s)
         return pod.meta.deletion_s + stop_s
     if pod.status.phase in TERMINAL_PHASES:
@@ -173,7 +175,7 @@ def _write(
 ) -> list[Write]:
     """What is to be done about a pod that is due; `free` are the addresses that each node has left."""
     if pod.meta.deletion_s is not None:
-        return [Delete(pod.kind, pod.meta.namespace, pod.meta.name, pod.meta.uid)]
+        return [ended(pod, now_s)]
     if pod.status.pod_ips:
         return [Update(replace(pod, status=_with_ready(pod, now_s)))]
     node = known.snapshot.of(Node)["", pod.spec.node_name]

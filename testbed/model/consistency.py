@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import combinations, product
 
 from testbed.errors import OutOfTimeOrRoom, UsageError
@@ -328,27 +327,3 @@ def _in_short(mistake: Mistake, origin: Origin, topology: Topology) -> Mistake:
     short = origin.path[0] == "services" and not topology.services[str(origin.path[1])].ports
     path = mistake.path[2:] if short and mistake.path[0] == "ports" else mistake.path
     return Mistake((*origin.spec_path, *path), mistake.message, mistake.hint)
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """How many there are, DNS included."""
-
-    nodes: int
-    fake_nodes: int
-    pods: int
-    fake_pods: int
-    services: int
-
-
-def sizes_of(topology: Topology) -> Sizes:
-    """Of a topology's lab."""
-    found, _ = origins(topology)
-    groups, nodes = pod_groups(found), nodes_of(found)
-    return Sizes(
-        len(nodes),
-        sum(map(fakes.is_fake, nodes)),
-        sum(group.replicas for group in groups),
-        sum(group.replicas for group in groups if fakes.wants_fake(group.spec)),
-        sum(origin.stands_for for origin, _ in services_of(found)),
-    )

@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 from testbed.fabric.plan import plan
 from testbed.model import fakes
 from testbed.model.addressing import plan_addresses
-from testbed.model.consistency import Sizes, inconsistencies, sizes_of
+from testbed.model.consistency import inconsistencies
 from testbed.model.objects import Deployment, Node, Object, Service
 from testbed.model.shorthand import expand_allocated
+from testbed.model.sizes import Sizes, sizes_of
 from testbed.model.topology import Topology
 
 T = TypeVar("T", bound=Object)

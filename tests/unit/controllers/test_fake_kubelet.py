@@ -125,6 +125,15 @@ def test_a_grace_period_that_is_shorter_counts() -> None:
     assert settled(store, 10.5, stop_s=60.0) == 11.0
 
 
+def test_a_deleted_pod_with_a_finalizer_waits_for_it() -> None:
+    store = stored(fake(), with_meta(bound("web-0"), finalizers=("example.com/keep",)))
+    settled(store)
+    store.apply([deletion(pods(store)["web-0"], 1.0)])
+    settled(store, now_s=1.0)
+    meta = pods(store)["web-0"].meta
+    assert (meta.deletion_s, meta.deletion_grace_period_s) == (1.0, 0.0)
+
+
 def test_what_takes_time_to_start_is_waited_for() -> None:
     store = stored(fake(), bound("web-0"))
     assert settled(store, 0.0, start_s=5.0) == 5.0
