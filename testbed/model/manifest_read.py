@@ -65,7 +65,9 @@ def node(fields: Fields, _namespace: str) -> Node:
         ready=condition(status, "Ready"),
         unreachable=condition(status, "Ready", "Unknown"),
         ready_changed_s=times.optional_seconds("readyChangedSeconds"),
-        taints=tuple(_taint(entry, times.child("taintSeconds")) for entry in spec.children("taints")),
+        taints=tuple(
+            _taint(entry, times.child("taintSeconds")) for entry in spec.children("taints")
+        ),
     )
 
 

@@ -64,6 +64,11 @@ def test_a_secret_is_completed_as_the_api_does_it() -> None:
 
 def test_what_the_lab_acts_on_is_left_to_its_own_reader() -> None:
     service = from_manifest(
-        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"ports": [{"port": 80}]}}
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "a"},
+            "spec": {"ports": [{"port": 80}]},
+        }
     )
     assert completed([service])[0] is service
