@@ -87,6 +87,13 @@ def test_nobody_goes_to_a_pod_that_the_rules_have_lost(
     assert always([seen], "nftables").verdict == verdict
 
 
+def test_a_pod_that_is_back_may_be_picked_again() -> None:
+    assert failures.before(rows(100, 490), FAULT_NS + 200_000_000) == [
+        row for row in rows(100, 490) if row[0] < FAULT_NS + 200_000_000
+    ]
+    assert failures.before(rows(100, 490), None) == rows(100, 490)
+
+
 def test_silence_on_tcp_tells_of_the_machine_not_of_the_pod() -> None:
     silent = [[FAULT_NS, "", "timeout"], [FAULT_NS, "", "refused"]]
     assert failures.telling(silent) == silent[1:]
