@@ -12,6 +12,7 @@ from testbed.lab.api_client import ApiClient
 from testbed.lab.client import Lab
 from testbed.model.topology import Topology
 from testbed.traffic.spec import LoadSpec
+from tests.lab.conftest import unique_name
 
 pytestmark = pytest.mark.lab
 
@@ -33,7 +34,7 @@ def topology(ghosts: int = GHOSTS, each: int = EACH) -> Topology:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    with Lab.up(topology(), name="test-fakes", ephemeral=True) as running:
+    with Lab.up(topology(), name=unique_name()) as running:
         yield running
 
 

@@ -194,8 +194,15 @@ print(namespace, *sorted(pod.metadata.name for pod in core.list_namespaced_pod(n
 
 
 def _program(name: str, text: str) -> dict[str, Any]:
-    container = {"name": "main", "image": "python", "command": [sys.executable, "-c", text]}
-    spec = {"restartPolicy": "Never", "containers": [container]}
+    """A pod that runs our Python, which a pod may not see: it has a /tmp of its own."""
+    container = {
+        "name": "main",
+        "image": "python",
+        "command": [sys.executable, "-c", text],
+        "volumeMounts": [{"name": "python", "mountPath": sys.prefix, "readOnly": True}],
+    }
+    volume = {"name": "python", "hostPath": {"path": sys.prefix}}
+    spec = {"restartPolicy": "Never", "containers": [container], "volumes": [volume]}
     return {"metadata": {"name": name}, "spec": spec}
 
 
