@@ -68,6 +68,7 @@ PROFILES = {
     "smoke": Profile(
         repeats=5,
         factors={
+            "fault": ("crash", "delete", "hang"),
             "probe_period_s": (1,),
             "probe_failures": (1,),
             "monitor_period_s": (0.5,),

@@ -40,7 +40,7 @@ TIMING = False
 KEEP_RULES = False
 PROFILES = {
     "smoke": Profile(
-        repeats=5,
+        repeats=3,
         factors={
             "proxy": ("iptables-nft", "nftables", "userspace"),
             "bug": (NONE, KEEP_STALE_UDP),
