@@ -26,6 +26,7 @@ from testbed.experiment.arrange import (
 )
 from testbed.experiment.module import Factors, Profile, Value
 from testbed.experiment.primary import Pilot, Primary
+from testbed.experiment.streams import kept, outage
 from testbed.experiment.subjects import PodRef, Subject
 from testbed.experiment.trial_lab import TrialLab
 from testbed.kernel.features import Feature
@@ -90,8 +91,6 @@ MIN_SYNC_S = 1.0
 """kube-proxy's minSyncPeriod, as in the topology."""
 MARGIN_S = 0.5
 """Beyond what the mechanisms need at most: processing, and the timeout of a request."""
-_FOREVER = 1_000_000
-"""Requests per kept connection: more than any trial sends."""
 
 
 def arrange(topology: Topology, factors: Factors) -> Topology:
@@ -182,16 +181,15 @@ def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
         spec
         for number, (client, control) in enumerate(callers)
         for spec in streams(
-            LoadSpec(
+            replace(
+                outage(
+                    subject,
+                    rate_rps=OUTAGE_RPS,
+                    duration_s=longest_s,
+                    timeout_s=OUTAGE_TIMEOUT_S,
+                    seed=seed + number,
+                ),
                 source=client.name,
-                url=subject.url(),
-                rate_rps=OUTAGE_RPS,
-                arrivals="constant",
-                duration_s=longest_s,
-                timeout_s=OUTAGE_TIMEOUT_S,
-                drain_s=OUTAGE_TIMEOUT_S,
-                seed=seed + number,
-                label="outage",
             ),
             kept_connections=int(factors["kept_connections"]),
             control=(control.name, subject.direct_url(survivor)),
@@ -213,26 +211,16 @@ def _survivor(subject: Subject, victim: PodRef, *, elsewhere: bool) -> PodRef:
     raise UsageError("every backend is on the node that stops", "spread them over several nodes")
 
 
-def streams(
-    outage: LoadSpec, kept_connections: int, control: tuple[str, str]
-) -> tuple[LoadSpec, ...]:
+def streams(new: LoadSpec, kept_connections: int, control: tuple[str, str]) -> tuple[LoadSpec, ...]:
     """New connections, requests on kept ones, and a control straight to a pod that stays.
 
     `control` is where the control comes from, and its URL.
     """
-    kept = replace(
-        outage,
-        label="kept",
-        rate_rps=KEPT_RPS,
-        arrivals="poisson",
-        connections=kept_connections,
-        reuse=_FOREVER,
-    )
     source, url = control
     direct = replace(
-        outage, label="control", source=source, url=url, rate_rps=CONTROL_RPS, arrivals="poisson"
+        new, label="control", source=source, url=url, rate_rps=CONTROL_RPS, arrivals="poisson"
     )
-    return outage, kept, direct
+    return new, kept(new, rate_rps=KEPT_RPS, connections=kept_connections), direct
 
 
 def _watch(lab: TrialLab, fault: Event, victim: PodRef, patience_s: float) -> None:

@@ -25,6 +25,7 @@ from testbed.experiment.arrange import (
 from testbed.experiment.modes import MODES, with_mode
 from testbed.experiment.module import Factors, Profile, Value
 from testbed.experiment.primary import Pilot, Primary
+from testbed.experiment.streams import kept, outage
 from testbed.experiment.subjects import PodRef, Subject
 from testbed.experiment.trial_lab import TrialLab
 from testbed.ip import host_port
@@ -90,7 +91,6 @@ EVICTED_S = 2.0
 """From an eviction until every node knows the successor."""
 PROGRAM_S = 3.0
 AFTERWARDS_S = 2.0
-_FOREVER = 1_000_000
 
 
 def arrange(topology: Topology, factors: Factors) -> Topology:
@@ -200,29 +200,16 @@ def streams(
     """
     client, control = caller
     stays = next(pod for pod in subject.backends if pod != victim and pod.node != victim.node)
-    new = LoadSpec(
+    new = replace(
+        outage(subject, rate_rps=NEW_RPS, duration_s=duration_s, timeout_s=TIMEOUT_S),
         source=client.name,
-        url=subject.url(),
-        rate_rps=NEW_RPS,
-        arrivals="constant",
-        duration_s=duration_s,
-        timeout_s=TIMEOUT_S,
-        drain_s=TIMEOUT_S,
-        label="outage",
     )
-    kept = replace(
-        new,
-        label="kept",
-        rate_rps=KEPT_RPS,
-        arrivals="poisson",
-        connections=int(factors["connections"]),
-        reuse=_FOREVER,
-    )
+    lasting = kept(new, rate_rps=KEPT_RPS, connections=int(factors["connections"]))
     udp = f"udp://{host_port(subject.cluster_ip, subject.port)}/hostname"
     return (
         new,
-        kept,
-        replace(kept, label="udp", url=udp),
+        lasting,
+        replace(lasting, label="udp", url=udp),
         replace(new, label="direct", url=subject.direct_url(victim), rate_rps=DIRECT_RPS),
         replace(
             new,

@@ -20,12 +20,12 @@ from testbed.experiment.arrange import (
 )
 from testbed.experiment.module import Factors, Profile, Value
 from testbed.experiment.primary import Pilot, Primary
+from testbed.experiment.streams import kept, outage
 from testbed.experiment.subjects import PodRef
 from testbed.experiment.trial_lab import TrialLab
 from testbed.ip import host_port
 from testbed.kernel.features import Feature
 from testbed.model.topology import Topology
-from testbed.traffic.spec import LoadSpec
 
 QUESTION = (
     "While a Deployment is updated under load, what do clients lose, and are its new pods used evenly"
@@ -86,7 +86,6 @@ ROLLOUT_S = 60.0
 """Longest update that is watched, beyond what its hooks and delays take."""
 STEP_S = 0.4
 """One pod's replacement: it starts, is probed, and a sync later the old one ends."""
-_FOREVER = 1_000_000
 _CLIENT_PORT = 8080
 
 
@@ -147,29 +146,13 @@ def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
     """New connections and requests on kept ones from every node, while another version takes over."""
     subject = lab.subject()
     longest_s = LEAD_IN_S + rollout_s(factors) + ROLLOUT_S + AFTERWARDS_S
-    new = LoadSpec(
-        source="",
-        url=subject.url(),
-        rate_rps=NEW_RPS,
-        arrivals="constant",
-        duration_s=longest_s,
-        timeout_s=TIMEOUT_S,
-        drain_s=TIMEOUT_S,
-        label="outage",
-    )
-    kept = replace(
-        new,
-        label="kept",
-        rate_rps=KEPT_RPS,
-        arrivals="poisson",
-        connections=int(factors["kept_connections"]),
-        reuse=_FOREVER,
-    )
+    new = outage(subject, rate_rps=NEW_RPS, duration_s=longest_s, timeout_s=TIMEOUT_S)
+    lasting = kept(new, rate_rps=KEPT_RPS, connections=int(factors["kept_connections"]))
     loads = lab.start_loads(
         *(
             replace(spec, source=client.name, seed=seed + number)
             for number, client in enumerate(subject.clients)
-            for spec in (new, kept)
+            for spec in (new, lasting)
         ),
         replace(
             new,

@@ -10,6 +10,39 @@ from testbed.traffic.spec import LoadSpec
 _CONTROL_SHARE = 1 / 3
 """Of the main stream's rate: enough for a ratio, too little to be the load."""
 _CONTROL_SEEDS = 100
+_FOREVER = 1_000_000
+"""Requests on one connection: more than a trial sends."""
+
+
+def outage(
+    subject: Subject, *, rate_rps: float, duration_s: float, timeout_s: float, seed: int = 0
+) -> LoadSpec:
+    """Stream `outage`: new connections to the service in equal steps, which show when it answers again. Its
+    source is left open.
+    """
+    return LoadSpec(
+        source="",
+        url=subject.url(),
+        rate_rps=rate_rps,
+        arrivals="constant",
+        duration_s=duration_s,
+        timeout_s=timeout_s,
+        drain_s=timeout_s,
+        seed=seed,
+        label="outage",
+    )
+
+
+def kept(new: LoadSpec, *, rate_rps: float, connections: int) -> LoadSpec:
+    """Stream `kept` beside one of new connections: requests on connections that stay open."""
+    return replace(
+        new,
+        label="kept",
+        rate_rps=rate_rps,
+        arrivals="poisson",
+        connections=connections,
+        reuse=_FOREVER,
+    )
 
 
 def main_and_control(
