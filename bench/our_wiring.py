@@ -14,9 +14,12 @@ from testbed.fabric.plan import plan
 from testbed.model.addressing import plan_addresses
 from testbed.model.objects import ObjectMeta, Pod, PodSpec
 from testbed.model.topology import Topology
+from testbed.podnet.addresses import OwnAddresses
 from testbed.runtime.interface import Executed
 from testbed.runtime.netns import NetnsRuntime, Place, Started
+from testbed.runtime.pod_ways import Routed
 from testbed.runtime.underlay import Underlay
+from testbed.runtime.veth_links import VethLinks
 
 
 class NoPrograms:
@@ -41,9 +44,9 @@ async def build(topology: Topology, pods_per_node: int) -> list[NetnsRuntime]:
     underlay.apply(fabric)
     runtimes = []
     for node in fabric.machines:
-        runtime = NetnsRuntime(
-            node.name, underlay.namespace(node.name), node.pod_cidrs, fabric.mtu, NoPrograms()
-        )
+        namespace = underlay.namespace(node.name)
+        links = VethLinks(namespace, fabric.mtu, OwnAddresses(node.pod_cidrs), Routed())
+        runtime = NetnsRuntime(node.name, namespace, links, NoPrograms(), ipv6=False)
         runtimes.append(runtime)
         for number in range(pods_per_node):
             name = f"pod-{number}"

@@ -22,6 +22,8 @@ IPNetwork = IPv4Network | IPv6Network
 
 BITS = {4: 32, 6: 128}
 """Length of an address."""
+ANYWHERE: dict[int, IPNetwork] = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
+"""By family: where a default route leads."""
 FAMILY_NAMES = {4: "IPv4", 6: "IPv6"}
 """Kubernetes' words: `ipFamilies` of a Service, `addressType` of an EndpointSlice."""
 

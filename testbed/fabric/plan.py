@@ -5,19 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
 
-from testbed.ip import IPAddress, IPInterface, IPNetwork
+from testbed.ip import ANYWHERE, IPAddress, IPInterface, IPNetwork
 from testbed.model.addressing import AddressPlan, NodeAddress
 
 BRIDGE = "br0"
-ANYWHERE = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
-"""By IP family."""
 UPLINK = "eth0"
 UPLINK_INDEX = 64
-"""ifindex of a machine's or pod's `eth0`. The first ones are the kernel's: `lo` is 1, and where tunnels are
-built in, every new namespace has `sit0`, `tunl0` and their like.
-"""
-FIRST_POD_INDEX = 100
-"""Pod links of a node are numbered from here."""
+"""ifindex of a machine's `eth0`: above those that the kernel gives out by itself."""
 
 NODE_SYSCTLS = (
     # All machines share one link, so a node often forwards out of the link that a packet came in by; it does

@@ -17,11 +17,13 @@ from types import TracebackType
 from testbed.ip import IPInterface, IPNetwork
 
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR = 16, 17, 20, 21
+RTM_SETLINK = 19
 RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWNEIGH, RTM_DELNEIGH = 24, 25, 28, 29
 
-_REQUEST, _ACK, _EXCL, _CREATE, _REPLACE = 0x1, 0x4, 0x200, 0x400, 0x100
+_REQUEST, _ACK, _EXCL, _CREATE, _REPLACE, _APPEND = 0x1, 0x4, 0x200, 0x400, 0x100, 0x800
 _NLMSG_ERROR = 2
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
+_IFLA_PROTINFO, _IFLA_BRPORT_MODE, _NESTED = 12, 4, 0x8000
 _IFLA_NET_NS_FD, _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 28, 1, 2, 1
 _IFF_UP = 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_CACHEINFO = 1, 2, 6
@@ -33,7 +35,8 @@ _FAMILY = {4: socket.AF_INET, 16: socket.AF_INET6}
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC = 1, 4, 5, 7
 _RT_TABLE_MAIN, _RTPROT_STATIC, _RTN_UNICAST, _RTN_BLACKHOLE = 254, 4, 1, 6
 _RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK, _RTNH_F_ONLINK = 0, 253, 4
-_NDA_DST, _NDA_LLADDR, _NUD_PERMANENT = 1, 2, 0x80
+_NDA_DST, _NDA_LLADDR, _NUD_PERMANENT, _NTF_SELF = 1, 2, 0x80, 2
+_VXLAN_ID, _VXLAN_LOCAL, _VXLAN_LEARNING, _VXLAN_PORT, _VXLAN_LOCAL6 = 1, 4, 7, 15, 17
 
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
@@ -104,15 +107,57 @@ def veth(near: End, far: End, master: int = 0) -> Message:
     return Message(RTM_NEWLINK, _CREATE | _EXCL, payload, what)
 
 
-def bridge(name: str, mtu: int, index: int) -> Message:
-    """A bridge, up."""
+def bridge(name: str, mtu: int, index: int, mac: str = "") -> Message:
+    """A bridge, up; without `mac` it has that of a port."""
     payload = (
         _IFINFO.pack(socket.AF_UNSPEC, 0, index, _IFF_UP, _IFF_UP)
         + _attribute(_IFLA_IFNAME, name.encode() + b"\0")
         + _attribute(_IFLA_MTU, _U32.pack(mtu))
         + _attribute(_IFLA_LINKINFO, _attribute(_IFLA_INFO_KIND, b"bridge"))
     )
+    if mac:
+        payload += _attribute(_IFLA_ADDRESS, mac_bytes(mac))
     return Message(RTM_NEWLINK, _CREATE | _EXCL, payload, f"bridge {name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """A VXLAN tunnel: its network identifier, UDP port, own address (packed), whether it learns from traffic."""
+
+    vni: int
+    port: int
+    local: bytes
+    learning: bool
+
+
+def vxlan(end: End, tunnel: Tunnel, master: int = 0) -> Message:
+    """A VXLAN tunnel's end, up. `master` is the ifindex of a bridge that it becomes a port of."""
+    local = _VXLAN_LOCAL if len(tunnel.local) == 4 else _VXLAN_LOCAL6
+    data = (
+        _attribute(_VXLAN_ID, _U32.pack(tunnel.vni))
+        + _attribute(local, tunnel.local)
+        + _attribute(_VXLAN_LEARNING, bytes([tunnel.learning]))
+        + _attribute(_VXLAN_PORT, struct.pack("!H", tunnel.port))
+    )
+    kind = _attribute(_IFLA_INFO_KIND, b"vxlan") + _attribute(_IFLA_INFO_DATA, data)
+    payload = end.encode(_IFF_UP) + _attribute(_IFLA_LINKINFO, kind)
+    if master:
+        payload += _attribute(_IFLA_MASTER, _U32.pack(master))
+    return Message(RTM_NEWLINK, _CREATE | _EXCL, payload, f"vxlan {end.name}")
+
+
+def bridge_port(index: int, bridge: int) -> Message:
+    """Make link `index` a port of a bridge, and bring it up."""
+    payload = _IFINFO.pack(socket.AF_UNSPEC, 0, index, _IFF_UP, _IFF_UP)
+    payload += _attribute(_IFLA_MASTER, _U32.pack(bridge))
+    return Message(RTM_NEWLINK, 0, payload, f"link {index} to bridge {bridge}")
+
+
+def hairpin(index: int) -> Message:
+    """A bridge's port sends a frame out where it came in, too."""
+    payload = _IFINFO.pack(socket.AF_BRIDGE, 0, index, 0, 0)
+    payload += _attribute(_IFLA_PROTINFO | _NESTED, _attribute(_IFLA_BRPORT_MODE, b"\1"))
+    return Message(RTM_SETLINK, 0, payload, f"hairpin mode of link {index}")
 
 
 def link_up(index: int) -> Message:
@@ -165,7 +210,9 @@ def route(
     onlink: bool = False,
     delete: bool = False,
 ) -> Message:
-    """A unicast route out of link `index`, by gateway `via` (packed) where there is one."""
+    """A unicast route out of link `index`, by gateway `via` (packed) where there is one; 0: out of the link
+    that leads to the gateway.
+    """
     scope = _RT_SCOPE_UNIVERSE if via else _RT_SCOPE_LINK
     payload = _RTMSG.pack(
         _FAMILY[len(destination.network_address.packed)],
@@ -180,7 +227,8 @@ def route(
     )
     if destination.prefixlen:
         payload += _attribute(_RTA_DST, destination.network_address.packed)
-    payload += _attribute(_RTA_OIF, _U32.pack(index))
+    if index:
+        payload += _attribute(_RTA_OIF, _U32.pack(index))
     if via:
         payload += _attribute(_RTA_GATEWAY, via)
     if source:
@@ -189,7 +237,7 @@ def route(
     return Message(kind, flags, payload, f"route to {destination}")
 
 
-def blackhole(destination: IPNetwork) -> Message:
+def blackhole(destination: IPNetwork, *, delete: bool = False) -> Message:
     """Packets for `destination` are dropped where no longer prefix has a route."""
     payload = _RTMSG.pack(
         _FAMILY[len(destination.network_address.packed)],
@@ -202,7 +250,8 @@ def blackhole(destination: IPNetwork) -> Message:
         _RTN_BLACKHOLE,
         0,
     ) + _attribute(_RTA_DST, destination.network_address.packed)
-    return Message(RTM_NEWROUTE, _CREATE | _REPLACE, payload, f"blackhole {destination}")
+    kind, flags = (RTM_DELROUTE, 0) if delete else (RTM_NEWROUTE, _CREATE | _REPLACE)
+    return Message(kind, flags, payload, f"blackhole {destination}")
 
 
 def neighbour(ip: bytes, mac: str, index: int, *, delete: bool = False) -> Message:
@@ -214,6 +263,20 @@ def neighbour(ip: bytes, mac: str, index: int, *, delete: bool = False) -> Messa
     )
     kind, flags = (RTM_DELNEIGH, 0) if delete else (RTM_NEWNEIGH, _CREATE | _REPLACE)
     return Message(kind, flags, payload, f"neighbour {socket.inet_ntop(_FAMILY[len(ip)], ip)}")
+
+
+def forward(mac: str, to: bytes, index: int, *, delete: bool = False) -> Message:
+    """An entry of a tunnel's forwarding table: frames for `mac` go to machine `to` (packed), one more machine
+    where the address is all zeros, which stands for frames to everybody.
+    """
+    payload = (
+        _NDMSG.pack(socket.AF_BRIDGE, index, _NUD_PERMANENT, _NTF_SELF, 0)
+        + _attribute(_NDA_LLADDR, mac_bytes(mac))
+        + _attribute(_NDA_DST, to)
+    )
+    more = _APPEND if not any(mac_bytes(mac)) else _REPLACE
+    kind, flags = (RTM_DELNEIGH, 0) if delete else (RTM_NEWNEIGH, _CREATE | more)
+    return Message(kind, flags, payload, f"forwarding of {mac}")
 
 
 class Netlink:

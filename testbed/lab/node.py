@@ -18,10 +18,12 @@ from testbed.lab.host_ports import HostPorts
 from testbed.lab.node_proxy import NodeProxy
 from testbed.lab.proxy_http import ProxyHttp, Subject
 from testbed.model.objects import Node
-from testbed.podnet.addresses import PodAddresses
+from testbed.podnet.addresses import OwnAddresses, PodAddresses
 from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.ruleset import Backend
 from testbed.runtime.netns import NetnsRuntime, OfNode, Programs
+from testbed.runtime.pod_ways import Routed
+from testbed.runtime.veth_links import VethLinks
 from testbed.store import Store
 
 
@@ -60,10 +62,14 @@ class LabNode:
         self.runtime = NetnsRuntime(
             machine.name,
             namespace,
-            machine.pod_cidrs,
-            parts.mtu,
+            VethLinks(
+                namespace,
+                parts.mtu,
+                parts.addresses(machine) or OwnAddresses(machine.pod_cidrs),
+                Routed(),
+            ),
             parts.programs,
-            addresses=parts.addresses(machine),
+            ipv6=any(one.version == 6 for one in self.addresses),
             of_node=OfNode(
                 self.addresses,
                 HostPorts(self._shell, namespace, [one.version for one in self.addresses]),

@@ -17,6 +17,12 @@ and neighbour discovery."""
 NODE_MAC = "ee:ee:ee:ee:ee:ee"
 """MAC address of the node's end of every pod link, as in Calico."""
 POD_INTERFACE = "eth0"
+POD_INDEX = 64
+"""ifindex of a pod's `eth0`. The first ones are the kernel's: `lo` is 1, and where tunnels are built in,
+every new namespace has `sit0`, `tunl0` and their like.
+"""
+FIRST_POD_INDEX = 100
+"""Pod links of a node are numbered from here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,34 +8,17 @@ import signal
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_interface, ip_network
 from typing import Protocol
 
 from testbed.errors import NotFound
-from testbed.fabric.plan import (
-    ANYWHERE,
-    END_SYSCTLS,
-    FIRST_POD_INDEX,
-    IPV6,
-    NO_IPV6,
-    UPLINK_INDEX,
-)
-from testbed.ip import IPAddress, IPNetwork
-from testbed.kernel import netlink, netns, sysctl
+from testbed.fabric.plan import END_SYSCTLS, IPV6, NO_IPV6
+from testbed.ip import IPAddress
+from testbed.kernel import netns, sysctl
 from testbed.model.containers import Container
 from testbed.model.objects import SERVER_ANNOTATION, Pod
-from testbed.podnet.addresses import OwnAddresses, PodAddresses
-from testbed.podnet.link import GATEWAY, NODE_MAC, POD_INTERFACE, PodLink, pod_link
+from testbed.podnet.addresses import Addresses
 from testbed.runtime.interface import ContainerState, Executed
-
-_TO_NODE = {
-    family: (
-        netlink.neighbour(gateway.packed, NODE_MAC, UPLINK_INDEX),
-        netlink.route(ANYWHERE[family], UPLINK_INDEX, via=gateway.packed, onlink=True),
-    )
-    for family, gateway in GATEWAY.items()
-}
-"""What makes a pod send everything up its link, by IP family: the same in every pod."""
+from testbed.runtime.pod_links import Attachment, PodLinks
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +81,11 @@ class OfNode:
 
 @dataclass(slots=True)
 class _Sandbox:
-    """Without a link: the node's own namespace."""
-
     namespace: int
-    addresses: tuple[IPAddress, ...]
-    link: PodLink | None
+    addresses: Addresses
+    attachment: Attachment | None
+    """None: it is in the node's own namespace."""
     containers: dict[str, Started] = field(default_factory=dict)
-    client_addresses: list[tuple[IPAddress, ...]] = field(default_factory=list)
 
 
 def path_of(namespace: int) -> str:
@@ -119,31 +100,26 @@ class NetnsRuntime:
         self,
         node: str,
         namespace: int,
-        pods: tuple[IPNetwork, ...],
-        mtu: int,
+        links: PodLinks,
         programs: Programs,
         *,
-        addresses: PodAddresses | None = None,
+        ipv6: bool,
         of_node: OfNode | None = None,
     ) -> None:
-        """`pods` are the ranges of its pods' addresses; `addresses`: where else those come from. Without
-        `of_node` there are no pods in the node's network, and no host ports.
+        """Without `of_node` there are no pods in the node's network, and no host ports. `ipv6`: whether
+        pods may have IPv6 addresses.
         """
         self._node = node
         self._namespace = namespace
-        self._addresses = addresses or OwnAddresses(pods)
-        self._ipv6 = IPV6 if any(network.version == 6 for network in pods) else NO_IPV6
-        self._mtu = mtu
+        self._links = links
+        self._sysctls = (*(IPV6 if ipv6 else NO_IPV6), *END_SYSCTLS)
         self._of_node = of_node
         self._programs = programs
         self._sandboxes: dict[str, _Sandbox] = {}
-        self._next_index = FIRST_POD_INDEX
         self._one_by_one = asyncio.Lock()
-        with netns.entered(namespace):
-            self._netlink = netlink.Netlink()
 
     async def create_sandbox(self, pod: Pod) -> tuple[str, ...]:
-        """Make and wire the pod's namespace; returns its addresses. Raises OutOfTimeOrRoom."""
+        """Make and wire the pod's namespace; returns its addresses. Raises TestbedError."""
         uid = pod.meta.uid
         if pod.spec.host_network and self._of_node is not None:
             self._sandboxes[uid] = _Sandbox(self._namespace, self._of_node.addresses, None)
@@ -151,15 +127,27 @@ class NetnsRuntime:
         await self._turn(pod)
         have = self._sandboxes.get(uid)
         if have is None:
-            addresses = await self._addresses.take(pod)
-            link = pod_link(addresses, self._next_index, self._mtu)
-            self._next_index += 1
-            have = _Sandbox(self._wire(link), addresses, link)
-            self._sandboxes[uid] = have
-            self._addresses.wired(uid)
-        if self._of_node is not None and have.link is not None:
-            await self._of_node.ports.map(pod, have.addresses, have.link.node_interface)
+            have = self._sandboxes[uid] = await self._attached(pod)
+        if self._of_node is not None and have.attachment is not None and not self._links.maps_ports:
+            await self._of_node.ports.map(pod, have.addresses, have.attachment.node_interface)
         return tuple(map(str, have.addresses))
+
+    async def _attached(self, pod: Pod) -> _Sandbox:
+        namespace = netns.create()
+        with netns.entered(namespace):
+            sysctl.write(self._sysctls)
+        try:
+            attachment = await self._links.attach(pod, namespace)
+        except BaseException:
+            os.close(namespace)
+            raise
+        return _Sandbox(namespace, attachment.addresses, attachment)
+
+    async def check_link(self, pod_uid: str) -> None:
+        """Raises CheckFailed where a pod's link is not what it was made; a pod without one is in order."""
+        sandbox = self._sandboxes.get(pod_uid)
+        if sandbox is not None and sandbox.attachment is not None:
+            await self._links.check(pod_uid)
 
     async def start_container(self, pod: Pod, container: Container) -> ContainerState:
         """Start the container's program; returns when it serves (or has ended)."""
@@ -203,15 +191,12 @@ class NetnsRuntime:
             started.signal(signal.SIGKILL)
             await started.ended()
         self._programs.forget(pod_uid)
-        if sandbox.link is None:
+        if sandbox.attachment is None:
             return
-        if self._of_node is not None:
+        if self._of_node is not None and not self._links.maps_ports:
             await self._of_node.ports.unmap(pod_uid)
-        self._netlink.send([netlink.delete_link(sandbox.link.node_index)], missing_ok=True)
+        await self._links.detach(pod_uid)
         os.close(sandbox.namespace)
-        self._addresses.give_back(pod_uid, sandbox.addresses)
-        for addresses in sandbox.client_addresses:
-            self._addresses.release(addresses)
 
     def node_socket(self, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
         """A new non-blocking socket in the node's namespace."""
@@ -223,11 +208,11 @@ class NetnsRuntime:
         return tuple(self._sandboxes)
 
     def links(self) -> dict[str, str]:
-        """The node's end of each pod's link, by the pod's uid."""
+        """The node's end of each pod's link, by the pod's uid; pods without one are left out."""
         return {
-            uid: sandbox.link.node_interface
+            uid: sandbox.attachment.node_interface
             for uid, sandbox in self._sandboxes.items()
-            if sandbox.link is not None
+            if sandbox.attachment is not None and sandbox.attachment.node_interface
         }
 
     def namespace(self, pod_uid: str) -> int:
@@ -241,22 +226,16 @@ class NetnsRuntime:
         sandbox = self._sandboxes.get(pod_uid)
         return dict(sandbox.containers) if sandbox else {}
 
-    def client_addresses(self, pod_uid: str, count: int) -> tuple[tuple[IPAddress, ...], ...]:
-        """`count` times what to dial from, an address per IP family, the pod's own first; more are wired
-        as needed and stay.
+    def client_addresses(self, pod_uid: str, count: int) -> tuple[Addresses, ...]:
+        """`count` times what to dial from, an address per IP family, the pod's own first. Raises
+        UsageError where its links give it no more than that.
 
         A client's ports last about 28,000 connections a minute per address.
         """
         sandbox = self._sandboxes[pod_uid]
-        if sandbox.link is None:
+        if sandbox.attachment is None or count <= 1:
             return (sandbox.addresses,)
-        while len(sandbox.client_addresses) < count - 1:
-            addresses = self._addresses.take_more()
-            sandbox.client_addresses.append(addresses)
-            with netns.entered(sandbox.namespace), netlink.Netlink() as pod_side:
-                pod_side.send(_of_pod(address, by_name_only=True) for address in addresses)
-            self._netlink.send(_towards(addresses, sandbox.link))
-        return (sandbox.addresses, *sandbox.client_addresses[: count - 1])
+        return self._links.more_addresses(pod_uid, count)
 
     async def _turn(self, pod: Pod) -> None:
         """Wait for the pod's turn to be wired: one pod in each turn of the event loop, so that the processes
@@ -265,39 +244,3 @@ class NetnsRuntime:
         if pod.meta.annotations.get(SERVER_ANNOTATION) != "shared":
             async with self._one_by_one:
                 await asyncio.sleep(0)
-
-    def _wire(self, link: PodLink) -> int:
-        namespace = netns.create()
-        near = netlink.End(POD_INTERFACE, link.mac, link.mtu, UPLINK_INDEX)
-        far = netlink.End(link.node_interface, NODE_MAC, link.mtu, link.node_index, self._namespace)
-        with netns.entered(namespace):
-            sysctl.write((*self._ipv6, *END_SYSCTLS))
-            with netlink.Netlink() as pod_side:
-                pod_side.send(
-                    [
-                        netlink.veth(near, far),
-                        netlink.link_up(1),
-                        *map(_of_pod, link.addresses),
-                        *(step for own in link.addresses for step in _TO_NODE[own.version]),
-                    ]
-                )
-        self._netlink.send([netlink.link_up(link.node_index), *_towards(link.addresses, link)])
-        return namespace
-
-
-def _of_pod(address: IPAddress, *, by_name_only: bool = False) -> netlink.Message:
-    """What makes an address the pod's own, and nobody else its neighbour."""
-    own = ip_interface((address, address.max_prefixlen))
-    return netlink.address(own, UPLINK_INDEX, by_name_only=by_name_only)
-
-
-def _towards(addresses: tuple[IPAddress, ...], link: PodLink) -> list[netlink.Message]:
-    """What makes a node send packets for `addresses` down the pod's link."""
-    return [
-        message
-        for address in addresses
-        for message in (
-            netlink.route(ip_network((address, address.max_prefixlen)), link.node_index),
-            netlink.neighbour(address.packed, link.mac, link.node_index),
-        )
-    ]

@@ -1,0 +1,103 @@
+"""The two ways a veth pair joins a pod to its node, as netlink messages: routed, and over a bridge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_interface, ip_network
+from typing import Protocol
+
+from testbed.ip import ANYWHERE, IPAddress, IPInterface
+from testbed.kernel import netlink
+from testbed.kernel.netlink import Message
+from testbed.podnet.link import GATEWAY, NODE_MAC, POD_INDEX, PodLink
+
+
+class Way(Protocol):
+    """What differs between the ways. The pair itself is there already, its node's end down."""
+
+    def node_mac(self, link: PodLink) -> str:
+        """MAC address of the node's end."""
+
+    def address(self, address: IPAddress, *, by_name_only: bool = False) -> Message:
+        """In the pod: makes an address its own. `by_name_only`: see `netlink.address`."""
+
+    def leave(self, link: PodLink) -> list[Message]:
+        """In the pod: how packets for others leave it."""
+
+    def join(self, link: PodLink) -> list[Message]:
+        """On the node: puts its end of the link into service."""
+
+    def towards(self, address: IPAddress, link: PodLink) -> list[Message]:
+        """On the node: makes packets for an address of the pod's find the link."""
+
+
+_TO_NODE = {
+    family: [
+        netlink.neighbour(gateway.packed, NODE_MAC, POD_INDEX),
+        netlink.route(ANYWHERE[family], POD_INDEX, via=gateway.packed, onlink=True),
+    ]
+    for family, gateway in GATEWAY.items()
+}
+"""By IP family: the same in every pod."""
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """Host routes and permanent neighbours, as `podnet.link` describes it (a `Way`)."""
+
+    def node_mac(self, link: PodLink) -> str:
+        return NODE_MAC
+
+    def address(self, address: IPAddress, *, by_name_only: bool = False) -> Message:
+        own = ip_interface((address, address.max_prefixlen))
+        return netlink.address(own, POD_INDEX, by_name_only=by_name_only)
+
+    def leave(self, link: PodLink) -> list[Message]:
+        return [step for own in link.addresses for step in _TO_NODE[own.version]]
+
+    def join(self, link: PodLink) -> list[Message]:
+        return [netlink.link_up(link.node_index)]
+
+    def towards(self, address: IPAddress, link: PodLink) -> list[Message]:
+        return [
+            netlink.route(ip_network((address, address.max_prefixlen)), link.node_index),
+            netlink.neighbour(address.packed, link.mac, link.node_index),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Bridged:
+    """A port of a bridge of the node's, which is there and up: pods find each other by ARP (a `Way`)."""
+
+    bridge: int
+    """Its ifindex."""
+    gateways: tuple[IPInterface, ...]
+    """Its own addresses, one per IP family: pods are in their networks, and send what leaves those there."""
+
+    def node_mac(self, link: PodLink) -> str:
+        return "02:03" + link.mac[5:]  # ports of one bridge have addresses of their own
+
+    def address(self, address: IPAddress, *, by_name_only: bool = False) -> Message:
+        prefix = self._gateway(address.version).network.prefixlen
+        own = ip_interface((address, prefix))
+        return netlink.address(own, POD_INDEX, by_name_only=by_name_only)
+
+    def leave(self, link: PodLink) -> list[Message]:
+        families = [own.version for own in link.addresses]
+        return [
+            netlink.route(ANYWHERE[family], POD_INDEX, via=self._gateway(family).ip.packed)
+            for family in families
+        ]
+
+    def join(self, link: PodLink) -> list[Message]:
+        return [
+            netlink.bridge_port(link.node_index, self.bridge),
+            # A pod that dials its own service is answered by the port that it came in by.
+            netlink.hairpin(link.node_index),
+        ]
+
+    def towards(self, address: IPAddress, link: PodLink) -> list[Message]:
+        return []
+
+    def _gateway(self, family: int) -> IPInterface:
+        return next(one for one in self.gateways if one.version == family)

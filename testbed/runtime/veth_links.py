@@ -1,0 +1,93 @@
+"""The built-in pod links: a veth pair per pod, wired in process by netlink."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from testbed.errors import CheckFailed
+from testbed.kernel import link_state, netlink, netns
+from testbed.model.objects import Pod
+from testbed.podnet.addresses import Addresses, PodAddresses
+from testbed.podnet.link import FIRST_POD_INDEX, POD_INDEX, POD_INTERFACE, PodLink, pod_link
+from testbed.runtime.pod_links import Attachment
+from testbed.runtime.pod_ways import Way
+
+
+@dataclass(slots=True)
+class _Wired:
+    link: PodLink
+    namespace: int
+    more: list[Addresses] = field(default_factory=list)
+
+
+class VethLinks:
+    """One node's (a `PodLinks`)."""
+
+    maps_ports = False
+
+    def __init__(self, namespace: int, mtu: int, addresses: PodAddresses, way: Way) -> None:
+        self._namespace = namespace
+        self._mtu = mtu
+        self._addresses = addresses
+        self._way = way
+        self._wired: dict[str, _Wired] = {}
+        self._next_index = FIRST_POD_INDEX
+        with netns.entered(namespace):
+            self._netlink = netlink.Netlink()
+
+    async def attach(self, pod: Pod, namespace: int) -> Attachment:
+        uid = pod.meta.uid
+        link = pod_link(await self._addresses.take(pod), self._next_index, self._mtu)
+        self._next_index += 1
+        self._wire(link, namespace)
+        self._wired[uid] = _Wired(link, namespace)
+        self._addresses.wired(uid)
+        return Attachment(link.addresses, link.node_interface)
+
+    async def detach(self, pod_uid: str) -> None:
+        wired = self._wired.pop(pod_uid, None)
+        if wired is None:
+            return
+        self._netlink.send([netlink.delete_link(wired.link.node_index)], missing_ok=True)
+        self._addresses.give_back(pod_uid, wired.link.addresses)
+        for addresses in wired.more:
+            self._addresses.release(addresses)
+
+    async def check(self, pod_uid: str) -> None:
+        wired = self._wired[pod_uid]
+        link = wired.link
+        trouble = link_state.trouble(self._namespace, link.node_interface) or link_state.trouble(
+            wired.namespace, POD_INTERFACE, link.addresses
+        )
+        if trouble:
+            raise CheckFailed(f"the link of the pod with {link.addresses[0]}: {trouble}")
+
+    def more_addresses(self, pod_uid: str, count: int) -> tuple[Addresses, ...]:
+        wired = self._wired[pod_uid]
+        while len(wired.more) < count - 1:
+            addresses = self._addresses.take_more()
+            wired.more.append(addresses)
+            with netns.entered(wired.namespace), netlink.Netlink() as pod_side:
+                pod_side.send(self._way.address(one, by_name_only=True) for one in addresses)
+            self._netlink.send(self._towards(addresses, wired.link))
+        return (wired.link.addresses, *wired.more[: count - 1])
+
+    def _wire(self, link: PodLink, namespace: int) -> None:
+        way = self._way
+        near = netlink.End(POD_INTERFACE, link.mac, link.mtu, POD_INDEX)
+        far = netlink.End(
+            link.node_interface, way.node_mac(link), link.mtu, link.node_index, self._namespace
+        )
+        with netns.entered(namespace), netlink.Netlink() as pod_side:
+            pod_side.send(
+                [
+                    netlink.veth(near, far),
+                    netlink.link_up(1),
+                    *map(way.address, link.addresses),
+                    *way.leave(link),
+                ]
+            )
+        self._netlink.send([*way.join(link), *self._towards(link.addresses, link)])
+
+    def _towards(self, addresses: Addresses, link: PodLink) -> list[netlink.Message]:
+        return [step for address in addresses for step in self._way.towards(address, link)]
