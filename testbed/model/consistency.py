@@ -40,6 +40,7 @@ def inconsistencies(topology: Topology) -> list[Mistake]:
     mistakes.extend(_too_small_packets(topology))
     mistakes.extend(_names_alike(topology, found))
     mistakes.extend(fake_consistency.mistakes(topology))
+    mistakes.extend(_containers_in_a_guest(topology))
     mistakes.extend(_links_to_nowhere(topology))
     mistakes.extend(_pods_on_no_node(topology, nodes_of(found), groups))
     mistakes.extend(_too_many_pods(topology, nodes_of(found), groups))
@@ -80,6 +81,13 @@ def _too_small_packets(topology: Topology) -> Iterator[Mistake]:
     if 6 in network.families and network.mtu < IPV6_LEAST_MTU:
         message = f"IPv6 needs links of {IPV6_LEAST_MTU} bytes at least"
         yield Mistake(("network", "mtu"), message, "use a larger one, or IPv4 networks alone")
+
+
+def _containers_in_a_guest(topology: Topology) -> Iterator[Mistake]:
+    """The daemon's containers are on the host's kernel."""
+    if topology.runtime.uses_docker and topology.kernel == "uml":
+        message = "containers of the Docker daemon run on the host's kernel, not in a guest"
+        yield Mistake(("kernel",), message, "use kernel: host, or runtime: netns")
 
 
 def _in_words(families: Iterable[int]) -> str:

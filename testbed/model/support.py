@@ -32,5 +32,9 @@ def unsupported(topology: Topology) -> Iterator[tuple[str, str]]:
     """(what, what to use instead) of each value that `check` takes and `up` cannot build."""
     if topology.network.cni != "host-gw":
         yield f"network.cni: {topology.network.cni}", "use host-gw"
+    if topology.runtime.nodes != "netns":
+        yield f"runtime.nodes: {topology.runtime.nodes}", "use netns"
+    if topology.runtime.pods != "netns":
+        yield f"runtime.pods: {topology.runtime.pods}", "use netns"
     if topology.links:
         yield "links", "leave them out: one switch joins all"

@@ -20,6 +20,7 @@ from testbed.model.networks import (
     with_defaults,
 )
 from testbed.model.proxy_process import External, Userspace
+from testbed.model.runtime import Runtime, RuntimeKey
 from testbed.model.scalars import (
     CIDR,
     Address,
@@ -371,6 +372,9 @@ class Topology(Strict):
     name: Name = Field(description="the lab's name")
     kernel: Literal["auto", "host", "uml"] = Field(
         "auto", description="the kernel that carries the lab"
+    )
+    runtime: RuntimeKey = Field(
+        Runtime(), description="what nodes and pods are made of; in short netns, docker or mininet"
     )
     network: Annotated[Network, EmptyIfNothing] = Field(Network(), description="its networks")
     proxy: Annotated[Proxy, EmptyIfNothing] = Field(Proxy(), description="service rules")
