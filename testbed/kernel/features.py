@@ -43,6 +43,7 @@ class Feature(StrEnum):
     NETEM = "netem"
     DUMMY = "dummy"
     VXLAN = "vxlan"
+    BIRD = "bird"
     GUEST_KERNEL = "guest-kernel"
     DOCKER = "docker"
     MININET = "mininet"
@@ -163,6 +164,13 @@ TRIALS: Mapping[Feature, Trial] = {
     ),
     Feature.DUMMY: _link("dummy", "proxy.mode ipvs"),
     Feature.VXLAN: _link("vxlan id 1 dstport 4789 dev lo", "network.cni vxlan"),
+    Feature.BIRD: Trial(
+        "network.cni bgp",
+        "echo 'router id 10.0.0.1; protocol bgp { local as 64512; neighbor 10.0.0.2 as 64512;"
+        " ipv4 { import all; export all; }; }' | bird -p -c /dev/stdin",
+        "bird",
+        "bird2",
+    ),
     Feature.GUEST_KERNEL: Trial(
         "kernel: uml, for what this kernel lacks",
         "linux.uml --version",
