@@ -21,7 +21,10 @@ RTM_SETLINK = 19
 RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWNEIGH, RTM_DELNEIGH = 24, 25, 28, 29
 
 _REQUEST, _ACK, _EXCL, _CREATE, _REPLACE, _APPEND = 0x1, 0x4, 0x200, 0x400, 0x100, 0x800
-_NLMSG_ERROR = 2
+_DUMP = 0x300
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_MOST_OF_A_DUMP = 1 << 16
+"""Bytes; the kernel fills 32 KB at most in one go."""
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
 _IFLA_PROTINFO, _IFLA_BRPORT_MODE, _NESTED = 12, 4, 0x8000
 _IFLA_NET_NS_FD, _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 28, 1, 2, 1
@@ -45,6 +48,8 @@ _IFADDR = struct.Struct("=BBBBI")
 _RTMSG = struct.Struct("=BBBBBBBBI")
 _NDMSG = struct.Struct("=BxxxiHBB")
 _U32 = struct.Struct("=I")
+_KIND = 0x3FFF
+"""The rest of an attribute's kind are flags: nested, in network order."""
 _BATCH_BYTES = 24_000
 """Bytes per send: the acknowledgements of a batch have to fit the socket's receive buffer."""
 
@@ -63,8 +68,20 @@ class NetlinkError(OSError):
     """The kernel refused a message; `strerror` says which one."""
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
+def attribute(kind: int, value: bytes) -> bytes:
+    """An attribute (rtnetlink(7)), padded to four bytes."""
     return _ATTRIBUTE.pack(4 + len(value), kind) + value + b"\0" * (-len(value) % 4)
+
+
+def attributes(data: bytes) -> dict[int, bytes]:
+    """The attributes that follow each other in `data`, by kind; of equal ones the last."""
+    found = {}
+    offset = 0
+    while offset + 4 <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, offset)
+        found[kind & _KIND] = data[offset + 4 : offset + length]
+        offset += max(4, (length + 3) & ~3)
+    return found
 
 
 def mac_bytes(mac: str) -> bytes:
@@ -83,26 +100,26 @@ class End:
     netns: int | None = None
 
     def encode(self, flags: int = 0) -> bytes:
-        attributes = (
-            _attribute(_IFLA_IFNAME, self.name.encode() + b"\0")
-            + _attribute(_IFLA_ADDRESS, mac_bytes(self.mac))
-            + _attribute(_IFLA_MTU, _U32.pack(self.mtu))
+        said = (
+            attribute(_IFLA_IFNAME, self.name.encode() + b"\0")
+            + attribute(_IFLA_ADDRESS, mac_bytes(self.mac))
+            + attribute(_IFLA_MTU, _U32.pack(self.mtu))
         )
         if self.netns is not None:
-            attributes += _attribute(_IFLA_NET_NS_FD, _U32.pack(self.netns))
-        return _IFINFO.pack(socket.AF_UNSPEC, 0, self.index, flags, flags) + attributes
+            said += attribute(_IFLA_NET_NS_FD, _U32.pack(self.netns))
+        return _IFINFO.pack(socket.AF_UNSPEC, 0, self.index, flags, flags) + said
 
 
 def veth(near: End, far: End, master: int = 0) -> Message:
     """A pair whose near end is up (the far one has to be brought up where it went: at this point it has
     no peer yet). `master` is the ifindex of a bridge that `near` becomes a port of.
     """
-    data = _attribute(_IFLA_INFO_DATA, _attribute(_VETH_INFO_PEER, far.encode()))
-    payload = near.encode(_IFF_UP) + _attribute(
-        _IFLA_LINKINFO, _attribute(_IFLA_INFO_KIND, b"veth") + data
+    data = attribute(_IFLA_INFO_DATA, attribute(_VETH_INFO_PEER, far.encode()))
+    payload = near.encode(_IFF_UP) + attribute(
+        _IFLA_LINKINFO, attribute(_IFLA_INFO_KIND, b"veth") + data
     )
     if master:
-        payload += _attribute(_IFLA_MASTER, _U32.pack(master))
+        payload += attribute(_IFLA_MASTER, _U32.pack(master))
     what = f"veth {near.name} - {far.name}"
     return Message(RTM_NEWLINK, _CREATE | _EXCL, payload, what)
 
@@ -111,12 +128,12 @@ def bridge(name: str, mtu: int, index: int, mac: str = "") -> Message:
     """A bridge, up; without `mac` it has that of a port."""
     payload = (
         _IFINFO.pack(socket.AF_UNSPEC, 0, index, _IFF_UP, _IFF_UP)
-        + _attribute(_IFLA_IFNAME, name.encode() + b"\0")
-        + _attribute(_IFLA_MTU, _U32.pack(mtu))
-        + _attribute(_IFLA_LINKINFO, _attribute(_IFLA_INFO_KIND, b"bridge"))
+        + attribute(_IFLA_IFNAME, name.encode() + b"\0")
+        + attribute(_IFLA_MTU, _U32.pack(mtu))
+        + attribute(_IFLA_LINKINFO, attribute(_IFLA_INFO_KIND, b"bridge"))
     )
     if mac:
-        payload += _attribute(_IFLA_ADDRESS, mac_bytes(mac))
+        payload += attribute(_IFLA_ADDRESS, mac_bytes(mac))
     return Message(RTM_NEWLINK, _CREATE | _EXCL, payload, f"bridge {name}")
 
 
@@ -134,29 +151,29 @@ def vxlan(end: End, tunnel: Tunnel, master: int = 0) -> Message:
     """A VXLAN tunnel's end, up. `master` is the ifindex of a bridge that it becomes a port of."""
     local = _VXLAN_LOCAL if len(tunnel.local) == 4 else _VXLAN_LOCAL6
     data = (
-        _attribute(_VXLAN_ID, _U32.pack(tunnel.vni))
-        + _attribute(local, tunnel.local)
-        + _attribute(_VXLAN_LEARNING, bytes([tunnel.learning]))
-        + _attribute(_VXLAN_PORT, struct.pack("!H", tunnel.port))
+        attribute(_VXLAN_ID, _U32.pack(tunnel.vni))
+        + attribute(local, tunnel.local)
+        + attribute(_VXLAN_LEARNING, bytes([tunnel.learning]))
+        + attribute(_VXLAN_PORT, struct.pack("!H", tunnel.port))
     )
-    kind = _attribute(_IFLA_INFO_KIND, b"vxlan") + _attribute(_IFLA_INFO_DATA, data)
-    payload = end.encode(_IFF_UP) + _attribute(_IFLA_LINKINFO, kind)
+    kind = attribute(_IFLA_INFO_KIND, b"vxlan") + attribute(_IFLA_INFO_DATA, data)
+    payload = end.encode(_IFF_UP) + attribute(_IFLA_LINKINFO, kind)
     if master:
-        payload += _attribute(_IFLA_MASTER, _U32.pack(master))
+        payload += attribute(_IFLA_MASTER, _U32.pack(master))
     return Message(RTM_NEWLINK, _CREATE | _EXCL, payload, f"vxlan {end.name}")
 
 
 def bridge_port(index: int, bridge: int) -> Message:
     """Make link `index` a port of a bridge, and bring it up."""
     payload = _IFINFO.pack(socket.AF_UNSPEC, 0, index, _IFF_UP, _IFF_UP)
-    payload += _attribute(_IFLA_MASTER, _U32.pack(bridge))
+    payload += attribute(_IFLA_MASTER, _U32.pack(bridge))
     return Message(RTM_NEWLINK, 0, payload, f"link {index} to bridge {bridge}")
 
 
 def hairpin(index: int) -> Message:
     """A bridge's port sends a frame out where it came in, too."""
     payload = _IFINFO.pack(socket.AF_BRIDGE, 0, index, 0, 0)
-    payload += _attribute(_IFLA_PROTINFO | _NESTED, _attribute(_IFLA_BRPORT_MODE, b"\1"))
+    payload += attribute(_IFLA_PROTINFO | _NESTED, attribute(_IFLA_BRPORT_MODE, b"\1"))
     return Message(RTM_SETLINK, 0, payload, f"hairpin mode of link {index}")
 
 
@@ -188,11 +205,11 @@ def address(
     flags = _IFA_F_NODAD if interface.version == 6 else 0
     payload = (
         _IFADDR.pack(family, interface.network.prefixlen, flags, _scope(interface), index)
-        + _attribute(_IFA_LOCAL, packed)
-        + _attribute(_IFA_ADDRESS, packed)
+        + attribute(_IFA_LOCAL, packed)
+        + attribute(_IFA_ADDRESS, packed)
     )
     if by_name_only and interface.version == 6:
-        payload += _attribute(_IFA_CACHEINFO, struct.pack("=IIII", 0, _FOR_EVER, 0, 0))
+        payload += attribute(_IFA_CACHEINFO, struct.pack("=IIII", 0, _FOR_EVER, 0, 0))
     kind, how = (RTM_DELADDR, 0) if delete else (RTM_NEWADDR, _CREATE | _EXCL)
     return Message(kind, how, payload, f"address {interface}")
 
@@ -226,13 +243,13 @@ def route(
         _RTNH_F_ONLINK if onlink else 0,
     )
     if destination.prefixlen:
-        payload += _attribute(_RTA_DST, destination.network_address.packed)
+        payload += attribute(_RTA_DST, destination.network_address.packed)
     if index:
-        payload += _attribute(_RTA_OIF, _U32.pack(index))
+        payload += attribute(_RTA_OIF, _U32.pack(index))
     if via:
-        payload += _attribute(_RTA_GATEWAY, via)
+        payload += attribute(_RTA_GATEWAY, via)
     if source:
-        payload += _attribute(_RTA_PREFSRC, source)
+        payload += attribute(_RTA_PREFSRC, source)
     kind, flags = (RTM_DELROUTE, 0) if delete else (RTM_NEWROUTE, _CREATE | _REPLACE)
     return Message(kind, flags, payload, f"route to {destination}")
 
@@ -249,7 +266,7 @@ def blackhole(destination: IPNetwork, *, delete: bool = False) -> Message:
         _RT_SCOPE_UNIVERSE,
         _RTN_BLACKHOLE,
         0,
-    ) + _attribute(_RTA_DST, destination.network_address.packed)
+    ) + attribute(_RTA_DST, destination.network_address.packed)
     kind, flags = (RTM_DELROUTE, 0) if delete else (RTM_NEWROUTE, _CREATE | _REPLACE)
     return Message(kind, flags, payload, f"blackhole {destination}")
 
@@ -258,8 +275,8 @@ def neighbour(ip: bytes, mac: str, index: int, *, delete: bool = False) -> Messa
     """A permanent neighbour: the ARP table is shared by all namespaces and holds 1,024 others."""
     payload = (
         _NDMSG.pack(_FAMILY[len(ip)], index, _NUD_PERMANENT, 0, _RTN_UNICAST)
-        + _attribute(_NDA_DST, ip)
-        + _attribute(_NDA_LLADDR, mac_bytes(mac))
+        + attribute(_NDA_DST, ip)
+        + attribute(_NDA_LLADDR, mac_bytes(mac))
     )
     kind, flags = (RTM_DELNEIGH, 0) if delete else (RTM_NEWNEIGH, _CREATE | _REPLACE)
     return Message(kind, flags, payload, f"neighbour {socket.inet_ntop(_FAMILY[len(ip)], ip)}")
@@ -271,8 +288,8 @@ def forward(mac: str, to: bytes, index: int, *, delete: bool = False) -> Message
     """
     payload = (
         _NDMSG.pack(socket.AF_BRIDGE, index, _NUD_PERMANENT, _NTF_SELF, 0)
-        + _attribute(_NDA_LLADDR, mac_bytes(mac))
-        + _attribute(_NDA_DST, to)
+        + attribute(_NDA_LLADDR, mac_bytes(mac))
+        + attribute(_NDA_DST, to)
     )
     more = _APPEND if not any(mac_bytes(mac)) else _REPLACE
     kind, flags = (RTM_DELNEIGH, 0) if delete else (RTM_NEWNEIGH, _CREATE | more)
@@ -323,6 +340,26 @@ class Netlink:
         for message, errno in failures:
             if errno not in absent:
                 raise NetlinkError(errno, f"{message.what}: {os.strerror(errno)}")
+
+    def dump(self, request: Message) -> list[tuple[int, bytes]]:
+        """(type, payload) of every message that answers a request for all there is. Raises NetlinkError."""
+        self._sequence += 1
+        head = (16 + len(request.payload), request.type, _REQUEST | _DUMP, self._sequence, 0)
+        self._socket.send(_HEADER.pack(*head) + request.payload)
+        found: list[tuple[int, bytes]] = []
+        while True:
+            data = self._socket.recv(_MOST_OF_A_DUMP)
+            offset = 0
+            while offset < len(data):
+                length, kind, _, _, _ = _HEADER.unpack_from(data, offset)
+                body = data[offset + 16 : offset + length]
+                if kind == _NLMSG_DONE:
+                    return found
+                if kind == _NLMSG_ERROR:
+                    errno = -struct.unpack_from("=i", body)[0]
+                    raise NetlinkError(errno, f"{request.what}: {os.strerror(errno)}")
+                found.append((kind, body))
+                offset += (length + 3) & ~3
 
     def _exchange(self, batch: Sequence[Message]) -> list[tuple[Message, int]]:
         first = self._sequence + 1
