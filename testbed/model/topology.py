@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from testbed.model.cni import CNI, CNIKey
 from testbed.model.networks import (
     NODE_CIDR,
     POD_CIDR,
@@ -73,8 +74,8 @@ class Network(Strict):
         description="addresses of nodes (from .2) and outside hosts (the upper half)",
         json_schema_extra=default_spelled("nodeCIDR"),
     )
-    cni: Literal["host-gw", "vxlan", "bgp"] = Field(
-        "host-gw", description="how pods of different nodes reach each other"
+    cni: CNIKey = Field(
+        CNI(), description="how pods reach each other: in short host-gw, vxlan or bgp"
     )
     mtu: Annotated[int, Field(ge=576, le=65535, strict=True)] = Field(
         1500, description="of every link, in bytes"

@@ -35,7 +35,7 @@ def pods(scene: Scene) -> Picture:
     return Picture(
         name="pods",
         title=f"{scene.name}: pod network",
-        caption=f"Pods are {cidrs}, routed by {network.cni}: a line is the route that every other "
+        caption=f"Pods are {cidrs}, routed by {network.cni.routes}: a line is the route that every other "
         f"node has to this node's pods.{foreseen}",
         cards=(Card(SWITCH, "switch", "every other node", (f"routes {cidrs}",)), *cards),
         lines=routes,
