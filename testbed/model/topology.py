@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from testbed.model.bgp import BGP
 from testbed.model.cni import CNI, CNIKey
 from testbed.model.networks import (
     NODE_CIDR,
@@ -77,6 +78,7 @@ class Network(Strict):
     cni: CNIKey = Field(
         CNI(), description="how pods reach each other: in short host-gw, vxlan or bgp"
     )
+    bgp: Annotated[BGP, EmptyIfNothing] = Field(BGP(), description="of cni bgp")
     mtu: Annotated[int, Field(ge=576, le=65535, strict=True)] = Field(
         1500, description="of every link, in bytes"
     )
