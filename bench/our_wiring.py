@@ -9,14 +9,18 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from ipaddress import ip_address, ip_network
 
 from testbed.fabric.plan import plan
 from testbed.model.addressing import plan_addresses
 from testbed.model.objects import ObjectMeta, Pod, PodSpec
 from testbed.model.topology import Topology
 from testbed.podnet.addresses import OwnAddresses
+from testbed.podnet.network import Member, Site
+from testbed.podnet.networks import network_of
 from testbed.runtime.interface import Executed
 from testbed.runtime.netns import NetnsRuntime, Place, Started
+from testbed.runtime.node_network import NodeWiring
 from testbed.runtime.pod_ways import Routed
 from testbed.runtime.underlay import Underlay
 from testbed.runtime.veth_links import VethLinks
@@ -39,13 +43,21 @@ class NoPrograms:
 
 async def build(topology: Topology, pods_per_node: int) -> list[NetnsRuntime]:
     """Wire the machines and their pods; returns what holds the namespaces."""
-    fabric = plan(plan_addresses(topology), topology.network.mtu)
+    addresses = plan_addresses(topology)
+    fabric = plan(addresses, topology.network.mtu)
     underlay = Underlay(fabric.mtu, fabric.gateways)
     underlay.apply(fabric)
+    pod_network = network_of(topology)
+    members = [
+        Member(name, tuple(map(ip_address, node.ips)), tuple(map(ip_network, node.pod_cidrs)))
+        for name, node in addresses.nodes.items()
+    ]
     runtimes = []
     for node in fabric.machines:
         namespace = underlay.namespace(node.name)
-        links = VethLinks(namespace, fabric.mtu, OwnAddresses(node.pod_cidrs), Routed())
+        network = pod_network.plan(Site(node.name, node.addresses, fabric.mtu), members)
+        NodeWiring(node.name, namespace).apply(network)
+        links = VethLinks(namespace, network.pod_mtu, OwnAddresses(network.pod_cidrs), Routed())
         runtime = NetnsRuntime(node.name, namespace, links, NoPrograms(), ipv6=False)
         runtimes.append(runtime)
         for number in range(pods_per_node):

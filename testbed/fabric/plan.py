@@ -1,12 +1,12 @@
-"""The physical network under a cluster: machines on one switch, plain routes between nodes (`host-gw`)."""
+"""The physical network under a cluster: machines on one switch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
+from ipaddress import IPv6Address, ip_address, ip_interface
 
 from testbed.ip import ANYWHERE, IPAddress, IPInterface, IPNetwork
-from testbed.model.addressing import AddressPlan, NodeAddress
+from testbed.model.addressing import AddressPlan
 
 BRIDGE = "br0"
 UPLINK = "eth0"
@@ -71,12 +71,10 @@ class Machine:
     kind: str
     """node or host."""
     addresses: tuple[IPInterface, ...]
-    """One per IP family, as in `pod_cidrs`."""
+    """One per IP family."""
     mac: str
     port: str
     """Its port's interface name on the switch."""
-    pod_cidrs: tuple[IPNetwork, ...]
-    """A node's; an outside host has none."""
     routes: tuple[Route, ...]
 
 
@@ -96,8 +94,8 @@ class Fabric:
 def plan(addresses: AddressPlan, mtu: int) -> Fabric:
     """The fabric of an address plan; the first address of the machines' network is the gateway's.
 
-    Every node routes the other nodes' pods to the other nodes. To a fake node's pods there is no route but the
-    default one, to the switch, which forwards nothing: whoever asks them waits in vain.
+    Pods are no concern of it: how nodes reach those of others is the pod network's (`podnet`). What has no
+    route there goes to the switch, which forwards nothing: whoever asks a fake node's pods waits in vain.
 
     Outside hosts have no route to pods or services: they reach node addresses only.
     """
@@ -106,9 +104,7 @@ def plan(addresses: AddressPlan, mtu: int) -> Fabric:
         ip_interface((network[1], network.prefixlen)) for network in addresses.networks
     )
     defaults = tuple(Route(ANYWHERE[gateway.version], gateway.ip) for gateway in gateways)
-    # Made once for all nodes: of a hundred nodes each has ninety-nine of them.
     live = {name: node for name, node in addresses.nodes.items() if not node.fake}
-    to_pods = {name: _to_pods(node) for name, node in live.items()}
     nodes = [
         Machine(
             name=name,
@@ -116,11 +112,7 @@ def plan(addresses: AddressPlan, mtu: int) -> Fabric:
             addresses=_interfaces(node.ips, prefixes),
             mac=_mac(ip_address(node.ips[0]), host=False),
             port=f"port-n{number}",
-            pod_cidrs=tuple(route.destination for route in to_pods[name]),
-            routes=(
-                *defaults,
-                *(route for other, routes in to_pods.items() if other != name for route in routes),
-            ),
+            routes=defaults,
         )
         for number, (name, node) in enumerate(live.items(), 1)
     ]
@@ -131,19 +123,11 @@ def plan(addresses: AddressPlan, mtu: int) -> Fabric:
             addresses=_interfaces(host.ips, prefixes),
             mac=_mac(ip_address(host.ips[0]), host=True),
             port=f"port-h{number}",
-            pod_cidrs=(),
             routes=(),
         )
         for number, (name, host) in enumerate(addresses.hosts.items(), 1)
     ]
     return Fabric(mtu, gateways, (*nodes, *hosts))
-
-
-def _to_pods(node: NodeAddress) -> tuple[Route, ...]:
-    return tuple(
-        Route(ip_network(pods), ip_address(ip))
-        for ip, pods in zip(node.ips, node.pod_cidrs, strict=True)
-    )
 
 
 def _interfaces(ips: tuple[str, ...], prefixes: tuple[int, ...]) -> tuple[IPInterface, ...]:

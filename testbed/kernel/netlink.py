@@ -139,7 +139,7 @@ def bridge(name: str, mtu: int, index: int, mac: str = "") -> Message:
 
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """A VXLAN tunnel: its network identifier, UDP port, own address (packed), whether it learns from traffic."""
+    """A VXLAN tunnel: network identifier, UDP port, own address (packed), whether it learns from traffic."""
 
     vni: int
     port: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
@@ -36,6 +36,7 @@ from testbed.lab.node import LabNode, NodeParts
 from testbed.lab.node_proxy import NodeProxy
 from testbed.lab.node_watch import NodeWatch
 from testbed.lab.planner import Planner
+from testbed.lab.pod_network import LabPodNetwork
 from testbed.lab.power import Power
 from testbed.lab.programs import Programs
 from testbed.lab.proxy_config import proxy_config
@@ -46,6 +47,9 @@ from testbed.model.addressing import dns_ips, plan_addresses
 from testbed.model.objects import Object, Pod
 from testbed.model.shorthand import expand
 from testbed.model.topology import Topology
+from testbed.podnet.addresses import OwnAddresses
+from testbed.podnet.network import Site
+from testbed.podnet.networks import network_of
 from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.pace import Periods
 from testbed.runtime.netns import path_of
@@ -103,9 +107,11 @@ class Cluster:
             lambda node: tuple(map(str, self._addresses[node])),
         )
         self.recipes = programs.recipes = Recipes(store, folder / "containers", network)
-        sticky = topology.network.sticky_ips
-        self._sticky = StickyAddresses(store, self.nodes) if sticky else None
-        self._parts = self._node_parts(topology)
+        delays = _delays(topology, self.name)
+        self.pod_network = LabPodNetwork(
+            network_of(topology), store, record, delays, self._underlay.switch
+        )
+        self._parts = self._node_parts(topology, delays)
         self._applied: _Applied | None = None
         self._hosts: list[str] = []
         self._addresses: dict[str, tuple[IPAddress, ...]] = {}
@@ -195,22 +201,27 @@ class Cluster:
         self.store.apply(self._fakes.leaving(before.topology if before else None, topology))
         self.store.apply(writes(applied, wanted, self.store.snapshot()))
         self._applied = _Applied(topology, {key_of(item): item for item in wanted})
-        for machine in fabric.machines:
-            known = machine.name in self.nodes or machine.name in self.power.off
-            if machine.kind == "node" and not known:
-                self._start_node(machine)
+        known = {*self.nodes, *self.power.off}
+        self._start_nodes(
+            [one for one in fabric.machines if one.kind == "node" and one.name not in known]
+        )
 
-    def _start_node(self, machine: Machine) -> LabNode:
-        node = LabNode(machine, self._underlay.namespace(machine.name), self._parts)
-        self.nodes[machine.name] = node
-        if self._sticky is not None:
-            self._sticky.route()
-        node.kubelet.start()
-        return node
+    def _start_nodes(self, machines: Sequence[Machine]) -> None:
+        mtu = self.topology.network.mtu
+        namespace = self._underlay.namespace
+        self.pod_network.join(
+            (Site(machine.name, machine.addresses, mtu), namespace(machine.name))
+            for machine in machines
+        )
+        for machine in machines:
+            node = LabNode(machine, namespace(machine.name), self._parts)
+            self.nodes[machine.name] = node
+            node.kubelet.start()
 
     async def stop_node(self, name: str) -> int:
         """Cut a node's power; returns the instant (ns). Raises CheckFailed where it has none."""
         t_ns = await self.power.cut(name)
+        self.pod_network.leave(name)
         del self.watches[name]
         return t_ns
 
@@ -219,7 +230,8 @@ class Cluster:
         if not self.power.switched_on(name):
             return False
         machines = {machine.name: machine for machine in _fabric(self.topology).machines}
-        self._start_node(machines[name]).start_proxy()
+        self._start_nodes([machines[name]])
+        self.nodes[name].start_proxy()
         return True
 
     async def settle(self, timeout_s: float, progress: Progress) -> None:
@@ -332,14 +344,19 @@ class Cluster:
                 [Delete("Pod", pod.meta.namespace, pod.meta.name, pod.meta.uid) for pod in pods]
             )
 
-    def _node_parts(self, topology: Topology) -> NodeParts:
+    def _node_parts(self, topology: Topology, delays: Delays) -> NodeParts:
         timing = topology.timing
-        chance = random.Random(f"delays of {self.name}")
         locks = self._folder / "locks"
         locks.mkdir(exist_ok=True)
 
         configs = {family: proxy_config(topology, family) for family in self._backends}
         planners = {family: Planner(self._backends[family], configs[family]) for family in configs}
+
+        sticky = (
+            StickyAddresses(self.store, self.pod_network.lead_away)
+            if topology.network.sticky_ips
+            else None
+        )
 
         def proxy(node: str, family: int, shell: Shell) -> ProxyLoop:
             netns = path_of(self._underlay.namespace(node))
@@ -361,16 +378,12 @@ class Cluster:
             )
             return loop
 
-        delays = Delays(
-            watch_s=None if timing.watch_delay.none else partial(timing.watch_delay.draw, chance),
-            api_s=None if timing.api_delay.none else partial(timing.api_delay.draw, chance),
-        )
         return NodeParts(
             store=self.store,
             record=self._record,
             programs=self.programs,
-            mtu=topology.network.mtu,
-            addresses=lambda machine: self._sticky.of_node(machine) if self._sticky else None,
+            network=self.pod_network.of,
+            addresses=sticky.of_node if sticky else lambda node, ranges: OwnAddresses(ranges),
             backends=self._backends,
             proxy=proxy,
             external=self._external(topology, delays) if topology.proxy.mode == EXTERNAL else None,
@@ -399,6 +412,15 @@ class Cluster:
             return proxies.new(ExternalNode(name, namespace, address, shell), watch)
 
         return external
+
+
+def _delays(topology: Topology, lab: str) -> Delays:
+    timing = topology.timing
+    chance = random.Random(f"delays of {lab}")
+    return Delays(
+        watch_s=None if timing.watch_delay.none else partial(timing.watch_delay.draw, chance),
+        api_s=None if timing.api_delay.none else partial(timing.api_delay.draw, chance),
+    )
 
 
 def _fabric(topology: Topology) -> fabric_plan.Fabric:

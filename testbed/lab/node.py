@@ -12,13 +12,15 @@ from testbed.controllers.timing import Delays, KubeletTiming
 from testbed.errors import MissingFeature
 from testbed.events import Record
 from testbed.fabric.plan import Machine
+from testbed.ip import IPNetwork
 from testbed.kernel import netns, sysctl
 from testbed.kernel.run import Shell
 from testbed.lab.host_ports import HostPorts
 from testbed.lab.node_proxy import NodeProxy
 from testbed.lab.proxy_http import ProxyHttp, Subject
 from testbed.model.objects import Node
-from testbed.podnet.addresses import OwnAddresses, PodAddresses
+from testbed.podnet.addresses import PodAddresses
+from testbed.podnet.network import NodeNetwork
 from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.ruleset import Backend
 from testbed.runtime.netns import NetnsRuntime, OfNode, Programs
@@ -34,9 +36,10 @@ class NodeParts:
     store: Store
     record: Record
     programs: Programs
-    mtu: int
-    addresses: Callable[[Machine], PodAddresses | None]
-    """Where a node's pods get their addresses from; None: from its own ranges."""
+    network: Callable[[str], NodeNetwork]
+    """What a node has of the pod network; it has it already."""
+    addresses: Callable[[str, tuple[IPNetwork, ...]], PodAddresses]
+    """Of (node, its ranges): where its pods get their addresses from."""
     backends: Mapping[int, Backend]
     """By IP family, the primary one first: each has a proxy of its own on every node."""
     proxy: Callable[[str, int, Shell], ProxyLoop]
@@ -59,13 +62,14 @@ class LabNode:
         self.addresses = tuple(address.ip for address in machine.addresses)
         self.namespace = namespace
         self._shell = Shell(namespace, {"XTABLES_LOCKFILE": parts.lock_file(machine.name)})
+        network = parts.network(machine.name)
         self.runtime = NetnsRuntime(
             machine.name,
             namespace,
             VethLinks(
                 namespace,
-                parts.mtu,
-                parts.addresses(machine) or OwnAddresses(machine.pod_cidrs),
+                network.pod_mtu,
+                parts.addresses(machine.name, network.pod_cidrs),
                 Routed(),
             ),
             parts.programs,

@@ -1,27 +1,24 @@
-"""`network.stickyIPs` in a running lab: addresses move with their workload's pods, by host routes."""
+"""`network.stickyIPs` in a running lab: addresses move with their workload's pods."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from testbed.errors import OutOfTimeOrRoom
-from testbed.fabric.plan import UPLINK_INDEX, Machine, Route
-from testbed.ip import IPNetwork
-from testbed.kernel import netlink, netns
-from testbed.lab.node import LabNode
+from testbed.ip import IPAddress, IPNetwork
 from testbed.model.objects import Pod
 from testbed.podnet.addresses import Addresses, Pools
-from testbed.podnet.inheritance import Lease, detours, inherited, is_orphaned, workload_of
+from testbed.podnet.inheritance import Lease, away, inherited, is_orphaned, workload_of
 from testbed.store import Store
 
 
 class StickyAddresses:
-    """The addresses of all pods of a lab. `nodes` are those that run, as they are at any time."""
+    """The addresses of all pods of a lab. `lead_away` is told which of them are where, if not at home."""
 
-    def __init__(self, store: Store, nodes: Mapping[str, LabNode]) -> None:
+    def __init__(self, store: Store, lead_away: Callable[[Mapping[IPAddress, str]], None]) -> None:
         self._store = store
-        self._nodes = nodes
+        self._lead_away = lead_away
         self._pools: dict[tuple[IPNetwork, ...], Pools] = {}
         self._home: dict[str, Pools] = {}
         """By node, also of nodes that are gone: an address may outlive its node elsewhere."""
@@ -32,13 +29,11 @@ class StickyAddresses:
         self._waits: dict[str, asyncio.Event] = {}
         """By the uid of a pod that waits for its predecessor's end."""
         self._wired: set[str] = set()
-        self._routes: dict[LabNode, frozenset[Route]] = {}
 
-    def of_node(self, machine: Machine) -> _NodeShare:
-        """What the node's runtime asks."""
-        ranges = machine.pod_cidrs
-        self._home[machine.name] = self._pools.setdefault(ranges, Pools(ranges))
-        return _NodeShare(self, machine.name)
+    def of_node(self, name: str, ranges: tuple[IPNetwork, ...]) -> _NodeShare:
+        """What the runtime of a node asks whose pods' addresses are of these ranges."""
+        self._home[name] = self._pools.setdefault(ranges, Pools(ranges))
+        return _NodeShare(self, name)
 
     async def take(self, pod: Pod, node: str) -> Addresses:
         """The addresses of the pod's predecessor, once that is gone; else new ones of the node's range."""
@@ -96,16 +91,8 @@ class StickyAddresses:
         self._home[node].release(addresses)
 
     def route(self) -> None:
-        """Make every node's host routes what they should be."""
-        wired = [lease for uid, lease in self._leases.items() if uid in self._wired]
-        nodes = {name: node.addresses for name, node in self._nodes.items()}
-        wanted = detours(wired, nodes)
-        before, self._routes = self._routes, {}
-        for name, node in self._nodes.items():
-            have, want = before.get(node, frozenset()), wanted[name]
-            if have != want:
-                _change(node, have - want, want - have)
-            self._routes[node] = want
+        """Let every node know where the addresses are that are not at home."""
+        self._lead_away(away(lease for uid, lease in self._leases.items() if uid in self._wired))
 
     def _forget_orphans(self) -> None:
         snapshot = self._store.snapshot()
@@ -144,13 +131,3 @@ class _NodeShare:
 
     def release(self, addresses: Addresses) -> None:
         self._whole.release(self._node, addresses)
-
-
-def _change(node: LabNode, gone: frozenset[Route], new: frozenset[Route]) -> None:
-    with netns.entered(node.namespace), netlink.Netlink() as link:
-        link.send([_message(route, delete=True) for route in gone], missing_ok=True)
-        link.send([_message(route) for route in new])
-
-
-def _message(route: Route, *, delete: bool = False) -> netlink.Message:
-    return netlink.route(route.destination, UPLINK_INDEX, via=route.via.packed, delete=delete)

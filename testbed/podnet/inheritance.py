@@ -1,12 +1,11 @@
-"""`network.stickyIPs`: whose address a new pod takes over, and how nodes find it there."""
+"""`network.stickyIPs`: whose address a new pod takes over."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import ip_network
 
-from testbed.fabric.plan import Route
+from testbed.ip import IPAddress
 from testbed.model.objects import Pod, ReplicaSet
 from testbed.podnet.addresses import Addresses
 from testbed.store import Snapshot
@@ -73,17 +72,11 @@ def is_orphaned(lease: Lease, snapshot: Snapshot) -> bool:
     return kind != Pod.kind and (namespace, name) not in snapshot.tables.get(kind, {})
 
 
-def detours(leases: Iterable[Lease], nodes: Mapping[str, Addresses]) -> dict[str, frozenset[Route]]:
-    """Per node, a host route to each address that is away from the node of its range. The pod's own
-    node needs none. `nodes`: the addresses of those that run.
-    """
-    away = [lease for lease in leases if lease.node != lease.home and lease.node in nodes]
+def away(leases: Iterable[Lease]) -> dict[IPAddress, str]:
+    """The addresses that are not on the node of their range -> the node where they are."""
     return {
-        node: frozenset(
-            Route(ip_network(address), via)
-            for lease in away
-            if lease.node != node
-            for address, via in zip(lease.addresses, nodes[lease.node], strict=True)
-        )
-        for node in nodes
+        address: lease.node
+        for lease in leases
+        if lease.node != lease.home
+        for address in lease.addresses
     }

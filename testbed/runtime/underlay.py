@@ -99,9 +99,7 @@ class Underlay:
                     netlink.End(machine.port, "02:02" + machine.mac[5:], self._mtu, index),
                     netlink.End(UPLINK, machine.mac, self._mtu, UPLINK_INDEX, namespace),
                     master=_BRIDGE_INDEX,
-                ),
-                # What runs at the switch (the API server) answers pods, too.
-                *_to_pods(machine),
+                )
             ]
         )
         with netns.entered(namespace), netlink.Netlink() as link:
@@ -111,9 +109,6 @@ class Underlay:
                     netlink.link_up(UPLINK_INDEX),
                     *(netlink.address(address, UPLINK_INDEX) for address in _own(machine)),
                     *(_message(route) for route in machine.routes),
-                    # As Calico does: packets for a pod that is gone end here, they do not leave
-                    # by the default route.
-                    *(netlink.blackhole(pods) for pods in machine.pod_cidrs),
                 ]
             )
         self._wired[machine.name] = _Wired(machine, namespace, index)
@@ -128,8 +123,7 @@ class Underlay:
 
     def _remove(self, name: str) -> None:
         wired = self._wired.pop(name)
-        gone = [netlink.delete_link(wired.port_index), *_to_pods(wired.machine, delete=True)]
-        self._netlink.send(gone, missing_ok=True)
+        self._netlink.send([netlink.delete_link(wired.port_index)], missing_ok=True)
         os.close(wired.namespace)
 
 
@@ -138,15 +132,6 @@ def _sysctls(machine: Machine) -> tuple[tuple[str, str], ...]:
     if machine.kind != "node":
         return ()
     return (*NODE_SYSCTLS, *(NODE_SYSCTLS_IPV6 if _has_ipv6(machine) else ()))
-
-
-def _to_pods(machine: Machine, *, delete: bool = False) -> list[netlink.Message]:
-    """The switch's routes to a node's pods."""
-    by_family = {address.version: address.ip.packed for address in machine.addresses}
-    return [
-        netlink.route(pods, _BRIDGE_INDEX, via=by_family[pods.version], delete=delete)
-        for pods in machine.pod_cidrs
-    ]
 
 
 def _own(machine: Machine) -> tuple[IPInterface, ...]:

@@ -1,13 +1,12 @@
-"""Sticky addresses: whose a new pod takes over, and which host routes lead there."""
+"""Sticky addresses: whose a new pod takes over."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 
 import pytest
 
-from testbed.fabric.plan import Route
 from testbed.model.objects import (
     Deployment,
     Object,
@@ -18,7 +17,7 @@ from testbed.model.objects import (
     PodStatus,
     ReplicaSet,
 )
-from testbed.podnet.inheritance import Lease, detours, inherited, is_orphaned, workload_of
+from testbed.podnet.inheritance import Lease, away, inherited, is_orphaned, workload_of
 from testbed.store import Create, Snapshot, Store
 
 WEB = ("Deployment", "default", "web")
@@ -97,25 +96,6 @@ def test_addresses_of_a_workload_that_is_gone_are_nobodys() -> None:
     assert not is_orphaned(lease("solo", workload=("Pod", "default", "solo")), state())
 
 
-def test_only_who_is_away_needs_host_routes_and_not_on_its_own_node() -> None:
-    nodes = {f"n{n}": (ip_address(f"172.18.0.{n + 1}"),) for n in (1, 2, 3)}
-    at_home, away = lease("web-0"), lease("web-1", "10.244.1.3", node="n2")
-    there = frozenset({Route(ip_network("10.244.1.3/32"), ip_address("172.18.0.3"))})
-    found = detours([at_home, away], nodes)
-    assert found == {"n1": there, "n2": frozenset(), "n3": there}
-
-
-def test_nobody_is_led_to_a_node_that_does_not_run() -> None:
-    nodes = {"n1": (ip_address("172.18.0.2"),)}
-    assert detours([lease("web-0", node="n2")], nodes) == {"n1": frozenset()}
-
-
-def test_both_families_of_an_address_move() -> None:
-    nodes = {
-        f"n{n}": (ip_address(f"172.18.0.{n + 1}"), ip_address(f"fd00::{n + 1}")) for n in (1, 2)
-    }
-    both = lease("web-0", node="n2", addresses=(ip_address("10.244.1.2"), ip_address("fd01::2")))
-    assert detours([both], nodes)["n1"] == {
-        Route(ip_network("10.244.1.2/32"), ip_address("172.18.0.3")),
-        Route(ip_network("fd01::2/128"), ip_address("fd00::3")),
-    }
+def test_who_is_away_is_known_with_all_its_addresses() -> None:
+    both = lease("web-1", node="n2", addresses=(ip_address("10.244.1.3"), ip_address("fd01::3")))
+    assert away([lease("web-0"), both]) == dict.fromkeys(both.addresses, "n2")

@@ -1,0 +1,181 @@
+"""The pod network of a running lab: each node's follows the Node objects in the store, as its agent would."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+from testbed.clock import now_ns
+from testbed.controllers.timing import Delays
+from testbed.errors import TestbedError
+from testbed.events import Event, Record
+from testbed.ip import IPAddress
+from testbed.kernel.netlink import NetlinkError
+from testbed.model.fakes import is_fake
+from testbed.model.objects import Node, with_meta
+from testbed.podnet.direct import direct_routes
+from testbed.podnet.network import Member, NodeNetwork, PodNetwork, Route, Site
+from testbed.runtime.node_network import NodeWiring
+from testbed.store import Change, Snapshot, Store, Update
+
+
+@dataclass(slots=True)
+class _Joined:
+    """A node that runs."""
+
+    site: Site
+    wiring: NodeWiring
+    network: NodeNetwork
+    detours: frozenset[Route] = frozenset()
+    due: asyncio.Handle | None = None
+    """When it looks at the Node objects again."""
+    trouble: str = ""
+
+
+class LabPodNetwork:
+    """All nodes of one lab. `control_plane` is a descriptor of the namespace that the API server is in."""
+
+    def __init__(
+        self,
+        network: PodNetwork,
+        store: Store,
+        record: Record,
+        delays: Delays,
+        control_plane: int,
+    ) -> None:
+        self._network = network
+        self._store = store
+        self._record = record
+        self._delays = delays
+        self._joined: dict[str, _Joined] = {}
+        self._away: Mapping[IPAddress, str] = {}
+        self._control_plane = NodeWiring("of the control plane", control_plane)
+        self._control_plane_due: asyncio.Handle | None = None
+        store.watch(self._changed)
+
+    def join(self, places: Iterable[tuple[Site, int]]) -> None:
+        """Nodes that start, each with its namespace: all have what they need when this returns. One whose
+        Node object is not in the store gets nothing, and no pods.
+
+        Raises NetlinkError, MissingFeature.
+        """
+        sites = dict(places)
+        self._announce(sites)
+        for site, namespace in sites.items():
+            nothing = NodeNetwork(pod_mtu=site.mtu)
+            self._joined[site.name] = _Joined(site, NodeWiring(site.name, namespace), nothing)
+        members = members_of(self._store.snapshot())
+        for name in self._joined:
+            self._look(name, members)
+
+    def leave(self, name: str) -> None:
+        """A node that has no power any more."""
+        joined = self._joined.pop(name, None)
+        if joined is not None and joined.due is not None:
+            joined.due.cancel()
+
+    def of(self, name: str) -> NodeNetwork:
+        """What a node that runs has."""
+        return self._joined[name].network
+
+    def lead_away(self, away: Mapping[IPAddress, str]) -> None:
+        """Pod addresses that are not on the node of their range, but on another: lead all nodes there."""
+        if away != self._away:
+            self._away = dict(away)
+            members = members_of(self._store.snapshot())
+            for name in self._joined:
+                self._apply(name, members)
+
+    @property
+    def trouble(self) -> str:
+        """What the first node whose kernel refused something says; "" when all is well."""
+        said = (f"{name}: {one.trouble}" for name, one in self._joined.items() if one.trouble)
+        return next(said, "")
+
+    def _announce(self, sites: Iterable[Site]) -> None:
+        """Let each node's agent say in its Node object what the others need of it."""
+        snapshot = self._store.snapshot()
+        updates = []
+        for site in sites:
+            node = snapshot.get(Node, "", site.name)
+            member = _member(node) if node is not None else None
+            if node is None or member is None:
+                continue
+            told = {**member.annotations, **self._network.annotations(site, member)}
+            if told != member.annotations:
+                updates.append(Update(with_meta(node, annotations=told)))
+        if updates:
+            self._store.apply(updates)
+
+    def _changed(self, changes: tuple[Change, ...]) -> None:
+        if not any(isinstance(one.object, Node) and _is_news(one) for one in changes):
+            return
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self._reach_pods)
+        for name, joined in self._joined.items():
+            if joined.due is None:
+                # Each has a watch of its own, and hears of it in its own time.
+                late_s = self._delays.watch_s() if self._delays.watch_s is not None else 0.0
+                joined.due = loop.call_later(late_s, self._hears, name)
+
+    def _hears(self, name: str) -> None:
+        joined = self._joined[name]
+        joined.due, joined.trouble = None, ""
+        try:
+            self._look(name, members_of(self._store.snapshot()))
+        except (NetlinkError, TestbedError) as error:
+            joined.trouble = str(error)
+            detail = {"error": joined.trouble}
+            self._record(Event(now_ns(), "podnet", name, "failed", "", 0, detail))
+
+    def _look(self, name: str, members: Mapping[str, Member]) -> None:
+        """Make a node's network what it should be by now."""
+        joined = self._joined[name]
+        if name in members:  # else its object is gone, and with it what its agent goes by
+            joined.network = self._network.plan(joined.site, tuple(members.values()))
+            self._apply(name, members)
+
+    def _apply(self, name: str, members: Mapping[str, Member]) -> None:
+        joined = self._joined[name]
+        start_ns, version = now_ns(), self._store.resource_version
+        detours = self._network.detours(joined.site, members, self._away)
+        changes = joined.wiring.apply(joined.network, detours)
+        if changes:
+            end_ns = now_ns()
+            detail = {"start_ns": start_ns, "changes": changes, "members": len(members)}
+            self._record(Event(end_ns, "podnet", name, "synced", "", version, detail))
+
+    def _reach_pods(self) -> None:
+        """The control plane is on the nodes' network and knows, as a node of its own would, where pods are."""
+        routes = direct_routes(members_of(self._store.snapshot()).values())
+        self._control_plane.apply(NodeNetwork(pod_mtu=0, routes=routes))
+
+
+def members_of(snapshot: Snapshot) -> dict[str, Member]:
+    """The live nodes that have addresses and ranges, by name."""
+    return {
+        node.meta.name: member
+        for node in snapshot.list(Node)
+        if (member := _member(node)) is not None
+    }
+
+
+def _member(node: Node) -> Member | None:
+    if is_fake(node) or not node.internal_ips or not node.pod_cidrs:
+        return None
+    return Member(
+        node.meta.name,
+        tuple(map(ip_address, node.internal_ips)),
+        tuple(map(ip_network, node.pod_cidrs)),
+        node.meta.annotations,
+    )
+
+
+def _is_news(change: Change) -> bool:
+    """Whether a change of a Node is one for the others' pod network: not its heartbeats."""
+    now, before = change.object, change.previous
+    old = _member(before) if isinstance(before, Node) else None
+    new = _member(now) if isinstance(now, Node) and change.type != "DELETED" else None
+    return old != new

@@ -1,0 +1,23 @@
+"""Which pod network a topology asks for: a line per word of `network.cni`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from testbed.model.topology import Topology
+from testbed.podnet.host_gw import HostGateway
+from testbed.podnet.network import PodNetwork
+
+Factory = Callable[[Topology], PodNetwork]
+
+NETWORKS: Mapping[str, Factory] = MappingProxyType(
+    {
+        "host-gw": lambda topology: HostGateway(),
+    }
+)
+
+
+def network_of(topology: Topology) -> PodNetwork:
+    """The pod network of a topology that `model.support` takes."""
+    return NETWORKS[topology.network.cni.routes](topology)
