@@ -31,6 +31,7 @@ from testbed.model.support import require_supported
 from testbed.model.topology import Topology
 from testbed.sandbox.guest import JOB
 from testbed.store import Create, Snapshot, Store
+from testbed.traffic.reachability import Reach
 from testbed.traffic.spec import LoadSpec
 
 Progress = Callable[[Any], None]
@@ -319,6 +320,27 @@ class Lab:
         }
         code: int = self._connection.call("exec", params, fds)
         return code
+
+    def reachability(
+        self, sources: Sequence[str] = (), targets: Sequence[str] = (), timeout_s: float = 3.0
+    ) -> tuple[Reach, ...]:
+        """Who reaches whom: every source's attempt at every address of every target, by TCP and by the
+        largest UDP packets that their ways take. Left out: every node, outside host and pod that runs.
+
+        A pair that is silent for `timeout_s` does not reach. Raises NotFound, UsageError.
+        """
+        params = {"sources": list(sources), "targets": list(targets), "timeout_s": timeout_s}
+        return tuple(Reach(**row) for row in self._connection.call("reachability", params))
+
+    def paths(
+        self, client: str, ways: Mapping[str, Mapping[str, Any]], **settings: Any
+    ) -> list[dict[str, Any]]:
+        """Latency and throughput of ways from one place, in turn with two plain namespaces: rows of
+        `traffic.paths`, whose `main` says what `ways` and `settings` are. Raises NotFound, TestbedError.
+        """
+        params = {"client": client, "paths": {name: dict(way) for name, way in ways.items()}}
+        rows: list[dict[str, Any]] = self._connection.call("paths", {**params, **settings})
+        return rows
 
     def start_load(self, spec: LoadSpec) -> LoadHandle:
         """Begin traffic; it goes on beside this process. Raises NotFound or UsageError at `wait`."""

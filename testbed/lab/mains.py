@@ -13,7 +13,16 @@ from testbed.lab import capture_process, rule_watch
 from testbed.proxy.userspace_process import main as userspace
 from testbed.runtime import zygote
 from testbed.runtime.container_process import Program
-from testbed.traffic import agnhost, echo, generator, marked, meter, recorder
+from testbed.traffic import (
+    agnhost,
+    echo,
+    generator,
+    marked,
+    meter,
+    paths,
+    reachability,
+    recorder,
+)
 
 MAINS: dict[str, zygote.Main] = {
     "echo": echo.main,
@@ -21,6 +30,8 @@ MAINS: dict[str, zygote.Main] = {
     "generator": generator.main,
     "recorder": recorder.main,
     "meter": meter.main,
+    "reachability": reachability.main,
+    "paths": paths.main,
     "capture": capture_process.main,
     "marked": marked.main,
     "rulewatch": rule_watch.main,

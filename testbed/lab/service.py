@@ -29,6 +29,7 @@ from testbed.lab.loads import Loads
 from testbed.lab.meter import Meter
 from testbed.lab.names import find
 from testbed.lab.places import Places
+from testbed.lab.probes import Probes
 from testbed.lab.programs import Programs
 from testbed.lab.recordings import Recordings
 from testbed.lab.tracing import Traces
@@ -68,6 +69,7 @@ class _Parts:
     meter: Meter
     captures: Captures
     traces: Traces
+    probes: Probes
     api: LazyApi
 
 
@@ -112,6 +114,8 @@ class Service:
             "capture": self.capture,
             "stop_capture": self.stop_capture,
             "trace": self.trace,
+            "reachability": self.reachability,
+            "paths": self.paths,
             "api": self.api,
             "listen_api": self.listen_api,
         }
@@ -267,6 +271,14 @@ class Service:
         """See `Traces.trace`."""
         return await self._parts().traces.trace(call)
 
+    async def reachability(self, call: Call) -> list[dict[str, Any]]:
+        """See `Probes.reachability`."""
+        return await self._parts().probes.reachability(call)
+
+    async def paths(self, call: Call) -> list[dict[str, Any]]:
+        """See `Probes.paths`."""
+        return await self._parts().probes.paths(call)
+
     async def api(self, call: Call) -> dict[str, Any]:
         """See `LazyApi.access`: who asks first opens it."""
         return await self._parts().api.access()
@@ -304,6 +316,7 @@ class Service:
             Meter(cluster, self._processes),
             taking,
             Traces(cluster, places, self._processes, taking, self._folder),
+            Probes(cluster, places, self._processes),
             api,
         )
 

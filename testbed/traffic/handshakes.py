@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from testbed.errors import TestbedError
@@ -20,48 +21,108 @@ from testbed.errors import TestbedError
 _ETH_P_ALL = 0x0003
 _SO_TIMESTAMPNS = 35
 _OUTGOING = 4
-_SYN, _SYN_ACK = 0x02, 0x12
+_SYN, _ACK, _SYN_ACK = 0x02, 0x10, 0x12
 _TIMEOUT_S = 3.0
 
 
 def main(plan: dict[str, Any]) -> dict[str, Any]:
     """{name: [SYN to SYN-ACK in ns, …], "resolution_ns": of the clock}."""
     found: dict[str, Any] = {name: [] for name in plan["targets"]}
-    tap = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_P_ALL))
-    tap.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-    tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-    tap.settimeout(_TIMEOUT_S)
-    with tap:
+    with Tap() as tap:
         for _ in range(plan["connections"]):
             for name, (ip, port) in plan["targets"].items():
-                found[name].append(_handshake(tap, ip, port))
+                sock, took_ns = tap.dial(ip, port)
+                sock.close()
+                found[name].append(took_ns)
     return found | {"resolution_ns": time.clock_getres(time.CLOCK_REALTIME) * 1e9}
 
 
-def _handshake(tap: socket.socket, ip: str, port: int) -> int:
-    """Nanoseconds of one connection's SYN to its SYN-ACK; a repeated SYN counts from the last."""
-    with socket.create_connection((ip, port), _TIMEOUT_S) as sock:
+class Tap:
+    """Sees every packet of the namespace that it was made in. Use as a context manager."""
+
+    def __init__(self) -> None:
+        kind = socket.SOCK_DGRAM
+        self._sock = socket.socket(socket.AF_PACKET, kind, socket.htons(_ETH_P_ALL))
+        self._sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        self._sock.settimeout(_TIMEOUT_S)
+
+    def __enter__(self) -> Tap:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._sock.close()
+
+    def dial(self, ip: str, port: int) -> tuple[socket.socket, int]:
+        """A connection, and the nanoseconds of its SYN to its SYN-ACK; a repeated SYN counts from the last.
+        Raises OSError.
+        """
+        sock = socket.create_connection((ip, port), _TIMEOUT_S)
         own_port = sock.getsockname()[1]
         sent_ns = 0
         while True:
-            data, control, _, address = tap.recvmsg(128, 64)
-            flags, ports = _tcp(data)
-            if address[2] == _OUTGOING and ports[0] == own_port and flags == _SYN:
-                sent_ns = _stamp_ns(control)
-            elif ports[1] == own_port and flags == _SYN_ACK and sent_ns:
-                return _stamp_ns(control) - sent_ns
+            packet = self._next()
+            if packet.leaves and packet.sport == own_port and packet.flags == _SYN:
+                sent_ns = packet.t_ns
+            elif packet.comes_to(own_port) and packet.flags == _SYN_ACK and sent_ns:
+                return sock, packet.t_ns - sent_ns
+
+    def acknowledged(self, sock: socket.socket) -> int:
+        """Send one byte on a connection: nanoseconds from when it left to its acknowledgement, which the
+        peer's kernel sends at once for the first packets of a connection. Raises OSError.
+        """
+        own_port = sock.getsockname()[1]
+        sock.send(b"\n")
+        sent_ns = 0
+        end = -1
+        while True:
+            packet = self._next()
+            if packet.leaves and packet.sport == own_port and packet.length:
+                sent_ns, end = packet.t_ns, packet.sequence + packet.length & 0xFFFFFFFF
+            elif packet.comes_to(own_port) and packet.flags & _ACK and packet.acknowledges == end:
+                return packet.t_ns - sent_ns
+
+    def _next(self) -> Seen:
+        """The next TCP packet. Raises OSError where none comes."""
+        while True:
+            data, control, _, address = self._sock.recvmsg(128, 64)
+            found = seen(data, address[2] == _OUTGOING, _stamp_ns(control))
+            if found is not None:
+                return found
 
 
-def _tcp(packet: bytes) -> tuple[int, tuple[int, int]]:
-    """TCP flags and ports of a packet of either IP family; zeros for any other."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A TCP packet; `length` is that of its payload."""
+
+    leaves: bool
+    t_ns: int
+    flags: int
+    sport: int
+    dport: int
+    sequence: int
+    acknowledges: int
+    length: int
+
+    def comes_to(self, port: int) -> bool:
+        """Not one that leaves: who dials itself by way of a service sends both."""
+        return not self.leaves and self.dport == port
+
+
+def seen(packet: bytes, leaves: bool, t_ns: int) -> Seen | None:
+    """A packet of either IP family; None where it is not TCP."""
     version = packet[0] >> 4 if len(packet) >= 40 else 0
     if version not in {4, 6} or packet[9 if version == 4 else 6] != socket.IPPROTO_TCP:
-        return 0, (0, 0)
+        return None
     start = (packet[0] & 15) * 4 if version == 4 else 40
     if len(packet) < start + 20:
-        return 0, (0, 0)
-    source, target = struct.unpack_from("!HH", packet, start)
-    return packet[start + 13] & 0x17, (source, target)
+        return None
+    sport, dport, sequence, acknowledges, offset, flags = struct.unpack_from(
+        "!HHIIBB", packet, start
+    )
+    total = struct.unpack_from("!H", packet, 2 if version == 4 else 4)[0]
+    length = total + (40 if version == 6 else 0) - start - (offset >> 4) * 4
+    return Seen(leaves, t_ns, flags & 0x17, sport, dport, sequence, acknowledges, length)
 
 
 def _stamp_ns(control: list[tuple[int, int, bytes]]) -> int:

@@ -1,0 +1,45 @@
+"""Ways through a lab beside two plain namespaces: latency by kernels alone, throughput of one stream."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.errors import TestbedError
+from testbed.lab.client import Lab
+from testbed.model.topology import Topology
+from tests.lab.conftest import unique_name
+
+pytestmark = pytest.mark.lab
+
+PORT = 5001
+TOPOLOGY = Topology.model_validate(
+    {
+        "name": "paths",
+        "nodes": {"n1": {}, "n2": {}},
+        "dns": {"replicas": 0},
+        "workloads": {"client": {"node": "n1"}, "far": {"node": "n2"}},
+        "services": {"client": {"port": 80, "targetPort": PORT}},
+    }
+)
+SHORT = {"rounds": 2, "connections": 3, "packets": 4, "stream_s": 0.05, "warm_s": 0.02, "seed": 1}
+
+
+def test_every_way_is_measured_in_every_round_beside_the_plain_one() -> None:
+    with Lab.up(TOPOLOGY, name=unique_name(), ephemeral=True) as lab:
+        view = lab.inspect()
+        far = next(row["ip"] for row in view["pods"] if row["name"] == "far-0")
+        own = next(row["clusterIP"] for row in view["services"] if row["name"] == "client")
+        ways = {
+            "far": {"dial": [far, PORT], "serve": "far-0", "port": PORT},
+            "hairpin": {"dial": [own, 80], "serve": "client-0", "port": PORT},
+        }
+        rows = lab.paths("client-0", ways, **SHORT)
+        assert sorted((row["path"], row["round"]) for row in rows) == [
+            (path, number) for path in ("far", "hairpin", "plain") for number in (0, 1)
+        ]
+        for row in rows:
+            assert min(row["first_us"], row["packet_us"], row["bytes"]) > 0, row
+            assert row["elapsed_ns"] >= SHORT["stream_s"] * 1e9
+        astray = {"astray": {"dial": [far, PORT + 1], "serve": "far-0", "port": PORT}}
+        with pytest.raises(TestbedError, match=r"measuring the paths: .*refused"):
+            lab.paths("client-0", astray, **SHORT)
