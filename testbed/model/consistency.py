@@ -11,7 +11,7 @@ from itertools import combinations, product
 
 from testbed.errors import OutOfTimeOrRoom, UsageError
 from testbed.ip import FAMILY_NAMES
-from testbed.model import fake_consistency, fakes
+from testbed.model import cni_consistency, fake_consistency, fakes
 from testbed.model.addressing import plan_addresses, pod_prefix, pods_per_node
 from testbed.model.allocation import Taken, allocate_all, asks, conflicts
 from testbed.model.fields import Mistake, Path
@@ -40,6 +40,7 @@ def inconsistencies(topology: Topology) -> list[Mistake]:
     mistakes.extend(_too_small_packets(topology))
     mistakes.extend(_names_alike(topology, found))
     mistakes.extend(fake_consistency.mistakes(topology))
+    mistakes.extend(cni_consistency.mistakes(topology))
     mistakes.extend(_containers_in_a_guest(topology))
     mistakes.extend(_links_to_nowhere(topology))
     mistakes.extend(_pods_on_no_node(topology, nodes_of(found), groups))

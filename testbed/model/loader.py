@@ -8,6 +8,7 @@ from typing import Any
 
 from testbed.errors import Problem, TopologyError
 from testbed.model import shipped
+from testbed.model.conflist_file import read_conflist
 from testbed.model.consistency import inconsistencies
 from testbed.model.document import Document, NotYAMLError, Positions, documents
 from testbed.model.fields import Mistake, kind_of
@@ -64,6 +65,7 @@ def load_text(
     for setting in settings:
         problems.extend(apply_setting(document, setting))
     problems.extend(_read_manifests(document, directory or FilePath()))
+    problems.extend(read_conflist(document, directory or FilePath(), _text_of))
     topology, mistakes = validate(document.value)
     if topology is not None:
         mistakes.extend(inconsistencies(topology))
@@ -123,6 +125,14 @@ def _read(path: FilePath) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise _UnreadableError(f"is no text: line {line} is not UTF-8") from None
+
+
+def _text_of(path: FilePath) -> str:
+    """As `_read`; raises OSError."""
+    try:
+        return _read(path)
+    except _UnreadableError as error:
+        raise OSError(str(error)) from None
 
 
 def _read_manifests(document: Document, directory: FilePath) -> list[Problem]:
