@@ -40,6 +40,7 @@ class Feature(StrEnum):
     IPVS = "ipvs"
     IPVS_TWOS = "ipvs-twos"
     IPSET = "ipset"
+    TBF = "tbf"
     NETEM = "netem"
     DUMMY = "dummy"
     VXLAN = "vxlan"
@@ -159,8 +160,17 @@ TRIALS: Mapping[Feature, Trial] = {
         "ipset",
         "ipset",
     ),
+    Feature.TBF: Trial(
+        "links with a rate",
+        "tc qdisc add dev lo root tbf rate 1mbit burst 2000 limit 20000",
+        "tc",
+        "iproute2",
+    ),
     Feature.NETEM: Trial(
-        "links with delay or loss", "tc qdisc add dev lo root netem delay 1ms", "tc", "iproute2"
+        "links with delay, jitter or loss",
+        "tc qdisc add dev lo root netem delay 1ms",
+        "tc",
+        "iproute2",
     ),
     Feature.DUMMY: _link("dummy", "proxy.mode ipvs"),
     Feature.VXLAN: _link("vxlan id 1 dstport 4789 dev lo", "network.cni vxlan"),

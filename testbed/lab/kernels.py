@@ -129,7 +129,9 @@ def needed(topologies: Iterable[Topology], variant: Variant) -> frozenset[Featur
         if plain.proxy.mode in BACKENDS:
             for family in plain.network.families:
                 found |= set(map(Feature, BACKENDS[plain.proxy.mode](plain, family).needs))
-        if any(link.delay_s or link.rate_bps or link.loss for link in plain.links):
+        if any(link.rate_bps for link in plain.links):
+            found.add(Feature.TBF)
+        if any(link.delay_s or link.loss for link in plain.links):
             found.add(Feature.NETEM)
     return frozenset(found)
 
