@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -192,7 +193,11 @@ TRIALS: Mapping[Feature, Trial] = {
         "containers as pods", "dockerd --version", "dockerd", "docker.io", sandboxed=False
     ),
     Feature.MININET: Trial(
-        "Mininet hosts as pods, make bench", "mn --version", "mn", "mininet", sandboxed=False
+        "runtime mininet, underlay mininet",
+        f"mnexec -p true && {shlex.quote(sys.executable)} -W ignore -c 'import mininet.node'",
+        "mnexec",
+        "mininet",
+        sandboxed=False,
     ),
     Feature.CNI_PLUGINS: Trial(
         "network.cni by plug-in",
@@ -311,6 +316,8 @@ def _remedy(feature: Feature, trial: Trial) -> str:
     """What to do where the tool is there and the trial failed."""
     if feature is Feature.USER_NAMESPACES:
         return user_namespace_remedy()
+    if feature is Feature.MININET:
+        return "pip install 'kube-testbed[mininet]'"  # mnexec is there, Mininet's own Python is not
     if not trial.sandboxed:
         return _install(trial.package)
     if os.geteuid() != 0 and _failure(TRIALS[Feature.USER_NAMESPACES]) is not None:
