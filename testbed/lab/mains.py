@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 
 from testbed.dns import server as dns_server
-from testbed.lab import capture_process, rule_watch
+from testbed.lab import capture_process, route_watch, rule_watch
 from testbed.proxy.userspace_process import main as userspace
 from testbed.runtime import zygote
 from testbed.runtime.container_process import Program
@@ -35,6 +35,7 @@ MAINS: dict[str, zygote.Main] = {
     "capture": capture_process.main,
     "marked": marked.main,
     "rulewatch": rule_watch.main,
+    "routewatch": route_watch.main,
     "userspace": userspace.main,
 }
 """By the name that `Processes.spawn` takes."""

@@ -133,6 +133,8 @@ class Daemon:
 
     program: str
     config: str
+    peers: Mapping[str, str] = field(default_factory=dict)
+    """The machine that each of its sessions is with, by the session's name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def test_what_is_none_stays_as_it_was_typed(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "said"),
-    [("quickstrat", "did you mean quickstart?"), ("zzz", "one of claims, dual-stack")],
+    [("quickstrat", "did you mean quickstart?"), ("zzz", ", quickstart, ")],
 )
 def test_a_name_that_is_none_is_helped(
     typed: str, said: str, capsys: pytest.CaptureFixture[str]
