@@ -18,11 +18,11 @@ from testbed.model.topology import Topology
 from testbed.podnet.addresses import OwnAddresses
 from testbed.podnet.network import Member, Site
 from testbed.podnet.networks import network_of
+from testbed.runtime.pod_ways import Routed
 from testbed.runtime.interface import Executed
 from testbed.runtime.netns import NetnsRuntime, Place, Started
 from testbed.runtime.node_network import NodeWiring
-from testbed.runtime.pod_ways import Routed
-from testbed.runtime.underlay import Underlay
+from testbed.runtime.underlay import NetnsUnderlay
 from testbed.runtime.veth_links import VethLinks
 
 
@@ -44,8 +44,8 @@ class NoPrograms:
 async def build(topology: Topology, pods_per_node: int) -> list[NetnsRuntime]:
     """Wire the machines and their pods; returns what holds the namespaces."""
     addresses = plan_addresses(topology)
-    fabric = plan(addresses, topology.network.mtu)
-    underlay = Underlay(fabric.mtu, fabric.gateways)
+    fabric = plan(topology)
+    underlay = NetnsUnderlay()
     underlay.apply(fabric)
     pod_network = network_of(topology)
     members = [
@@ -54,8 +54,10 @@ async def build(topology: Topology, pods_per_node: int) -> list[NetnsRuntime]:
     ]
     runtimes = []
     for node in fabric.machines:
+        if node.kind != "node":
+            continue
         namespace = underlay.namespace(node.name)
-        network = pod_network.plan(Site(node.name, node.addresses, fabric.mtu), members)
+        network = pod_network.plan(Site(node.name, node.all_addresses, node.mtu), members)
         NodeWiring(node.name, namespace).apply(network)
         links = VethLinks(namespace, network.pod_mtu, OwnAddresses(network.pod_cidrs), Routed())
         runtime = NetnsRuntime(node.name, namespace, links, NoPrograms(), ipv6=False)

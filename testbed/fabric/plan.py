@@ -1,137 +1,162 @@
-"""The physical network under a cluster: machines on one switch."""
+"""Topology -> Fabric: which machines there are, how they are joined, and how they route."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import blake2s
 from ipaddress import IPv6Address, ip_address, ip_interface
 
-from testbed.ip import ANYWHERE, IPAddress, IPInterface, IPNetwork
-from testbed.model.addressing import AddressPlan
-
-BRIDGE = "br0"
-UPLINK = "eth0"
-UPLINK_INDEX = 64
-"""ifindex of a machine's `eth0`: above those that the kernel gives out by itself."""
-
-NODE_SYSCTLS = (
-    # All machines share one link, so a node often forwards out of the link that a packet came in by; it does
-    # not tell the sender of a shorter way, which would bypass the node's rules.
-    ("ipv4/conf/all/send_redirects", "0"),
-    ("ipv4/conf/default/send_redirects", "0"),
-    ("ipv4/ip_forward", "1"),
-    # Replies of a service leave by the link that routing says, not by where the request came in.
-    ("ipv4/conf/all/rp_filter", "0"),
-    ("ipv4/conf/default/rp_filter", "0"),
+from testbed.fabric import sysctls
+from testbed.fabric.machine import (
+    BRIDGE,
+    UPLINK_INDEX,
+    Cable,
+    End,
+    Fabric,
+    Interface,
+    Machine,
 )
-NODE_SYSCTLS_IPV6 = (("ipv6/conf/all/forwarding", "1"), ("ipv6/conf/default/forwarding", "1"))
-NO_IPV6 = (("ipv6/conf/all/disable_ipv6", "1"),)
-"""Of every namespace in a lab without IPv6. The kernel sets `default` along with `all`: links to come are
-meant, too."""
-IPV6 = tuple(
-    (f"ipv6/conf/{which}/{name}", value)
-    for which in ("all", "default")
-    for name, value in (
-        ("disable_ipv6", "0"),
-        # A tentative address answers nobody: duplicate detection would cost every pod 1 to 2 s, and
-        # all addresses are given by plan.
-        ("accept_dad", "0"),
-        ("dad_transmits", "0"),
-        # Nobody advertises routes here, and link-local addresses are given where they are needed.
-        ("accept_ra", "0"),
-        ("router_solicitations", "0"),
-        ("addr_gen_mode", "1"),
-    )
-)
-"""Of every namespace in a lab with IPv6."""
-END_SYSCTLS = (
-    # One SYN retry schedule on every kernel: 6.18 retries each second at first, 6.1 doubles.
-    ("ipv4/tcp_syn_linear_timeouts", "0"),
-)
-SWITCH_SYSCTLS = (
-    # A switch has no rules: bridged packets must not meet iptables.
-    ("bridge/bridge-nf-call-iptables", "0"),
-    ("bridge/bridge-nf-call-ip6tables", "0"),
-    ("bridge/bridge-nf-call-arptables", "0"),
-)
+from testbed.fabric.paths import routes
+from testbed.fabric.shape import Shape
+from testbed.ip import IPAddress, IPInterface
+from testbed.model.addressing import AddressPlan, plan_addresses
+from testbed.model.links import Link
+from testbed.model.topology import Topology
+from testbed.model.wiring import Kind, Wire, Wiring, wiring
+
+_LONGEST_NAME = 15
+"""Of an interface (IFNAMSIZ)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """To `destination` by the machine at `via`."""
+def plan(topology: Topology) -> Fabric:
+    """The fabric of a topology. Fake nodes are no machines.
 
-    destination: IPNetwork
-    via: IPAddress
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """A node or an outside host: one namespace, one link to the switch."""
-
-    name: str
-    kind: str
-    """node or host."""
-    addresses: tuple[IPInterface, ...]
-    """One per IP family."""
-    mac: str
-    port: str
-    """Its port's interface name on the switch."""
-    routes: tuple[Route, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Fabric:
-    """All machines on one switch, which is the nodes' default gateway too. Fake nodes are none.
-
-    Without a default route a node could not dial a cluster address: routing comes before the rules.
+    Where the control plane is at a switch, the first address of that segment is its bridge's.
     """
-
-    mtu: int
-    gateways: tuple[IPInterface, ...]
-    """One per IP family."""
-    machines: tuple[Machine, ...]
-
-
-def plan(addresses: AddressPlan, mtu: int) -> Fabric:
-    """The fabric of an address plan; the first address of the machines' network is the gateway's.
-
-    Pods are no concern of it: how nodes reach those of others is the pod network's (`podnet`). What has no
-    route there goes to the switch, which forwards nothing: whoever asks a fake node's pods waits in vain.
-
-    Outside hosts have no route to pods or services: they reach node addresses only.
-    """
-    prefixes = tuple(network.prefixlen for network in addresses.networks)
-    gateways = tuple(
-        ip_interface((network[1], network.prefixlen)) for network in addresses.networks
+    wired, addresses = wiring(topology), plan_addresses(topology)
+    interfaces = _interfaces(topology, wired, addresses)
+    ways = routes(wired, interfaces)
+    of_kind = _sysctls(topology)
+    return Fabric(
+        machines=tuple(
+            Machine(
+                name,
+                kind,
+                interfaces[name],
+                ways.get(name, ()),
+                of_kind[kind],
+                topology.routers[name].asn if kind == "router" else None,
+            )
+            for name, kind in wired.kinds.items()
+        ),
+        cables=tuple(_cables(topology, wired, interfaces)),
+        control_plane=wired.control_plane,
+        families=topology.network.families,
     )
-    defaults = tuple(Route(ANYWHERE[gateway.version], gateway.ip) for gateway in gateways)
-    live = {name: node for name, node in addresses.nodes.items() if not node.fake}
-    nodes = [
-        Machine(
-            name=name,
-            kind="node",
-            addresses=_interfaces(node.ips, prefixes),
-            mac=_mac(ip_address(node.ips[0]), host=False),
-            port=f"port-n{number}",
-            routes=defaults,
-        )
-        for number, (name, node) in enumerate(live.items(), 1)
-    ]
-    hosts = [
-        Machine(
-            name=name,
-            kind="host",
-            addresses=_interfaces(host.ips, prefixes),
-            mac=_mac(ip_address(host.ips[0]), host=True),
-            port=f"port-h{number}",
-            routes=(),
-        )
-        for number, (name, host) in enumerate(addresses.hosts.items(), 1)
-    ]
-    return Fabric(mtu, gateways, (*nodes, *hosts))
 
 
-def _interfaces(ips: tuple[str, ...], prefixes: tuple[int, ...]) -> tuple[IPInterface, ...]:
-    return tuple(ip_interface(f"{ip}/{prefix}") for ip, prefix in zip(ips, prefixes, strict=True))
+def control_plane_alone(fabric: Fabric) -> Fabric:
+    """The fabric before any other machine is there, and any cable."""
+    return replace(fabric, machines=(fabric.machine(fabric.control_plane),), cables=())
+
+
+def _interfaces(
+    topology: Topology, wired: Wiring, addresses: AddressPlan
+) -> dict[str, tuple[Interface, ...]]:
+    """Of every machine; a switch's is its bridge."""
+    mtus = {wire.name: wire.link.mtu or topology.network.mtu for wire in wired.wires}
+    of_machines = wired.ports()
+    found = {}
+    for name, ports in of_machines.items():
+        found[name] = tuple(
+            Interface(
+                f"eth{port.number}",
+                UPLINK_INDEX + port.number,
+                _mac(ip_address(own.ips[0]), wired.kinds[name]),
+                tuple(
+                    ip_interface(f"{ip}/{network.prefixlen}")
+                    for ip, network in zip(own.ips, addresses.segments[segment.name], strict=True)
+                ),
+                segment.name,
+                mtus[port.wire],
+            )
+            for (port, segment), own in zip(ports, addresses.interfaces.get(name, ()), strict=True)
+        )
+    for segment in wired.segments:
+        networks = addresses.segments[segment.name]
+        mtu = min((mtus[wire] for wire in segment.wires), default=topology.network.mtu)
+        for name in segment.switches:
+            here = name == wired.control_plane
+            own = tuple(ip_interface((net[1], net.prefixlen)) for net in networks) if here else ()
+            found[name] = (Interface(BRIDGE, UPLINK_INDEX, "", own, segment.name, mtu),)
+    return found
+
+
+def _cables(
+    topology: Topology, wired: Wiring, interfaces: Mapping[str, tuple[Interface, ...]]
+) -> list[Cable]:
+    at = {
+        (port.machine, port.wire): interfaces[port.machine][port.number]
+        for segment in wired.segments
+        for port in segment.ports
+    }
+    found = []
+    for wire in wired.wires:
+        one, other = wire.link.endpoints
+        ends = (
+            _end(wire, one, at.get((one, wire.name)), at.get((other, wire.name))),
+            _end(wire, other, at.get((other, wire.name)), at.get((one, wire.name))),
+        )
+        mtu = wire.link.mtu or topology.network.mtu
+        found.append(Cable(wire.name, ends, mtu, shapes(wire.link)))
+    return found
+
+
+def shapes(link: Link) -> tuple[Shape, Shape]:
+    """Of what goes from the first endpoint to the second, and of what comes back."""
+    there = Shape(link.delay_s, link.jitter_s, link.loss, link.rate_bps, link.queue)
+    said = {name: getattr(link.back, name) for name in link.back.model_fields_set}
+    return there, replace(there, **said)
+
+
+def _end(wire: Wire, name: str, own: Interface | None, opposite: Interface | None) -> End:
+    """A machine's interface, or a switch's port, named after who is at the other end."""
+    if own is not None:
+        return End(name, own.name, own.mac)
+    one, other = wire.link.endpoints
+    mac = f"02:02{opposite.mac[5:]}" if opposite else _port_mac(wire.name, name)
+    return End(name, _port_name(wire.name, other if name == one else one), mac)
+
+
+def _port_name(wire: str, opposite: str) -> str:
+    """`to-n1`; what is too long, or a second one, ends in a number that follows from the wire's name."""
+    name = f"to-{opposite}"
+    if len(name) <= _LONGEST_NAME and wire.count(":") == 1:
+        return name
+    digest = blake2s(wire.encode(), digest_size=3).hexdigest()
+    return f"{name[: _LONGEST_NAME - 7]}-{digest}"
+
+
+def _port_mac(wire: str, switch: str) -> str:
+    """Between switches, which talk to nobody under it."""
+    digest = blake2s(f"{wire} {switch}".encode(), digest_size=4).digest()
+    return "02:03:" + digest.hex(":")
+
+
+def _sysctls(topology: Topology) -> dict[Kind, sysctls.Sysctls]:
+    """What each kind of machine asks for, beside what all namespaces have."""
+    ipv6 = 6 in topology.network.families
+    linked: sysctls.Sysctls = ()
+    if topology.links:
+        linked = (*sysctls.LINKED, *(sysctls.LINKED_IPV6 if ipv6 else ()))
+    forwards = (*sysctls.NODE, *(sysctls.NODE_IPV6 if ipv6 else ()), *linked)
+    return {
+        "node": forwards,
+        "router": forwards,
+        "host": linked,
+        "switch": (*sysctls.SWITCH, *linked),
+    }
 
 
 def link_local(mac: str) -> IPInterface:
@@ -143,9 +168,9 @@ def link_local(mac: str) -> IPInterface:
     return ip_interface((IPv6Address(b"\xfe\x80" + bytes(6) + identifier), 64))
 
 
-def _mac(address: IPAddress, *, host: bool) -> str:
+def _mac(address: IPAddress, kind: Kind) -> str:
     """Of an IPv4 address all four bytes; of an IPv6 one the last 31 bits, as hosts are a half apart."""
     number = int(address)
     if address.version == 6:
-        number = number % 2**31 + 2**31 * host
+        number = number % 2**31 + 2**31 * (kind == "host")
     return "02:01:" + ":".join(f"{byte:02x}" for byte in number.to_bytes(4))

@@ -79,7 +79,7 @@ class LabApi:
         self._events.start()
         self._controllers.start()
         self._journal.listen(self._events.heard)
-        with netns.entered(self._cluster.switch):
+        with netns.entered(self._cluster.control_plane):
             listeners = [
                 socket.create_server(
                     (address, bootstrap.PORT),

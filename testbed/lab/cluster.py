@@ -20,8 +20,8 @@ from testbed.controllers.timing import Delays, KubeletTiming, NodeTiming
 from testbed.dns.search import pod_resolv_conf
 from testbed.errors import NotFound, OutOfTimeOrRoom, UsageError
 from testbed.events import Event, Record
-from testbed.fabric import plan as fabric_plan
-from testbed.fabric.plan import Machine
+from testbed.fabric.machine import Machine
+from testbed.fabric.plan import control_plane_alone, plan
 from testbed.ip import IPAddress
 from testbed.kernel import features
 from testbed.kernel.features import Feature
@@ -43,17 +43,19 @@ from testbed.lab.proxy_config import proxy_config
 from testbed.lab.recipes import PodNetwork, Recipes
 from testbed.lab.settled import missing
 from testbed.lab.sticky_addresses import StickyAddresses
-from testbed.model.addressing import dns_ips, plan_addresses
+from testbed.model.addressing import dns_ips
 from testbed.model.objects import Object, Pod
 from testbed.model.shorthand import expand
 from testbed.model.topology import Topology
+from testbed.model.wiring import wiring
 from testbed.podnet.addresses import OwnAddresses
 from testbed.podnet.network import Site
 from testbed.podnet.networks import network_of
 from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.pace import Periods
+from testbed.runtime.interface import Underlay
 from testbed.runtime.netns import path_of
-from testbed.runtime.underlay import Underlay
+from testbed.runtime.underlay import NetnsUnderlay
 from testbed.store import Delete, Store
 
 PROXY_PATIENCE_S = 1.0
@@ -88,7 +90,9 @@ class Cluster:
         self._folder = folder
         self.programs = programs
         self._record = record
-        self._underlay = Underlay(topology.network.mtu, _fabric(topology).gateways)
+        self._underlay: Underlay = NetnsUnderlay()
+        # The control plane is there before anything that speaks to it.
+        self._underlay.apply(control_plane_alone(plan(topology)))
         self._backends = {
             family: backend(topology, family)
             for family in topology.network.families
@@ -109,7 +113,7 @@ class Cluster:
         self.recipes = programs.recipes = Recipes(store, folder / "containers", network)
         delays = _delays(topology, self.name)
         self.pod_network = LabPodNetwork(
-            network_of(topology), store, record, delays, self._underlay.switch
+            network_of(topology), store, record, delays, self._underlay.control_plane
         )
         self._parts = self._node_parts(topology, delays)
         self._applied: _Applied | None = None
@@ -174,9 +178,9 @@ class Cluster:
         return self._underlay.namespace(machine)
 
     @property
-    def switch(self) -> int:
+    def control_plane(self) -> int:
         """File descriptor of the namespace in which the control plane listens: nodes and pods reach it."""
-        return self._underlay.switch
+        return self._underlay.control_plane
 
     async def apply(self, topology: Topology) -> None:
         """Make the cluster what the topology says, as far as writing it goes. Raises UsageError."""
@@ -186,15 +190,18 @@ class Cluster:
         cidrs = topology.network.service_cidrs
         objects = completed(expand(topology))
         wanted = allocated(objects, self.store.snapshot(), cidrs)
-        fabric = _fabric(topology)
-        targets = {machine.name: machine for machine in fabric.machines}
-        have = (*self.nodes, *self.power.off)
-        await self._remove_nodes([name for name in have if name not in targets])
-        self._underlay.apply(fabric)
-        self._addresses = {
+        fabric = plan(topology)
+        addresses = {
             machine.name: tuple(address.ip for address in machine.addresses)
             for machine in fabric.machines
         }
+        # A node is known by its address: where that is another one, so is the node.
+        have = (*self.nodes, *self.power.off)
+        await self._remove_nodes(
+            [name for name in have if addresses.get(name) != self._addresses[name]]
+        )
+        self._underlay.apply(fabric)
+        self._addresses = addresses
         self._hosts = [machine.name for machine in fabric.machines if machine.kind == "host"]
         self.programs.images = topology.images
         applied = before.objects if before else {}
@@ -207,10 +214,9 @@ class Cluster:
         )
 
     def _start_nodes(self, machines: Sequence[Machine]) -> None:
-        mtu = self.topology.network.mtu
         namespace = self._underlay.namespace
         self.pod_network.join(
-            (Site(machine.name, machine.addresses, mtu), namespace(machine.name))
+            (Site(machine.name, machine.all_addresses, machine.mtu), namespace(machine.name))
             for machine in machines
         )
         for machine in machines:
@@ -229,8 +235,7 @@ class Cluster:
         """Switch a stopped node on; whether it was one."""
         if not self.power.switched_on(name):
             return False
-        machines = {machine.name: machine for machine in _fabric(self.topology).machines}
-        self._start_nodes([machines[name]])
+        self._start_nodes([plan(self.topology).machine(name)])
         self.nodes[name].start_proxy()
         return True
 
@@ -423,14 +428,12 @@ def _delays(topology: Topology, lab: str) -> Delays:
     )
 
 
-def _fabric(topology: Topology) -> fabric_plan.Fabric:
-    return fabric_plan.plan(plan_addresses(topology), topology.network.mtu)
-
-
 def _require_same(before: Topology, after: Topology) -> None:
     changed = [key for key in _FIXED if getattr(before, key) != getattr(after, key)]
     if before.dns.domain != after.dns.domain:
         changed.append("dns.domain")
+    if wiring(before).control_plane != wiring(after).control_plane:
+        changed.append("where the control plane is (network.controlPlane, the first switch of links)")
     if changed:
         raise UsageError(
             f"{', '.join(changed)} cannot change while the lab runs",

@@ -11,7 +11,7 @@ from testbed.controllers.kubelet import Kubelet
 from testbed.controllers.timing import Delays, KubeletTiming
 from testbed.errors import MissingFeature
 from testbed.events import Record
-from testbed.fabric.plan import Machine
+from testbed.fabric.machine import Machine
 from testbed.ip import IPNetwork
 from testbed.kernel import netns, sysctl
 from testbed.kernel.run import Shell

@@ -11,7 +11,7 @@ from testbed.clock import now_ns
 from testbed.errors import CheckFailed
 from testbed.lab.companion import Companions
 from testbed.lab.node import LabNode
-from testbed.runtime.underlay import Underlay
+from testbed.runtime.interface import Underlay
 
 
 class Power:

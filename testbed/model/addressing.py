@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from testbed.errors import UsageError
 from testbed.ip import BITS, IPNetwork
 from testbed.model import fakes
+from testbed.model.segment_addresses import InterfaceAddress, segment_addresses
 from testbed.model.topology import Topology
+from testbed.model.wiring import wiring
 
 POD_PREFIX = {4: 24, 6: 64}
 """Kubernetes' default node-cidr-mask-size-ipv4 and -ipv6."""
-FIRST_NODE = 2
-"""`.1` is left to the switch, as Docker's and kind's bridges have it."""
-FIRST_HOST = 1
-"""Outside hosts are in the upper half, so that nodes and hosts can both be appended to."""
 DNS_INDEX = 10
 """kubeadm gives the cluster's DNS the tenth address of the service range."""
 
@@ -36,54 +34,49 @@ class NodeAddress:
 
 @dataclass(frozen=True, slots=True)
 class HostAddress:
-    """An outside host's addresses on the switch, one per IP family."""
+    """The addresses of an outside host or a router, one per IP family."""
 
     ips: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AddressPlan:
-    """Addresses of all machines, by name, in the topology's order."""
+    """Addresses of all machines, by name, in the topology's order: those of their first interfaces."""
 
     nodes: Mapping[str, NodeAddress]
     hosts: Mapping[str, HostAddress]
+    routers: Mapping[str, HostAddress]
     networks: tuple[IPNetwork, ...]
     """The machines' own, one per IP family."""
+    segments: Mapping[str, tuple[IPNetwork, ...]]
+    """Each segment's share of them."""
+    interfaces: Mapping[str, tuple[InterfaceAddress, ...]]
+    """Of each machine but switches, `eth0` first; of fake nodes what they would have."""
 
 
 def plan_addresses(topology: Topology) -> AddressPlan:
     """The plan of a topology. Raises UsageError where a network is too small."""
-    network = topology.network
     nodes = list(fakes.nodes(topology))
-    for machines in network.node_cidrs:
-        room = machines.num_addresses // 2
-        if len(nodes) > room - FIRST_NODE:
-            raise UsageError(f"nodeCIDR {machines} has no room for {len(nodes)} nodes")
-        if len(topology.hosts) > room - FIRST_HOST - 1:
-            raise UsageError(f"nodeCIDR {machines} has no room for {len(topology.hosts)} hosts")
-    prefixes = [pod_prefix(pods, len(nodes)) for pods in network.pod_cidrs]
+    segments, interfaces = segment_addresses(topology, wiring(topology))
+    pods = topology.network.pod_cidrs
+    prefixes = [pod_prefix(network, len(nodes)) for network in pods]
     return AddressPlan(
         nodes={
             entry.name: NodeAddress(
-                ips=tuple(str(machines[FIRST_NODE + index]) for machines in network.node_cidrs),
+                ips=interfaces[entry.name][0].ips,
                 pod_cidrs=tuple(
-                    f"{pods[index * 2 ** (pods.max_prefixlen - prefix)]}/{prefix}"
-                    for pods, prefix in zip(network.pod_cidrs, prefixes, strict=True)
+                    f"{network[index * 2 ** (network.max_prefixlen - prefix)]}/{prefix}"
+                    for network, prefix in zip(pods, prefixes, strict=True)
                 ),
                 fake=bool(entry.spec.fake),
             )
             for index, entry in enumerate(nodes)
         },
-        hosts={
-            name: HostAddress(
-                tuple(
-                    str(machines[machines.num_addresses // 2 + FIRST_HOST + index])
-                    for machines in network.node_cidrs
-                )
-            )
-            for index, name in enumerate(topology.hosts)
-        },
-        networks=network.node_cidrs,
+        hosts={name: HostAddress(interfaces[name][0].ips) for name in topology.hosts},
+        routers={name: HostAddress(interfaces[name][0].ips) for name in topology.routers},
+        networks=topology.network.node_cidrs,
+        segments=segments,
+        interfaces=interfaces,
     )
 
 

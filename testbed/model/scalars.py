@@ -138,6 +138,7 @@ Fraction = Annotated[
     BeforeValidator(_fraction),
     WithJsonSchema({"type": ["string", "number"], "examples": ["0.1%"]}),
 ]
+MTU = Annotated[int, Field(ge=576, le=65535, strict=True)]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 Count = Annotated[int, Field(ge=0, le=100_000, strict=True)]
 MOST_FAKES = 100_000

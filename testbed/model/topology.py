@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from testbed.model.bgp import BGP
 from testbed.model.cni import CNI, CNIKey
+from testbed.model.links import HostSpec, Link, RouterSpec
 from testbed.model.networks import (
     NODE_CIDR,
     POD_CIDR,
@@ -25,17 +26,16 @@ from testbed.model.proxy_process import External, Userspace
 from testbed.model.runtime import Runtime, RuntimeKey
 from testbed.model.scalars import (
     CIDR,
+    MTU,
     Address,
     Count,
     Duration,
     EmptyIfNothing,
     Fake,
-    Fraction,
     Manifest,
     Name,
     NodeAddresses,
     Port,
-    Rate,
     TargetPort,
     Text,
 )
@@ -79,8 +79,9 @@ class Network(Strict):
         CNI(), description="how pods reach each other: in short host-gw, vxlan or bgp"
     )
     bgp: Annotated[BGP, EmptyIfNothing] = Field(BGP(), description="of cni bgp")
-    mtu: Annotated[int, Field(ge=576, le=65535, strict=True)] = Field(
-        1500, description="of every link, in bytes"
+    mtu: MTU = Field(1500, description="of every link, in bytes")
+    control_plane: Name | None = Field(
+        None, description="the switch or router where the API server is (the first switch of links)"
     )
     sticky_ips: bool = Field(
         False,
@@ -193,19 +194,6 @@ class NodeSpec(Strict):
     fake: Fake = Field(
         False, description="exists only as an object (true); a number: NAME-0, NAME-1, … do"
     )
-
-
-class HostSpec(Strict):
-    """A machine outside the cluster, on the same switch as the nodes."""
-
-
-class Link(Strict):
-    """A link of the underlay. Names that are neither nodes nor hosts are switches."""
-
-    endpoints: tuple[Name, Name] = Field(description="what it joins")
-    delay_s: Duration = Field(0.0, alias="delay", description="one way")
-    rate_bps: Rate | None = Field(None, alias="rate", description="none: not limited")
-    loss: Fraction = Field(0.0, description="share of packets lost")
 
 
 class Workload(Strict):
@@ -390,6 +378,9 @@ class Topology(Strict):
     )
     hosts: Annotated[dict[Name, Annotated[HostSpec, EmptyIfNothing]], EmptyIfNothing] = Field(
         {}, description="machines outside the cluster"
+    )
+    routers: Annotated[dict[Name, Annotated[RouterSpec, EmptyIfNothing]], EmptyIfNothing] = Field(
+        {}, description="machines that forward between the segments they are linked to"
     )
     links: tuple[Link, ...] = Field((), description="the underlay; without: one switch joins all")
     workloads: Annotated[dict[Name, Annotated[Workload, EmptyIfNothing]], EmptyIfNothing] = Field(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from testbed.model.addressing import AddressPlan, plan_addresses
 from testbed.model.fakes import live_nodes
+from testbed.model.links import Link
 from testbed.model.objects import ZONE_LABEL, Node
-from testbed.model.topology import Link
 from testbed.picture.fakes import fake_cards
 from testbed.picture.scene import Scene
 from testbed.picture.shapes import Card, Line, Picture, State, Table, some

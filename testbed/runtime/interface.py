@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from testbed.errors import TestbedError
+from testbed.fabric.machine import Cable, Fabric, Machine
+from testbed.fabric.shape import Shape
 from testbed.model.containers import Container
 from testbed.model.objects import Pod
 
@@ -67,3 +70,61 @@ class PodRuntime(Protocol):
 
     def node_socket(self, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
         """A new non-blocking socket in the *node's* namespace (where kubelet's probes come from)."""
+
+
+class Machines(Protocol):
+    """What a lab's machines are made of."""
+
+    def create(self, machine: Machine) -> int:
+        """A new machine, without links; returns a descriptor of its network namespace, which the caller
+        closes. Raises TestbedError.
+        """
+
+    def remove(self, name: str) -> None:
+        """The machine is no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class CableState:
+    """A cable as it is now."""
+
+    cable: Cable
+    carries: bool
+    """False: it is cut, an end has no power, or it waits in reserve as it would close a loop of switches."""
+    cut: bool
+    shapes: tuple[Shape, Shape]
+    """In force at each end."""
+
+
+class Underlay(Protocol):
+    """The physical network of a lab. All methods are called from the thread that owns its namespaces."""
+
+    @property
+    def control_plane(self) -> int:
+        """A descriptor of the namespace that the control plane listens in."""
+
+    def namespace(self, name: str) -> int:
+        """A descriptor of a machine's network namespace."""
+
+    def apply(self, want: Fabric) -> None:
+        """Add, remove, rewire and re-route machines until the fabric is as wanted."""
+
+    def unplug(self, name: str) -> None:
+        """All of a machine's links are down: when it returns, no packet comes or goes."""
+
+    def renew(self, name: str) -> None:
+        """A new machine of that name, with new links: nothing of the old one is left."""
+
+    def cables(self) -> Mapping[str, CableState]:
+        """By name."""
+
+    def cut(self, cable: str) -> None:
+        """When it returns, no packet passes the cable, and its ends have no carrier. Raises NotFound."""
+
+    def join(self, cable: str) -> None:
+        """Undo `cut`. Raises NotFound."""
+
+    def set_shape(self, cable: str, end: int, shape: Shape) -> None:
+        """Shape what enters the cable at an end (0 or 1), until the cable is made anew. Raises NotFound and
+        what `kernel.shaping` raises.
+        """

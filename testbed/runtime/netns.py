@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from testbed.errors import NotFound
-from testbed.fabric.plan import END_SYSCTLS, IPV6, NO_IPV6
+from testbed.fabric import sysctls
 from testbed.ip import IPAddress
 from testbed.kernel import netns, sysctl
 from testbed.model.containers import Container
@@ -112,7 +112,7 @@ class NetnsRuntime:
         self._node = node
         self._namespace = namespace
         self._links = links
-        self._sysctls = (*(IPV6 if ipv6 else NO_IPV6), *END_SYSCTLS)
+        self._sysctls = (*(sysctls.IPV6 if ipv6 else sysctls.NO_IPV6), *sysctls.END)
         self._of_node = of_node
         self._programs = programs
         self._sandboxes: dict[str, _Sandbox] = {}

@@ -1,154 +1,351 @@
-"""Makes a `Fabric` real: a namespace per machine, a switch, links, addresses, routes. Only differences."""
+"""Makes a `Fabric` real: a namespace per machine, cables, addresses, routes. Only differences."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
-from testbed.fabric.plan import (
-    BRIDGE,
-    END_SYSCTLS,
-    IPV6,
-    NO_IPV6,
-    NODE_SYSCTLS,
-    NODE_SYSCTLS_IPV6,
-    SWITCH_SYSCTLS,
-    UPLINK,
-    UPLINK_INDEX,
-    Fabric,
-    Machine,
-    Route,
-    link_local,
-)
-from testbed.ip import IPInterface
-from testbed.kernel import netlink, netns, sysctl
+from testbed.errors import NotFound
+from testbed.fabric import sysctls
+from testbed.fabric.machine import UPLINK_INDEX, Cable, End, Fabric, Interface, Machine
+from testbed.fabric.plan import link_local
+from testbed.fabric.shape import NOTHING, Shape
+from testbed.fabric.tree import carrying
+from testbed.ip import IPInterface, IPNetwork
+from testbed.kernel import netlink, netns, shaping, sysctl
+from testbed.kernel.bridge_table import flushed
+from testbed.kernel.multipath import Hop, no_route, shared_route
+from testbed.runtime.interface import CableState, Machines
 
-_BRIDGE_INDEX = UPLINK_INDEX
 _FIRST_PORT_INDEX = 100
+"""Of a switch's ports."""
+_VALVES = ("switch", "router", "host", "node")
+"""At which end a cable is cut: the other one sees its carrier go, and keeps addresses and routes."""
+
+
+class Namespaces:
+    """Machines that are namespaces, and nothing else (`Machines`)."""
+
+    def create(self, machine: Machine) -> int:
+        return netns.create()
+
+    def remove(self, name: str) -> None:
+        """The namespace goes with its last descriptor."""
 
 
 @dataclass(slots=True)
-class _Wired:
+class _Made:
+    """A machine that is there, and what its namespace has."""
+
     machine: Machine
     namespace: int
-    port_index: int
+    indices: dict[str, int] = field(default_factory=dict)
+    """Interface -> ifindex, of those that are wired."""
+    next_port: int = _FIRST_PORT_INDEX
+    down: set[str] = field(default_factory=set)
+    """Interfaces that are switched off here."""
+    addresses: dict[str, tuple[IPInterface, ...]] = field(default_factory=dict)
+    routes: dict[IPNetwork, tuple[Hop, ...]] = field(default_factory=dict)
+    """No hops: the kernel may have taken some back."""
+
+    def lost(self, interface: str) -> None:
+        """The interface has gone down, or away: so have routes by it."""
+        index = self.indices[interface]
+        for destination, hops in self.routes.items():
+            if any(hop[0] == index for hop in hops):
+                self.routes[destination] = ()
 
 
-class Underlay:
-    """The machines of one lab. All methods run in the thread that owns the lab's namespaces."""
+class NetnsUnderlay:
+    """The machines of one lab (an `Underlay`). All methods run in the thread that owns its namespaces."""
 
-    def __init__(self, mtu: int, gateways: tuple[IPInterface, ...]) -> None:
-        self._mtu = mtu
-        self.ipv6 = IPV6 if any(gateway.version == 6 for gateway in gateways) else NO_IPV6
-        """Settings of every namespace in this lab."""
-        self._switch = netns.create()
-        with netns.entered(self._switch):
-            sysctl.write((*self.ipv6, *SWITCH_SYSCTLS))
-            self._netlink = netlink.Netlink()
-        self._netlink.send(
-            [
-                netlink.link_up(1),
-                netlink.bridge(BRIDGE, mtu, _BRIDGE_INDEX),
-                *(netlink.address(gateway, _BRIDGE_INDEX) for gateway in gateways),
-            ]
-        )
-        self._wired: dict[str, _Wired] = {}
-        self._next_port = _FIRST_PORT_INDEX
+    def __init__(self, machines: Machines | None = None) -> None:
+        self._machines = machines or Namespaces()
+        self._made: dict[str, _Made] = {}
+        self._fabric = Fabric((), (), "", ())
+        self._wired: dict[str, Cable] = {}
+        self._shapes: dict[str, tuple[Shape, Shape]] = {}
+        """In force, of each cable that is wired."""
+        self._carrying: set[str] = set()
+        self._cut: set[str] = set()
+        self._unplugged: set[str] = set()
 
     @property
-    def switch(self) -> int:
-        """File descriptor of the switch's namespace, whose addresses every machine reaches, and every pod."""
-        return self._switch
+    def control_plane(self) -> int:
+        """File descriptor of the namespace that the control plane listens in."""
+        return self._made[self._fabric.control_plane].namespace
 
     def namespace(self, name: str) -> int:
         """File descriptor of a machine's namespace."""
-        return self._wired[name].namespace
+        return self._made[name].namespace
+
+    def cables(self) -> dict[str, CableState]:
+        """All cables, as they are now."""
+        return {
+            name: CableState(cable, name in self._carrying, name in self._cut, self._shapes[name])
+            for name, cable in self._wired.items()
+        }
+
+    def cut(self, cable: str) -> None:
+        """No packet passes the cable from now on: its ends have no carrier. Raises NotFound."""
+        self._require(cable)
+        self._cut.add(cable)
+        self._carry()
+
+    def join(self, cable: str) -> None:
+        """Undo `cut`. Raises NotFound."""
+        self._require(cable)
+        self._cut.discard(cable)
+        self._carry()
+
+    def set_shape(self, cable: str, end: int, shape: Shape) -> None:
+        """Shape what enters the cable at an end (0 or 1). Raises NotFound, and what `kernel.shaping` raises."""
+        self._require(cable)
+        wired = self._wired[cable]
+        self._shape(wired, end, shape)
 
     def unplug(self, name: str) -> None:
-        """Take a machine's link down at the switch: from now on no packet comes or goes."""
-        self._netlink.send([netlink.link_down(self._wired[name].port_index)])
+        """All of a machine's links are down: from now on no packet comes or goes."""
+        self._unplugged.add(name)
+        self._carry()
 
     def renew(self, name: str) -> None:
-        """A new namespace for a machine, with a new link: nothing of the old one is left."""
-        machine = self._wired[name].machine
+        """A new namespace for a machine, with new links: nothing of the old one is left."""
+        machine = self._made[name].machine
         self._remove(name)
-        self._add(machine)
+        self._unplugged.discard(name)
+        self._create(machine)
+        self._settle()
 
     def apply(self, want: Fabric) -> None:
-        """Add, remove and re-route machines until the fabric is as wanted."""
-        machines = {machine.name: machine for machine in want.machines}
-        for name in [name for name in self._wired if name not in machines]:
-            self._remove(name)
+        """Add, remove, rewire and re-route machines until the fabric is as wanted."""
+        targets = {machine.name: machine for machine in want.machines}
+        for name, made in list(self._made.items()):
+            if name not in targets or targets[name].kind != made.machine.kind:
+                self._remove(name)
+        cables = {cable.name: cable for cable in want.cables}
+        for name, cable in list(self._wired.items()):
+            if name not in cables or not _same_wire(cable, cables[name]):
+                self._unwire(cable)
+        reshaped = [
+            (cable, end)
+            for name, cable in cables.items()
+            if name in self._wired and cable.shapes != self._wired[name].shapes
+            for end in (0, 1)
+        ]
+        self._wired |= {name: cables[name] for name in self._wired}
+        self._cut &= cables.keys()
+        self._unplugged &= targets.keys()
+        self._fabric = want
         for machine in want.machines:
-            have = self._wired.get(machine.name)
-            if have is None:
-                self._add(machine)
-            elif have.machine != machine:
-                self._reroute(have, machine)
+            if machine.name in self._made:
+                self._made[machine.name].machine = machine
+            else:
+                self._create(machine)
+        self._settle()
+        for cable, end in reshaped:
+            self._shape(cable, end, cable.shapes[end])
 
-    def _add(self, machine: Machine) -> None:
-        namespace = netns.create()
-        index = self._next_port
-        self._next_port += 1
-        sysctls = _sysctls(machine)
+    def _require(self, cable: str) -> None:
+        if cable not in self._wired:
+            raise NotFound(f"no link {cable!r}", f"there is {', '.join(self._wired)}")
+
+    def _create(self, machine: Machine) -> None:
+        namespace = self._machines.create(machine)
+        made = self._made[machine.name] = _Made(machine, namespace)
+        every = sysctls.IPV6 if 6 in self._fabric.families else sysctls.NO_IPV6
+        dials = () if machine.kind == "switch" else sysctls.END
         with netns.entered(namespace):
-            sysctl.write((*self.ipv6, *END_SYSCTLS, *sysctls))
-        self._netlink.send(
-            [
-                netlink.veth(
-                    netlink.End(machine.port, "02:02" + machine.mac[5:], self._mtu, index),
-                    netlink.End(UPLINK, machine.mac, self._mtu, UPLINK_INDEX, namespace),
-                    master=_BRIDGE_INDEX,
-                )
-            ]
-        )
-        with netns.entered(namespace), netlink.Netlink() as link:
-            link.send(
-                [
-                    netlink.link_up(1),
-                    netlink.link_up(UPLINK_INDEX),
-                    *(netlink.address(address, UPLINK_INDEX) for address in _own(machine)),
-                    *(_message(route) for route in machine.routes),
-                ]
-            )
-        self._wired[machine.name] = _Wired(machine, namespace, index)
-
-    def _reroute(self, have: _Wired, want: Machine) -> None:
-        old, new = set(have.machine.routes), set(want.routes)
-        with netns.entered(have.namespace), netlink.Netlink() as link:
-            gone = sorted(old - new, key=_order)
-            link.send([_message(route, delete=True) for route in gone], missing_ok=True)
-            link.send([_message(route) for route in sorted(new - old, key=_order)])
-        have.machine = want
+            sysctl.write((*every, *dials, *machine.sysctls))
+        messages = [netlink.link_up(1)]
+        if machine.kind == "switch":
+            bridge = machine.interfaces[0]
+            messages.append(netlink.bridge(bridge.name, bridge.mtu, bridge.index))
+            made.indices[bridge.name] = bridge.index
+        with _talking(namespace) as link:
+            link.send(messages)
 
     def _remove(self, name: str) -> None:
-        wired = self._wired.pop(name)
-        self._netlink.send([netlink.delete_link(wired.port_index)], missing_ok=True)
-        os.close(wired.namespace)
+        for cable in [one for one in self._wired.values() if name in _machines_of(one)]:
+            self._unwire(cable)
+        os.close(self._made.pop(name).namespace)
+        self._machines.remove(name)
+
+    def _settle(self) -> None:
+        """All machines are there: wire what is not, then give addresses and routes."""
+        new = [cable for cable in self._fabric.cables if cable.name not in self._wired]
+        self._wire(new)
+        for cable in new:
+            for end, shape in enumerate(cable.shapes):
+                self._shape(cable, end, shape)
+        for made in self._made.values():
+            self._configure(made)
+        self._carry()
+
+    def _wire(self, cables: Iterable[Cable]) -> None:
+        """Cables that are there, with nothing configured. Those between switches do not carry yet."""
+        batches: dict[str, list[netlink.Message]] = {}
+        for cable in cables:
+            self._wired[cable.name] = cable
+            self._shapes[cable.name] = (NOTHING, NOTHING)
+            valve, other = self._ends(cable)
+            loops = self._is_switch(other.machine)
+            near, far = (other, valve) if loops else (valve, other)
+            batches.setdefault(near.machine, []).append(self._veth(cable, near, far))
+            # Between switches, the far end becomes a port only once it carries: no loop is ever closed.
+            if not loops:
+                self._carrying.add(cable.name)
+        for name, messages in batches.items():
+            with _talking(self._made[name].namespace) as link:
+                link.send(messages)
+
+    def _veth(self, cable: Cable, near: End, far: End) -> netlink.Message:
+        one, other = self._made[near.machine], self._made[far.machine]
+        return netlink.veth(
+            netlink.End(near.interface, near.mac, cable.mtu, _numbered(one, near)),
+            netlink.End(far.interface, far.mac, cable.mtu, _numbered(other, far), other.namespace),
+            master=UPLINK_INDEX if self._is_switch(near.machine) else 0,
+        )
+
+    def _unwire(self, cable: Cable) -> None:
+        del self._wired[cable.name], self._shapes[cable.name]
+        self._carrying.discard(cable.name)
+        for end in cable.ends:
+            made = self._made[end.machine]
+            made.lost(end.interface)
+            made.addresses.pop(end.interface, None)
+            made.down.discard(end.interface)
+        near = cable.ends[0]
+        made = self._made[near.machine]
+        with _talking(made.namespace) as link:
+            link.send([netlink.delete_link(made.indices[near.interface])], missing_ok=True)
+        for end in cable.ends:
+            del self._made[end.machine].indices[end.interface]
+
+    def _shape(self, cable: Cable, end: int, shape: Shape) -> None:
+        have = self._shapes[cable.name]
+        if have[end] == shape:
+            return
+        at = cable.ends[end]
+        made = self._made[at.machine]
+        shaping.set_shape(shaping.End(made.namespace, made.indices[at.interface], cable.mtu), shape)
+        self._shapes[cable.name] = (have[0], shape) if end else (shape, have[1])
+
+    def _configure(self, made: _Made) -> None:
+        """Its addresses and routes, as far as they differ."""
+        messages: list[netlink.Message] = []
+        gone: list[netlink.Message] = []
+        for one in made.machine.interfaces:
+            if one.name not in made.indices:
+                continue  # its cable is still to come
+            want, have = _addresses(one), made.addresses.get(one.name)
+            if want == have:
+                continue
+            if have is None:
+                messages.append(netlink.link_up(one.index))
+            stale = [old for old in have or () if old not in want]
+            gone += [netlink.address(old, one.index, delete=True) for old in stale]
+            messages += [netlink.address(new, one.index) for new in want if new not in (have or ())]
+            made.addresses[one.name] = want
+        withdrawn, added = _routes(made)
+        gone += withdrawn
+        messages += added
+        if gone or messages:
+            with _talking(made.namespace) as link:
+                link.send(gone, missing_ok=True)
+                link.send(messages)
+
+    def _carry(self) -> None:
+        """Switch cables off and on, so that those carry which should."""
+        out = self._cut | {
+            cable.name
+            for cable in self._wired.values()
+            if not self._unplugged.isdisjoint(_machines_of(cable))
+        }
+        want = carrying(self._fabric, out)
+        changed = self._carrying ^ want
+        if not changed:
+            return
+        # Off first: in between there must be no loop.
+        for name in sorted(changed, key=lambda name: name in want):
+            self._switch(self._wired[name], on=name in want)
+        self._carrying = set(want)
+        if any(all(map(self._is_switch, _machines_of(self._wired[name]))) for name in changed):
+            self._forget_ways()
+
+    def _switch(self, cable: Cable, *, on: bool) -> None:
+        valve, other = self._ends(cable)
+        made = self._made[valve.machine]
+        index = made.indices[valve.interface]
+        with _talking(made.namespace) as link:
+            if not on:
+                link.send([netlink.link_down(index)])
+            elif self._is_switch(other.machine):
+                link.send([netlink.bridge_port(index, UPLINK_INDEX)])
+            else:
+                link.send([netlink.link_up(index)])
+        if not self._is_switch(valve.machine):
+            made.lost(valve.interface)
+            (made.down.discard if on else made.down.add)(valve.interface)
+            self._configure(made)
+
+    def _forget_ways(self) -> None:
+        """Switches have learned who is behind which port: that may no longer be so."""
+        for made in self._made.values():
+            if made.machine.kind == "switch":
+                with _talking(made.namespace) as link:
+                    link.send([flushed(UPLINK_INDEX)])
+
+    def _ends(self, cable: Cable) -> tuple[End, End]:
+        """The end at which it is switched off, and the other one."""
+        one, other = cable.ends
+        ranks = [_VALVES.index(self._made[end.machine].machine.kind) for end in cable.ends]
+        return (one, other) if ranks[0] <= ranks[1] else (other, one)
+
+    def _is_switch(self, name: str) -> bool:
+        return self._made[name].machine.kind == "switch"
 
 
-def _sysctls(machine: Machine) -> tuple[tuple[str, str], ...]:
-    """What its part in the cluster asks for, beside what all namespaces have."""
-    if machine.kind != "node":
-        return ()
-    return (*NODE_SYSCTLS, *(NODE_SYSCTLS_IPV6 if _has_ipv6(machine) else ()))
+def _routes(made: _Made) -> tuple[list[netlink.Message], list[netlink.Message]]:
+    """What makes a machine's routes as wanted: those to take back, those to set."""
+    want: dict[IPNetwork, tuple[Hop, ...]] = {}
+    for route in made.machine.routes:
+        if route.interface in made.indices and route.interface not in made.down:
+            hop = made.indices[route.interface], route.via
+            want[route.destination] = (*want.get(route.destination, ()), hop)
+    have, made.routes = made.routes, want
+    gone = [no_route(destination) for destination in have if destination not in want]
+    new = [shared_route(one, hops) for one, hops in want.items() if have.get(one) != hops]
+    return gone, new
 
 
-def _own(machine: Machine) -> tuple[IPInterface, ...]:
-    """All addresses of its uplink."""
-    if not _has_ipv6(machine):
-        return machine.addresses
-    return (*machine.addresses, link_local(machine.mac))
+def _numbered(made: _Made, end: End) -> int:
+    """The ifindex of an end that is to be: a machine's follows from its name, a switch counts its ports."""
+    own = next((one.index for one in made.machine.interfaces if one.name == end.interface), None)
+    if own is None:
+        own = made.next_port
+        made.next_port += 1
+    made.indices[end.interface] = own
+    return own
 
 
-def _has_ipv6(machine: Machine) -> bool:
-    return any(address.version == 6 for address in machine.addresses)
+def _addresses(interface: Interface) -> tuple[IPInterface, ...]:
+    """Those of the plan, and where there is IPv6 the one that neighbours are asked from."""
+    ipv6 = any(address.version == 6 for address in interface.addresses)
+    return (*interface.addresses, *([link_local(interface.mac)] if ipv6 and interface.mac else []))
 
 
-def _order(route: Route) -> tuple[int, bytes, int]:
-    destination = route.destination
-    return destination.version, destination.network_address.packed, destination.prefixlen
+def _same_wire(one: Cable, other: Cable) -> bool:
+    return (one.ends, one.mtu) == (other.ends, other.mtu)
 
 
-def _message(route: Route, *, delete: bool = False) -> netlink.Message:
-    return netlink.route(route.destination, UPLINK_INDEX, via=route.via.packed, delete=delete)
+def _machines_of(cable: Cable) -> tuple[str, str]:
+    return cable.ends[0].machine, cable.ends[1].machine
+
+
+@contextmanager
+def _talking(namespace: int) -> Iterator[netlink.Netlink]:
+    with netns.entered(namespace), netlink.Netlink() as link:
+        yield link

@@ -1,0 +1,45 @@
+"""The underlay: machines beside the nodes, and the links between all of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from testbed.model.scalars import MTU, Duration, EmptyIfNothing, Fraction, Name, Rate
+from testbed.model.strict import Strict
+
+ASN = Annotated[int, Field(ge=1, le=4_294_967_294, strict=True)]
+Queue = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+
+
+class HostSpec(Strict):
+    """A machine outside the cluster; without `links` on the same switch as the nodes."""
+
+
+class RouterSpec(Strict):
+    """A machine that forwards between its links, by static routes."""
+
+    asn: ASN | None = Field(
+        None, description="its autonomous system, where the pod network is bgp (none: no BGP)"
+    )
+
+
+class Direction(Strict):
+    """What happens to packets on a link one way."""
+
+    delay_s: Duration = Field(0.0, alias="delay", description="how long a packet is under way")
+    jitter_s: Duration = Field(0.0, alias="jitter", description="up to so much more or less delay")
+    rate_bps: Rate | None = Field(None, alias="rate", description="none: not limited")
+    queue: Queue | None = Field(None, description="packets that may wait for the rate (1000)")
+    loss: Fraction = Field(0.0, description="share of packets lost")
+
+
+class Link(Direction):
+    """A link of the underlay. Names that are neither nodes, hosts nor routers are switches."""
+
+    endpoints: tuple[Name, Name] = Field(description="what it joins")
+    back: Annotated[Direction, EmptyIfNothing] = Field(
+        Direction(), description="what is otherwise from the second endpoint to the first"
+    )
+    mtu: MTU | None = Field(None, description="in bytes (network.mtu)")
