@@ -7,6 +7,7 @@ and writes nothing.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 _RENEWALS_PER_GRACE = 5
@@ -22,10 +23,14 @@ class Pulse:
     since_s: float
     period_s: float
     until_s: float | None = None
+    before_s: float | None = None
+    """The last renewal before a silence that ended with `since_s`."""
 
     def last_s(self, now_s: float) -> float:
         """When the last renewal was."""
         end_s = now_s if self.until_s is None else min(now_s, self.until_s)
+        if self.before_s is not None and end_s < self.since_s:
+            return self.before_s
         beats = max(0, int((end_s - self.since_s) // self.period_s))
         return self.since_s + beats * self.period_s
 
@@ -46,6 +51,19 @@ class Heartbeats:
         pulse = self._pulses.get(node)
         if pulse is not None and pulse.until_s is None:
             self._pulses[node] = replace(pulse, until_s=now_s)
+
+    def resume(self, node: str, now_s: float) -> float:
+        """It can be heard again; returns when it next renews, which is in its old rhythm."""
+        pulse = self._pulses.get(node)
+        if pulse is None:
+            self.begin(node, now_s)
+            return now_s
+        last_s, period_s = pulse.last_s(now_s), pulse.period_s
+        if pulse.until_s is not None:
+            beats = max(0, math.ceil((now_s - pulse.since_s) / period_s))
+            pulse = Pulse(pulse.since_s + beats * period_s, period_s, before_s=last_s)
+            self._pulses[node] = pulse
+        return pulse.since_s if pulse.since_s > now_s else last_s + period_s
 
     def last_s(self, node: str, now_s: float) -> float | None:
         """When it was last heard of; None: it never was, and nobody waits for it."""

@@ -98,6 +98,8 @@ class Kubelet:
         self._relist_timer: asyncio.TimerHandle | None = None
         self._informer: Informer | None = None
         self._over = False
+        self._away = False
+        """The control plane cannot be reached: it hears nothing, and nothing of it is heard."""
         self._heartbeats = heartbeats
 
     def start(self) -> None:
@@ -109,9 +111,12 @@ class Kubelet:
         for node in self._store.list(Node):
             if node.meta.name == self.node:
                 self._host_ips = node.internal_ips
-                self._store.apply([Update(_ready(node, self._now_s()))])
-        if self._heartbeats is not None:
-            self._heartbeats.begin(self.node, self._now_s())
+        if self._away:
+            self._informer.pause()
+        else:
+            self._report_ready()
+            if self._heartbeats is not None:
+                self._heartbeats.begin(self.node, self._now_s())
         for pod in self._store.list(Pod):
             if pod.spec.node_name == self.node:
                 self._post(pod.meta.uid, Seen(pod))
@@ -134,6 +139,28 @@ class Kubelet:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def lose_touch(self) -> None:
+        """The control plane cannot be reached: pods go on as they are, and what they become is said later."""
+        if self._away:
+            return
+        self._away = True
+        self.pause_watch()
+        if self._heartbeats is not None:
+            self._heartbeats.end(self.node, self._now_s())
+
+    def regain_touch(self) -> None:
+        """The control plane can be reached: hear what was missed, say what has happened, and with the next
+        heartbeat that the node is ready.
+        """
+        if not self._away:
+            return
+        self._away = False
+        self.resume_watch()
+        self._flush()
+        now_s = self._now_s()
+        next_s = now_s if self._heartbeats is None else self._heartbeats.resume(self.node, now_s)
+        self._loop.call_later(max(0.0, next_s - now_s), self._report_ready)
+
     def pause_watch(self) -> None:
         """See no change of the store until `resume_watch`."""
         if self._informer is not None:
@@ -143,6 +170,13 @@ class Kubelet:
         """See what was missed, and go on."""
         if self._informer is not None:
             self._informer.resume()
+
+    def _report_ready(self) -> None:
+        if self._over or self._away:
+            return
+        node = self._store.snapshot().get(Node, "", self.node)
+        if node is not None and (node.unreachable or not node.ready):
+            self._store.apply([Update(_ready(node, self._now_s()))])
 
     # Happenings come in …
 
@@ -219,7 +253,7 @@ class Kubelet:
 
     def _flush(self) -> None:
         self._flush_due = False
-        if self._over:
+        if self._over or self._away:
             return
         snapshot = self._store.snapshot()
         records = (self._pods.get(uid) for uid in self._changed)

@@ -21,6 +21,7 @@ class NodeWatch:
         self._store = store
         self._delay_s = delay_s
         self._fault: Callable[[], Arrival] | None = None
+        self._held = False
         self._late: LateWatch | None = None
         self._last_due_s = 0.0
         self._watchers: dict[int, Watcher] = {}
@@ -43,7 +44,11 @@ class NodeWatch:
         return lambda: self._leave(handle)
 
     def relist(self) -> None:
-        """Begin anew, as a new process does: what is there is known, what was under way is in it."""
+        """Begin anew, as a new process does: what is there is known, what was under way is in it. Without a
+        connection it knows what the old one knew.
+        """
+        if self._held and self._late is not None:
+            return
         self._late = LateWatch(self._store.snapshot()) if self._delays else None
         self._last_due_s = 0.0
         self._arm()
@@ -55,18 +60,33 @@ class NodeWatch:
         if self._late is None:
             self._late = LateWatch(self._store.snapshot())
 
+    def hold(self) -> None:
+        """Deliver nothing until `release`: the connection is broken."""
+        self._held = True
+        if self._late is None:
+            self._late = LateWatch(self._store.snapshot())
+        self._arm()
+
+    def release(self) -> None:
+        """Whoever watches lists anew: what was missed arrives now."""
+        if self._held:
+            self._held = False
+            self._last_due_s = 0.0
+            if self._late is not None:
+                self._tell(self._late.deliver())
+
     def restore(self) -> bool:
         """End `delay`: what is under way arrives now. Returns whether there was one."""
         was = self._fault is not None
         self._fault = None
-        if was and self._late is not None:
+        if was and self._late is not None and not self._held:
             self._last_due_s = 0.0
             self._tell(self._late.deliver())
         return was
 
     @property
     def _delays(self) -> bool:
-        return self._delay_s is not None or self._fault is not None
+        return self._held or self._delay_s is not None or self._fault is not None
 
     def _leave(self, handle: int) -> None:
         self._watchers.pop(handle, None)
@@ -94,7 +114,7 @@ class NodeWatch:
         return self._last_due_s
 
     def _deliver(self) -> None:
-        if self._late is not None:
+        if self._late is not None and not self._held:
             self._tell(self._late.deliver(now_s()))
         self._arm()
 
@@ -110,6 +130,6 @@ class NodeWatch:
             self._timer.cancel()
             self._timer = None
         due_s = self._late.due_s if self._late is not None else None
-        if due_s is not None:
+        if due_s is not None and not self._held:
             later = asyncio.get_running_loop().call_later
             self._timer = later(max(0.0, due_s - now_s()), self._deliver)
