@@ -7,7 +7,7 @@ import struct
 
 from testbed.kernel.netlink import RTM_NEWLINK, Message, attribute
 
-_LINKINFO, _KIND, _DATA, _FDB_FLUSH = 18, 1, 2, 22
+_LINKINFO, _KIND, _DATA, _FDB_FLUSH = 18, 1, 2, 21
 
 
 def flushed(index: int) -> Message:

@@ -38,5 +38,3 @@ def unsupported(topology: Topology) -> Iterator[tuple[str, str]]:
         yield f"runtime.nodes: {topology.runtime.nodes}", "use netns"
     if topology.runtime.pods != "netns":
         yield f"runtime.pods: {topology.runtime.pods}", "use netns"
-    if topology.links:
-        yield "links", "leave them out: one switch joins all"
