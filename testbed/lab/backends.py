@@ -11,6 +11,8 @@ from testbed.kernel.features import Feature
 from testbed.kernel.guests import in_guest
 from testbed.lab.companion import CompanionSpec
 from testbed.model.topology import Topology
+from testbed.podnet.masquerade import Tool, needs
+from testbed.podnet.networks import network_of
 from testbed.proxy.iptables import IptablesBackend
 from testbed.proxy.ipvs import IpvsBackend
 from testbed.proxy.nftables import NftablesBackend
@@ -46,6 +48,20 @@ def iptables_variant(topology: Topology) -> Literal["nft", "legacy"]:
     if in_guest() and Feature.IPTABLES_NFT not in features.known():
         return "legacy"
     return "legacy" if in_user_namespace() else "nft"
+
+
+def masquerade_tool(topology: Topology) -> Tool:
+    """What writes the pod network's own rules: the tool of the proxy's."""
+    if topology.proxy.mode == "nftables":
+        return "nft"
+    return "iptables-nft" if iptables_variant(topology) == "nft" else "iptables-legacy"
+
+
+def pod_network_needs(topology: Topology) -> frozenset[str]:
+    """The features that the pod network of a topology needs."""
+    network = topology.network
+    rules = needs(masquerade_tool(topology), network.families) if network.masquerades else ()
+    return network_of(topology).needs.union(rules)
 
 
 def _iptables(topology: Topology, family: int) -> Backend:

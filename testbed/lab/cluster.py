@@ -27,7 +27,7 @@ from testbed.kernel import features
 from testbed.kernel.features import Feature
 from testbed.kernel.run import Shell
 from testbed.lab import proof
-from testbed.lab.backends import backend, companion
+from testbed.lab.backends import backend, companion, pod_network_needs
 from testbed.lab.companion import Companions
 from testbed.lab.differences import ObjectKey, allocated, key_of, writes
 from testbed.lab.fakes import Fakes
@@ -50,7 +50,6 @@ from testbed.model.topology import Topology
 from testbed.model.wiring import wiring
 from testbed.podnet.addresses import OwnAddresses
 from testbed.podnet.network import Site
-from testbed.podnet.networks import network_of
 from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.pace import Periods
 from testbed.runtime.interface import Underlay
@@ -92,13 +91,14 @@ class Cluster:
         self._record = record
         self._underlay: Underlay = NetnsUnderlay()
         # The control plane is there before anything that speaks to it.
-        self._underlay.apply(control_plane_alone(plan(topology)))
+        fabric = plan(topology)
+        self._underlay.apply(control_plane_alone(fabric))
         self._backends = {
             family: backend(topology, family)
             for family in topology.network.families
             if topology.proxy.mode != EXTERNAL
         }
-        needs = set().union(*(back_end.needs for back_end in self._backends.values()))
+        needs = pod_network_needs(topology).union(*(one.needs for one in self._backends.values()))
         also = [Feature.IPV6] if 6 in topology.network.families else []
         also += [Feature.SCTP] if topology.serves_sctp else []
         features.require(*map(Feature, sorted(needs)), *also, Feature.CONNTRACK)
@@ -113,7 +113,8 @@ class Cluster:
         self.recipes = programs.recipes = Recipes(store, folder / "containers", network)
         delays = _delays(topology, self.name)
         self.pod_network = LabPodNetwork(
-            network_of(topology), store, record, delays, self._underlay.control_plane
+        api = fabric.machine(fabric.control_plane)
+            topology, store, record, delays, (_site(api), self._underlay.control_plane)
         )
         self._parts = self._node_parts(topology, delays)
         self._applied: _Applied | None = None
@@ -216,12 +217,12 @@ class Cluster:
     def _start_nodes(self, machines: Sequence[Machine]) -> None:
         namespace = self._underlay.namespace
         self.pod_network.join(
-            (Site(machine.name, machine.all_addresses, machine.mtu), namespace(machine.name))
-            for machine in machines
+            (_site(machine), namespace(machine.name)) for machine in machines
         )
         for machine in machines:
             node = LabNode(machine, namespace(machine.name), self._parts)
             self.nodes[machine.name] = node
+            self.pod_network.hide(machine.name, node.shell)
             node.kubelet.start()
 
     async def stop_node(self, name: str) -> int:
@@ -256,6 +257,8 @@ class Cluster:
             async with asyncio.timeout(timeout_s):
                 await self._control_plane_settled(say)
                 self._start_proxies()
+                say(f"the pod network{self._pod_network_trouble()}")
+                await self.pod_network.settled()
                 say(self._what_proxies_promise())
                 version = self.store.resource_version
                 await asyncio.gather(*(proxy.synced(version) for _, proxy in self._proxies()))
@@ -296,6 +299,9 @@ class Cluster:
             patience.cancel()
 
     def _proxy_trouble(self) -> str:
+    def _pod_network_trouble(self) -> str:
+        return f": {self.pod_network.trouble}" if self.pod_network.trouble else ""
+
         """What the first proxy whose rules were refused says; "" when all are well."""
         errors = (f"; {node.name}: {proxy.error}" for node, proxy in self._proxies() if proxy.error)
         return next(errors, "")
@@ -436,6 +442,10 @@ def _require_same(before: Topology, after: Topology) -> None:
         changed.append("where the control plane is (network.controlPlane, the first switch of links)")
     if changed:
         raise UsageError(
+def _site(machine: Machine) -> Site:
+    return Site(machine.name, machine.all_addresses, machine.mtu)
+
+
             f"{', '.join(changed)} cannot change while the lab runs",
             f"`testbed down {before.name}` first",
         )

@@ -12,7 +12,7 @@ from testbed.kernel import features, guests
 from testbed.kernel.capabilities import root_remedy
 from testbed.kernel.features import Feature, FeatureStatus
 from testbed.kernel.guests import GuestKernel
-from testbed.lab.backends import BACKENDS
+from testbed.lab.backends import BACKENDS, pod_network_needs
 from testbed.model.topology import Topology
 from testbed.sandbox.guest_features import features_of
 from testbed.sandbox.world import in_user_namespace
@@ -129,6 +129,7 @@ def needed(topologies: Iterable[Topology], variant: Variant) -> frozenset[Featur
         if plain.proxy.mode in BACKENDS:
             for family in plain.network.families:
                 found |= set(map(Feature, BACKENDS[plain.proxy.mode](plain, family).needs))
+        found |= set(map(Feature, pod_network_needs(plain)))
         if any(link.rate_bps for link in plain.links):
             found.add(Feature.TBF)
         if any(link.delay_s or link.loss for link in plain.links):

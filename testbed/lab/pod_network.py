@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 
 from testbed.clock import now_ns
@@ -13,10 +13,15 @@ from testbed.errors import TestbedError
 from testbed.events import Event, Record
 from testbed.ip import IPAddress
 from testbed.kernel.netlink import NetlinkError
+from testbed.kernel.run import Shell
+from testbed.lab.backends import masquerade_tool
 from testbed.model.fakes import is_fake
 from testbed.model.objects import Node, with_meta
+from testbed.model.topology import Topology
 from testbed.podnet.direct import direct_routes
-from testbed.podnet.network import Member, NodeNetwork, PodNetwork, Route, Site
+from testbed.podnet.masquerade import commands
+from testbed.podnet.network import Member, NodeNetwork, Route, Site
+from testbed.podnet.networks import network_of
 from testbed.runtime.node_network import NodeWiring
 from testbed.store import Change, Snapshot, Store, Update
 
@@ -35,24 +40,31 @@ class _Joined:
 
 
 class LabPodNetwork:
-    """All nodes of one lab. `control_plane` is a descriptor of the namespace that the API server is in."""
+    """All nodes of one lab. `control_plane`: where the API server is, and the namespace's descriptor."""
 
     def __init__(
         self,
-        network: PodNetwork,
+        topology: Topology,
         store: Store,
         record: Record,
         delays: Delays,
-        control_plane: int,
+        control_plane: tuple[Site, int],
     ) -> None:
-        self._network = network
+        self._network = network_of(topology)
+        self._pod_mtu = topology.network.pod_mtu
+        self._tool = masquerade_tool(topology)
+        self._masquerades = topology.network.masquerades
         self._store = store
         self._record = record
         self._delays = delays
         self._joined: dict[str, _Joined] = {}
         self._away: Mapping[IPAddress, str] = {}
-        self._control_plane = NodeWiring("of the control plane", control_plane)
-        self._control_plane_due: asyncio.Handle | None = None
+        self._caught_up = asyncio.Event()
+        self._caught_up.set()
+        self._hiding: dict[str, asyncio.Task[None]] = {}
+        """By node: its masquerading rules under way."""
+        self._site, namespace = control_plane
+        self._control_plane = NodeWiring(self._site.name, namespace)
         store.watch(self._changed)
 
     def join(self, places: Iterable[tuple[Site, int]]) -> None:
@@ -70,11 +82,25 @@ class LabPodNetwork:
         for name in self._joined:
             self._look(name, members)
 
+    def hide(self, name: str, shell: Shell) -> None:
+        """Let a node hide its pods from what is outside, where its network does; `settled` waits for it."""
+        if wanted := commands(self._joined[name].network.masquerade, self._tool):
+            self._hiding[name] = asyncio.create_task(shell.run_all(wanted))
+
     def leave(self, name: str) -> None:
         """A node that has no power any more."""
+        if (hiding := self._hiding.pop(name, None)) is not None:
+            hiding.cancel()
         joined = self._joined.pop(name, None)
         if joined is not None and joined.due is not None:
             joined.due.cancel()
+            self._is_it_quiet()
+
+    async def settled(self) -> None:
+        """Return when every node has heard of every other, and has what it needs. Raises TestbedError."""
+        hiding, self._hiding = self._hiding, {}
+        await asyncio.gather(*hiding.values())
+        await self._caught_up.wait()
 
     def of(self, name: str) -> NodeNetwork:
         """What a node that runs has."""
@@ -119,10 +145,16 @@ class LabPodNetwork:
                 # Each has a watch of its own, and hears of it in its own time.
                 late_s = self._delays.watch_s() if self._delays.watch_s is not None else 0.0
                 joined.due = loop.call_later(late_s, self._hears, name)
+                self._caught_up.clear()
+
+    def _is_it_quiet(self) -> None:
+        if not any(joined.due for joined in self._joined.values()):
+            self._caught_up.set()
 
     def _hears(self, name: str) -> None:
         joined = self._joined[name]
         joined.due, joined.trouble = None, ""
+        self._is_it_quiet()
         try:
             self._look(name, members_of(self._store.snapshot()))
         except (NetlinkError, TestbedError) as error:
@@ -134,7 +166,9 @@ class LabPodNetwork:
         """Make a node's network what it should be by now."""
         joined = self._joined[name]
         if name in members:  # else its object is gone, and with it what its agent goes by
-            joined.network = self._network.plan(joined.site, tuple(members.values()))
+            network = self._network.plan(joined.site, tuple(members.values()))
+            pod_mtu = self._pod_mtu or network.pod_mtu
+            joined.network = replace(network, pod_mtu=pod_mtu)
             self._apply(name, members)
 
     def _apply(self, name: str, members: Mapping[str, Member]) -> None:
@@ -148,9 +182,16 @@ class LabPodNetwork:
             self._record(Event(end_ns, "podnet", name, "synced", "", version, detail))
 
     def _reach_pods(self) -> None:
-        """The control plane is on the nodes' network and knows, as a node of its own would, where pods are."""
-        routes = direct_routes(members_of(self._store.snapshot()).values())
-        self._control_plane.apply(NodeNetwork(pod_mtu=0, routes=routes))
+        """The control plane answers pods: by the nodes that it shares a segment with, where pods come under
+        their own addresses.
+        """
+        members = () if self._masquerades else members_of(self._store.snapshot()).values()
+        beside = frozenset(
+            route
+            for route in direct_routes(members)
+            if any(route.via in link.network for link in self._site.links)
+        )
+        self._control_plane.apply(NodeNetwork(pod_mtu=0, routes=beside))
 
 
 def members_of(snapshot: Snapshot) -> dict[str, Member]:

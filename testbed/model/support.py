@@ -30,8 +30,8 @@ def idle(topology: Topology) -> str:
 
 def unsupported(topology: Topology) -> Iterator[tuple[str, str]]:
     """(what, what to use instead) of each value that `check` takes and `up` cannot build."""
-    if topology.network.cni.routes != "host-gw":
-        yield f"network.cni: {topology.network.cni.routes}", "use host-gw"
+    if topology.network.cni.routes not in {"host-gw", "vxlan"}:
+        yield f"network.cni: {topology.network.cni.routes}", "use host-gw or vxlan"
     if topology.network.cni.conflist is not None:
         yield "network.cni.conflist", "leave it out: the testbed has pod links of its own"
     if topology.runtime.nodes != "netns":

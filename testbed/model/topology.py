@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from testbed.model.bgp import BGP
 from testbed.model.cni import CNI, CNIKey
 from testbed.model.links import HostSpec, Link, RouterSpec
+from testbed.model.mininet_underlay import MininetUnderlay
 from testbed.model.networks import (
     NODE_CIDR,
     POD_CIDR,
@@ -41,6 +42,7 @@ from testbed.model.scalars import (
 )
 from testbed.model.strict import Strict
 from testbed.model.timing import Timing
+from testbed.model.vxlan import VXLAN
 
 Protocol = Literal["TCP", "UDP", "SCTP"]
 Policy = Literal["Cluster", "Local"]
@@ -79,7 +81,19 @@ class Network(Strict):
         CNI(), description="how pods reach each other: in short host-gw, vxlan or bgp"
     )
     bgp: Annotated[BGP, EmptyIfNothing] = Field(BGP(), description="of cni bgp")
+    vxlan: Annotated[VXLAN, EmptyIfNothing] = Field(VXLAN(), description="of cni vxlan")
     mtu: MTU = Field(1500, description="of every link, in bytes")
+    pod_mtu: MTU | None = Field(
+        None,
+        alias="podMTU",
+        description="of pods' links (mtu, less what the pod network adds to a packet)",
+    )
+    ip_masq: bool | None = Field(
+        None,
+        alias="ipMasq",
+        description="whether pods reach what is outside under their node's address (not with host-gw)",
+        strict=True,
+    )
     control_plane: Name | None = Field(
         None, description="the switch or router where the API server is (the first switch of links)"
     )
@@ -112,6 +126,11 @@ class Network(Strict):
     def families(self) -> tuple[int, ...]:
         """4, 6 or both; the primary one first."""
         return tuple(network.version for network in self.pod_cidrs)
+
+    @property
+    def masquerades(self) -> bool:
+        """Whether nodes hide pods from what is outside: as the file says, else as the original does."""
+        return self.cni.routes not in {"host-gw", "none"} if self.ip_masq is None else self.ip_masq
 
 
 class IPTables(Strict):
@@ -381,6 +400,9 @@ class Topology(Strict):
     )
     routers: Annotated[dict[Name, Annotated[RouterSpec, EmptyIfNothing]], EmptyIfNothing] = Field(
         {}, description="machines that forward between the segments they are linked to"
+    )
+    underlay: MininetUnderlay | None = Field(
+        None, description="a Mininet Topo instead of links: its machines and links are the lab's"
     )
     links: tuple[Link, ...] = Field((), description="the underlay; without: one switch joins all")
     workloads: Annotated[dict[Name, Annotated[Workload, EmptyIfNothing]], EmptyIfNothing] = Field(

@@ -11,6 +11,7 @@ from testbed.ip import IPAddress
 from testbed.model.fields import Mistake
 from testbed.model.topology import Topology
 from testbed.podnet.direct import direct_detours, direct_routes
+from testbed.podnet.masquerade import flannel
 from testbed.podnet.network import Member, NodeNetwork, Route, Site
 
 
@@ -19,6 +20,12 @@ class HostGateway:
 
     needs: frozenset[str] = frozenset()
     overhead = 0
+
+    def __init__(self, topology: Topology) -> None:
+        network = topology.network
+        self._cluster = network.pod_cidrs
+        self._movable = network.sticky_ips
+        self._masquerades = network.masquerades
 
     def mistakes(self, topology: Topology) -> list[Mistake]:
         return []
@@ -34,6 +41,9 @@ class HostGateway:
             routes=direct_routes(member for member in members if member is not own),
             # As Calico has it: packets for a pod that is gone end here.
             blackholes=frozenset(own.pod_cidrs),
+            masquerade=flannel(own.pod_cidrs, self._cluster, movable=self._movable)
+            if self._masquerades
+            else (),
         )
 
     def detours(

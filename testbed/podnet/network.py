@@ -120,9 +120,11 @@ class MasqueradeRule:
 
 @dataclass(frozen=True, slots=True)
 class Masquerade:
-    """A chain of such rules, the first that fits decides; `chain` is named as the original's."""
+    """Rules of one IP family, the first that fits decides. `chain` and nftables' `table` are the original's."""
 
+    family: int
     chain: str
+    table: str
     comment: str
     rules: tuple[MasqueradeRule, ...]
 

@@ -8,12 +8,14 @@ from types import MappingProxyType
 from testbed.model.topology import Topology
 from testbed.podnet.host_gw import HostGateway
 from testbed.podnet.network import PodNetwork
+from testbed.podnet.vxlan import VxlanOverlay
 
 Factory = Callable[[Topology], PodNetwork]
 
 NETWORKS: Mapping[str, Factory] = MappingProxyType(
     {
-        "host-gw": lambda topology: HostGateway(),
+        "host-gw": HostGateway,
+        "vxlan": VxlanOverlay,
     }
 )
 

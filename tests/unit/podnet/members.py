@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 
+from testbed.model.topology import Topology
 from testbed.podnet.network import Member, NodeNetwork, PodNetwork, Site
 
 MTU = 1500
@@ -37,3 +38,9 @@ def plans(network: PodNetwork, nodes: list[Member]) -> dict[str, NodeNetwork]:
     """What each of the nodes has to have."""
     every = announced(network, nodes)
     return {one.name: network.plan(site(one), every) for one in every}
+
+
+def network_topology(cni: str, **settings: object) -> Topology:
+    """A topology whose `network:` says so."""
+    network = {"cni": cni, **settings}
+    return Topology.model_validate({"name": "any", "nodes": {"n1": {}}, "network": network})

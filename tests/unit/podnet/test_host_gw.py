@@ -8,7 +8,9 @@ import pytest
 
 from testbed.podnet.host_gw import HostGateway
 from testbed.podnet.network import Route
-from tests.unit.podnet.members import FAMILIES, MTU, member, plans, site
+from tests.unit.podnet.members import FAMILIES, MTU, member, network_topology, plans, site
+
+NETWORK = HostGateway(network_topology("host-gw"))
 
 
 @pytest.mark.parametrize("families", FAMILIES)
@@ -17,7 +19,7 @@ def test_every_node_routes_every_other_nodes_pods_to_it(
     count: int, families: tuple[int, ...]
 ) -> None:
     nodes = [member(number, families) for number in range(1, count + 1)]
-    for name, found in plans(HostGateway(), nodes).items():
+    for name, found in plans(NETWORK, nodes).items():
         own = next(one for one in nodes if one.name == name)
         others = {
             pods: via
@@ -35,7 +37,7 @@ def test_who_is_away_is_found_by_its_node_and_not_on_that_node_itself() -> None:
     away = {ip_address("10.244.1.3"): "n2", ip_address("fd01:0:0:1::3"): "n2"}
 
     def detours(name: str) -> frozenset[Route]:
-        return HostGateway().detours(site(nodes[name]), nodes, away)
+        return NETWORK.detours(site(nodes[name]), nodes, away)
 
     assert detours("n1") == {
         Route(ip_network("10.244.1.3/32"), ip_address("172.18.0.3")),
@@ -46,6 +48,4 @@ def test_who_is_away_is_found_by_its_node_and_not_on_that_node_itself() -> None:
 
 def test_nobody_is_led_to_a_node_that_is_not_there() -> None:
     nodes = {"n1": member(1)}
-    assert (
-        HostGateway().detours(site(nodes["n1"]), nodes, {ip_address("10.244.1.3"): "n2"}) == set()
-    )
+    assert NETWORK.detours(site(nodes["n1"]), nodes, {ip_address("10.244.1.3"): "n2"}) == set()
