@@ -12,6 +12,7 @@ from functools import cache, partial
 from typing import Any
 
 from testbed.apiserver.definitions import Definitions, Json
+from testbed.model.containers import default_pull_policy
 
 _Object = dict[str, Any]
 
@@ -102,14 +103,7 @@ def _container(container: _Object) -> None:
 
 
 def _pull_policy(container: Json) -> str:
-    return "Always" if _tag(container.get("image", "")) == "latest" else "IfNotPresent"
-
-
-def _tag(image: str) -> str:
-    """`nginx` -> `latest`; a digest needs no tag."""
-    name, at, _digest = image.partition("@")
-    tag = name.rpartition("/")[2].partition(":")[2]
-    return tag or ("" if at else "latest")
+    return default_pull_policy(container.get("image", ""))
 
 
 def _probe(probe: _Object) -> None:

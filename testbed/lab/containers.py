@@ -122,6 +122,15 @@ class Running:
         return self.process.code
 
 
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A lab process that is a program, or stands for one: its main, its settings, and where it is."""
+
+    main: str
+    config: dict[str, Any]
+    netns: str = ""
+
+
 async def run(
     processes: Processes,
     recipe: Recipe,
@@ -131,13 +140,20 @@ async def run(
     join: int | None = None,
 ) -> Running:
     """Start a program in a container, or beside the process `join` of one. Raises StartError."""
+    what = Launch("container", recipe.config(tty=tty, join=join), recipe.netns)
+    return await launch(processes, what, stdin=stdin, tty=tty)
+
+
+async def launch(
+    processes: Processes, what: Launch, *, stdin: bool = False, tty: bool = False
+) -> Running:
+    """Start a process with streams of its own. Raises StartError."""
     log = ContainerLog()
     ends = _terminal() if tty else _pipes(stdin)
     heard, said = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     os.set_blocking(said, True)
     try:
-        config = recipe.config(tty=tty, join=join)
-        process = await processes.execute(config, recipe.netns, [*ends.theirs, said], "container")
+        process = await processes.execute(what.config, what.netns, [*ends.theirs, said], what.main)
     except BaseException:
         ends.close_ours()
         os.close(heard)
@@ -255,17 +271,18 @@ class ProgramContainer:
 
     def _message(self) -> str:
         if self._said is None:
-            self._said = self._last_words()
+            self._said = last_words(self.running, self.container, self.message_file)
         return self._said
 
-    def _last_words(self) -> str:
-        """Source: pkg/kubelet/kuberuntime, getTerminationMessage."""
-        if self.message_file is not None and self.message_file.exists():
-            with self.message_file.open("rb") as file:
-                if said := file.read(_MAX_MESSAGE_BYTES):
-                    return said.decode(errors="replace")
-        policy = self.container.termination_message_policy
-        if policy == "FallbackToLogsOnError" and self.running.process.code:
-            self.running.log.drain()
-            return self.running.log.tail(_FALLBACK_LINES, _FALLBACK_BYTES)
-        return ""
+
+def last_words(running: Running, container: Container, message_file: Path | None) -> str:
+    """The message of a program that has ended. Source: pkg/kubelet/kuberuntime, getTerminationMessage."""
+    if message_file is not None and message_file.exists():
+        with message_file.open("rb") as file:
+            if said := file.read(_MAX_MESSAGE_BYTES):
+                return said.decode(errors="replace")
+    policy = container.termination_message_policy
+    if policy == "FallbackToLogsOnError" and running.process.code:
+        running.log.drain()
+        return running.log.tail(_FALLBACK_LINES, _FALLBACK_BYTES)
+    return ""

@@ -15,6 +15,8 @@ from testbed.clock import now_ns
 from testbed.errors import OutOfTimeOrRoom, UsageError
 from testbed.lab.container_log import ContainerLog
 from testbed.lab.containers import ProgramContainer, Running, StartError, run
+from testbed.lab.docker_container import DockerContainer
+from testbed.lab.docker_pods import DockerPods
 from testbed.lab.images import Kind, StandIn, base_name, stand_in
 from testbed.lab.recipes import Recipes, other_user
 from testbed.model.containers import Container
@@ -153,9 +155,15 @@ class Programs:
         self.name_files: Callable[[Pod], tuple[str, str]] = lambda pod: ("", "")
         """Paths of a pod's resolv.conf and hosts file."""
         self.recipes: Recipes
+        self.docker: DockerPods | None = None
+        """Where containers of real images come from; None: the topology asks for none."""
 
     async def start(self, place: Place) -> Started:
         """Start what the container's image stands for; returns when it serves, or has ended. Raises NotYet."""
+        if self.docker is not None and (image := await self.docker.image(place)):
+            container = await self.docker.start(place, image)
+            self._keep_log(place, container.running.log)
+            return container
         found = stand_in(place.container, self.images)
         match found.kind:
             case Kind.DNS:
@@ -176,6 +184,9 @@ class Programs:
         tty: bool = False,
     ) -> Running:
         """Start a further command in a container. Raises StartError, NotYet."""
+        if isinstance(started, DockerContainer):
+            assert self.docker is not None
+            return await self.docker.join(started, argv, stdin=stdin, tty=tty)
         key = place.pod.meta.uid, place.container.name
         host: Running | None
         if isinstance(started, ProgramContainer):

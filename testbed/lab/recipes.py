@@ -43,9 +43,15 @@ class PodNetwork:
 class Recipes:
     """Makes them, and keeps what they refer to under `folder`."""
 
-    def __init__(self, store: Store, folder: Path, network: PodNetwork) -> None:
+    def __init__(
+        self, store: Store, folder: Path, network: PodNetwork, shown: Path | None = None
+    ) -> None:
+        """`shown`: where the files lie that containers are shown, if those outside of the lab's world are to
+        find them, too; they find nothing of `folder`.
+        """
         self.store = store
         self._folder = folder
+        self._shown = shown
         self._network = network
         self._mounted = False
         self._volumes: dict[tuple[str, str], tuple[VolumeFiles, Container]] = {}
@@ -79,14 +85,8 @@ class Recipes:
         """Of a container's own process. Raises NotYet, UsageError."""
         pod, container = place.pod, place.container
         env = self.environment(place)
-        around = self._around(place)
-        volumes = VolumeFiles(pod, self._of_pod(pod) / "volumes", around, self._bytes_of(pod))
-        mounts = volumes.mounts(container, env)
-        self._volumes[pod.meta.uid, container.name] = volumes, container
-        if container.volume_mounts and self._cancel is None:
-            self._cancel = self.store.watch(self._changed)
         scratch = self._scratch(pod, container)
-        security = _security(pod, container)
+        security = security_of(pod, container)
         builtin = "agnhost" if stands_in.kind is Kind.AGNHOST else ""
         if base_name(container.image) == "agnhost":
             _offer_agnhost(scratch)
@@ -97,16 +97,27 @@ class Recipes:
             netns=place.netns,
             scratch=scratch,
             avoid=self._folder,
-            mounts=(
-                *self._names(place),
-                *self._account(pod, container),
-                *self._message_file(scratch, container),
-                *mounts,
-            ),
+            mounts=self.mounts(place, env),
             builtin=builtin,
             cwd=expanded(container.working_dir, env),
             user=security.run_as_user,
             group=security.run_as_group,
+        )
+
+    def mounts(self, place: Place, env: Mapping[str, str]) -> tuple[Mount, ...]:
+        """All that a container is shown. Raises NotYet, UsageError."""
+        pod, container = place.pod, place.container
+        around = self._around(place)
+        volumes = VolumeFiles(pod, self._of_pod(pod) / "volumes", around, self._bytes_of(pod))
+        mounts = volumes.mounts(container, env)
+        self._volumes[pod.meta.uid, container.name] = volumes, container
+        if container.volume_mounts and self._cancel is None:
+            self._cancel = self.store.watch(self._changed)
+        return (
+            *self._names(place),
+            *self._account(pod, container),
+            self._message_mount(place),
+            *mounts,
         )
 
     def bare(self, place: Place, argv: tuple[str, ...]) -> Recipe:
@@ -116,28 +127,33 @@ class Recipes:
 
     def environment(self, place: Place) -> dict[str, str]:
         """All of a container's environment. Raises NotYet."""
+        return {"PATH": os.environ.get("PATH", _PATH), "HOME": "/root", **self.asked_for(place)}
+
+    def asked_for(self, place: Place) -> dict[str, str]:
+        """What a container's environment has besides its image's. Raises NotYet."""
         own = environment(place.pod, place.container, self._around(place))
-        base = {
-            "PATH": os.environ.get("PATH", _PATH),
-            "HOME": "/root",
-            "HOSTNAME": self.hostname(place.pod),
-        }
+        base = {"HOSTNAME": self.hostname(place.pod)}
         if place.container.tty:
             base["TERM"] = "xterm"
         return {**base, **own}
 
     def message_file(self, place: Place) -> Path:
         """Where a container's termination message lies."""
-        return self._scratch(place.pod, place.container) / "termination-log"
+        folder = self._of_pod(place.pod) / "messages"
+        folder.mkdir(exist_ok=True)
+        return folder / place.container.name
 
     def new_run(self, place: Place) -> None:
         """A container that starts again finds its files as they were at first; volumes stay."""
+        self.message_file(place).unlink(missing_ok=True)
         shutil.rmtree(self._scratch(place.pod, place.container), ignore_errors=True)
 
     def forget(self, pod_uid: str) -> None:
         """A pod is no more."""
         if self._mounted:
             shutil.rmtree(self._folder / pod_uid, ignore_errors=True)
+        if self._shown is not None:
+            shutil.rmtree(self._shown / pod_uid, ignore_errors=True)
         for key in [key for key in self._volumes if key[0] == pod_uid]:
             del self._volumes[key]
 
@@ -179,16 +195,21 @@ class Recipes:
         return keys
 
     def _of_pod(self, pod: Pod) -> Path:
+        """The folder of what its containers are shown."""
+        folder = self._own_folder(pod) if self._shown is None else self._shown / pod.meta.uid
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _own_folder(self, pod: Pod) -> Path:
+        """In the lab's tmpfs."""
         if not self._mounted:
             self._folder.mkdir(exist_ok=True)
             mount("containers", str(self._folder), "tmpfs", data="mode=755")
             self._mounted = True
-        folder = self._folder / pod.meta.uid
-        folder.mkdir(exist_ok=True)
-        return folder
+        return self._folder / pod.meta.uid
 
     def _scratch(self, pod: Pod, container: Container) -> Path:
-        folder = self._of_pod(pod) / "containers" / container.name
+        folder = self._own_folder(pod) / "containers" / container.name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -210,14 +231,14 @@ class Recipes:
         folder = None if ACCOUNT_PATH in own else self.account(pod)
         return [Mount(str(folder), ACCOUNT_PATH, True)] if folder is not None else []
 
-    def _message_file(self, scratch: Path, container: Container) -> list[Mount]:
-        path = scratch / "termination-log"
+    def _message_mount(self, place: Place) -> Mount:
+        path = self.message_file(place)
         path.touch()
         path.chmod(0o666)
-        return [Mount(str(path), container.termination_message_path)]
+        return Mount(str(path), place.container.termination_message_path)
 
 
-def _security(pod: Pod, container: Container) -> SecurityContext:
+def security_of(pod: Pod, container: Container) -> SecurityContext:
     """Who a container runs as; in a user namespace of one user there is nobody else to be."""
     of_pod = pod.spec.security_context or SecurityContext()
     own = container.security_context or SecurityContext()

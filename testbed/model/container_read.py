@@ -19,6 +19,7 @@ from testbed.model.containers import (
     ResourceRequirements,
     SecurityContext,
     TCPSocketAction,
+    default_pull_policy,
 )
 from testbed.model.fields import PORTS, Fields, words
 from testbed.model.spelled import json_of, many, one
@@ -27,15 +28,16 @@ from testbed.model.volumes import VolumeMount
 _KEYS = words(
     "name image command args ports readinessProbe livenessProbe startupProbe lifecycle workingDir "
     "env envFrom volumeMounts resources terminationMessagePath terminationMessagePolicy "
-    "securityContext stdin stdinOnce tty restartPolicy"
+    "securityContext stdin stdinOnce tty restartPolicy imagePullPolicy"
 )
-_IGNORED = words("resizePolicy volumeDevices imagePullPolicy")
+_IGNORED = words("resizePolicy volumeDevices")
 _PROBE_KEYS = words(
     "httpGet tcpSocket exec grpc initialDelaySeconds periodSeconds timeoutSeconds successThreshold "
     "failureThreshold terminationGracePeriodSeconds"
 )
 _ACTIONS = ("httpGet", "tcpSocket", "exec", "grpc")
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
+_PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _COUNT = (1, 10**6)
 T = TypeVar("T")
 
@@ -70,6 +72,7 @@ def _container(entry: Fields) -> Container:
         security_context=loosely(entry, "securityContext", SecurityContext),
         resources=loosely(entry, "resources", ResourceRequirements),
         restart_policy=entry.text("restartPolicy"),
+        image_pull_policy=_pull_policy(entry),
         termination_message_path=entry.text("terminationMessagePath", "/dev/termination-log"),
         termination_message_policy=entry.choice(
             "terminationMessagePolicy", ("File", "FallbackToLogsOnError"), "File"
@@ -78,6 +81,13 @@ def _container(entry: Fields) -> Container:
         stdin_once=entry.boolean("stdinOnce"),
         tty=entry.boolean("tty"),
     )
+
+
+def _pull_policy(entry: Fields) -> str:
+    """ "" where it is the default: whether that is said makes no difference to anybody."""
+    default = default_pull_policy(entry.text("image"))
+    said = entry.choice("imagePullPolicy", _PULL_POLICIES, default)
+    return "" if said == default else said
 
 
 def loosely(parent: Fields, key: str, kind: type[T]) -> T | None:

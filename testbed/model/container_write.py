@@ -20,6 +20,7 @@ def container_manifest(container: Container) -> Json:
         {
             "name": container.name,
             "image": container.image,
+            "imagePullPolicy": container.image_pull_policy,
             "command": list(container.command),
             "args": list(container.args),
             "workingDir": container.working_dir,

@@ -178,6 +178,8 @@ class Container:
     volume_mounts: tuple[VolumeMount, ...] = ()
     security_context: SecurityContext | None = None
     resources: ResourceRequirements | None = None
+    image_pull_policy: str = ""
+    """Where it is not what goes with the image's tag."""
     restart_policy: str = ""
     """Of an init container: `Always` makes it one that runs beside the others (a sidecar)."""
     termination_message_path: str = "/dev/termination-log"
@@ -189,6 +191,23 @@ class Container:
     @property
     def sidecar(self) -> bool:
         return self.restart_policy == "Always"
+
+    @property
+    def pull_policy(self) -> str:
+        """Always, IfNotPresent or Never."""
+        return self.image_pull_policy or default_pull_policy(self.image)
+
+
+def default_pull_policy(image: str) -> str:
+    """What a container that does not say has. Source: pkg/apis/core/v1/defaults.go."""
+    return "Always" if tag_of(image) == "latest" else "IfNotPresent"
+
+
+def tag_of(image: str) -> str:
+    """`nginx` -> `latest`; a digest needs no tag."""
+    name, at, _digest = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    return tag or ("" if at else "latest")
 
 
 # What a pod's libc reads

@@ -135,6 +135,8 @@ def _become(request: dict[str, Any], fds: list[int], kinds: Kinds) -> NoReturn:
             inside.execute(request["config"], fds)
         if request["main"] == "container":
             container_process.become(request["config"], fds, kinds.programs)
+        if request["main"] in ("docker-container", "docker-command"):
+            _of_docker(request, fds)
         with socket.socket(fileno=fds[0]) as channel:
             kinds.mains[request["main"]](request["config"], channel)
         code = 0
@@ -148,3 +150,12 @@ def _become(request: dict[str, Any], fds: list[int], kinds: Kinds) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _of_docker(request: dict[str, Any], fds: list[int]) -> NoReturn:
+    # Only these labs pay for an HTTP client.
+    from testbed.runtime.docker import process
+
+    if request["main"] == "docker-container":
+        process.container(request["config"], fds)
+    process.command(request["config"], fds)

@@ -1,0 +1,105 @@
+"""A lab's side of the Docker daemon: what begins before its world is entered, and the threads to ask from."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from testbed.lab import registry
+from testbed.model.topology import Topology
+from testbed.runtime.docker import outside
+from testbed.runtime.docker.labels import Owner
+
+WANTED = "TESTBED_DOCKER"
+"""Environment variable of a supervisor: where the daemon listens that its lab is to have containers of."""
+_FILE, _PID_FILE = "docker.json", "outside.pid"
+_AT_ONCE = 4
+"""More requests than this make a daemon slower, not faster."""
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Which daemon a lab has, and as whom."""
+
+    url: str
+    owner: Owner
+
+
+def home() -> str:
+    """Whose labs are told from those of others that share a daemon: this machine's, in this folder."""
+    return f"{socket.gethostname()}:{registry.root()}"
+
+
+def wanted(topology: Topology) -> dict[str, str]:
+    """For the supervisor's environment. Raises MissingFeature where the daemon cannot be had."""
+    if not topology.runtime.uses_docker:
+        return {}
+    from testbed.runtime.docker import daemon
+
+    daemon.require()
+    return {WANTED: daemon.host()}
+
+
+def begin(folder: Path, keep_out: tuple[int, ...]) -> socket.socket | None:
+    """Before the lab's world is entered: fork what stays outside; None where the lab has no containers."""
+    url = os.environ.get(WANTED)
+    if not url:
+        return None
+    side = Side(url, Owner(folder.name, os.urandom(6).hex(), home()))
+    (folder / _FILE).write_text(json.dumps(asdict(side)))
+    return outside.fork(lambda: clear(side), folder / _PID_FILE, keep_out)
+
+
+def of(folder: Path) -> Side | None:
+    """What a lab wrote down, living or dead; None where it has no containers."""
+    try:
+        found = json.loads((folder / _FILE).read_text())
+    except FileNotFoundError:
+        return None
+    return Side(found["url"], Owner(**found["owner"]))
+
+
+def outside_pid(folder: Path) -> int | None:
+    """The process that takes a lab's containers away when it has ended, as the host counts."""
+    try:
+        return int((folder / _PID_FILE).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def clear(side: Side) -> None:
+    """Take away what a lab has had the daemon make. Raises TestbedError."""
+    from testbed.runtime.docker import daemon, remains
+
+    client = daemon.connect(side.url)
+    remains.remove(client, lambda thing: thing.instance == side.owner.instance)
+
+
+class Daemon:
+    """The daemon as the control plane asks it: never waiting in its event loop."""
+
+    def __init__(self, folder: Path, reach: outside.Outside) -> None:
+        from testbed.runtime.docker.engine import Engine
+
+        side = of(folder)
+        assert side is not None
+        self.engine = Engine(side.url, side.owner, reach)
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "docker")
+
+    async def do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What a blocking method of the engine returns."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: work(*args, **kwargs))
+
+    def later(self, work: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        """Begun now, awaited by nobody, or by somebody else."""
+        return asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(*args))
