@@ -18,7 +18,7 @@ from testbed.model.topology import Topology
 from testbed.podnet.addresses import OwnAddresses
 from testbed.podnet.network import Member, Site
 from testbed.podnet.networks import network_of
-from testbed.runtime.pod_ways import Routed
+from testbed.podnet.ways import Routed
 from testbed.runtime.interface import Executed
 from testbed.runtime.netns import NetnsRuntime, Place, Started
 from testbed.runtime.node_network import NodeWiring

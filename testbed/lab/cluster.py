@@ -36,6 +36,7 @@ from testbed.lab.node import LabNode, NodeParts
 from testbed.lab.node_proxy import NodeProxy
 from testbed.lab.node_watch import NodeWatch
 from testbed.lab.planner import Planner
+from testbed.lab.pod_links import Host, own_links, plugin_links
 from testbed.lab.pod_network import LabPodNetwork
 from testbed.lab.power import Power
 from testbed.lab.programs import Programs
@@ -369,6 +370,13 @@ class Cluster:
             else None
         )
 
+        if topology.network.cni.conflist is not None:
+            host = Host(self._folder, lambda node: {"XTABLES_LOCKFILE": str(locks / node)})
+            links = plugin_links(topology, host, self._record)
+        else:
+            own = sticky.of_node if sticky else lambda node, ranges: OwnAddresses(ranges)
+            links = own_links(own)
+
         def proxy(node: str, family: int, shell: Shell) -> ProxyLoop:
             netns = path_of(self._underlay.namespace(node))
 
@@ -394,7 +402,7 @@ class Cluster:
             record=self._record,
             programs=self.programs,
             network=self.pod_network.of,
-            addresses=sticky.of_node if sticky else lambda node, ranges: OwnAddresses(ranges),
+            links=links,
             backends=self._backends,
             proxy=proxy,
             external=self._external(topology, delays) if topology.proxy.mode == EXTERNAL else None,

@@ -12,20 +12,17 @@ from testbed.controllers.timing import Delays, KubeletTiming
 from testbed.errors import MissingFeature
 from testbed.events import Record
 from testbed.fabric.machine import Machine
-from testbed.ip import IPNetwork
 from testbed.kernel import netns, sysctl
 from testbed.kernel.run import Shell
 from testbed.lab.host_ports import HostPorts
 from testbed.lab.node_proxy import NodeProxy
+from testbed.lab.pod_links import Links
 from testbed.lab.proxy_http import ProxyHttp, Subject
 from testbed.model.objects import Node
-from testbed.podnet.addresses import PodAddresses
 from testbed.podnet.network import NodeNetwork
 from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.ruleset import Backend
 from testbed.runtime.netns import NetnsRuntime, OfNode, Programs
-from testbed.runtime.pod_ways import Routed
-from testbed.runtime.veth_links import VethLinks
 from testbed.store import Store
 
 
@@ -38,8 +35,8 @@ class NodeParts:
     programs: Programs
     network: Callable[[str], NodeNetwork]
     """What a node has of the pod network; it has it already."""
-    addresses: Callable[[str, tuple[IPNetwork, ...]], PodAddresses]
-    """Of (node, its ranges): where its pods get their addresses from."""
+    links: Links
+    """How its pods are joined to a node."""
     backends: Mapping[int, Backend]
     """By IP family, the primary one first: each has a proxy of its own on every node."""
     proxy: Callable[[str, int, Shell], ProxyLoop]
@@ -66,12 +63,7 @@ class LabNode:
         self.runtime = NetnsRuntime(
             machine.name,
             namespace,
-            VethLinks(
-                namespace,
-                network.pod_mtu,
-                parts.addresses(machine.name, network.pod_cidrs),
-                Routed(),
-            ),
+            parts.links(machine.name, namespace, network),
             parts.programs,
             ipv6=any(one.version == 6 for one in self.addresses),
             of_node=OfNode(
@@ -133,7 +125,8 @@ class LabNode:
                 proxy.start()
 
     async def stop(self) -> None:
-        """Stop acting, and kill the node's pods."""
+        """Stop acting, and kill the node's pods: it has lost its power."""
+        self.runtime.cut()
         await self.kubelet.stop()
         if self._proxying:
             for proxy in self.proxies.values():

@@ -1,7 +1,8 @@
-"""CNI configurations that differ by node: the words of containerd's `conf_template`, a part of Go's text/template.
+"""CNI configurations that differ by node, in the words of containerd's `conf_template` (Go's text/template).
 
-`{{.PodCIDR}}`, `{{range $i, $cidr := .PodCIDRRanges}}{{if $i}}, {{end}}"{{$cidr}}"{{end}}`, `{{.Routes}}` (the default
-routes of the cluster's IP families), and besides `{{.MTU}}`, `{{.NodeName}}` and `{{index .PodCIDRRanges 0}}`.
+`{{.PodCIDR}}`, `{{range $i, $cidr := .PodCIDRRanges}}{{if $i}}, {{end}}"{{$cidr}}"{{end}}`, `{{.Routes}}` (the
+default routes of the cluster's IP families), and besides `{{.MTU}}`, `{{.NodeName}}` and
+`{{index .PodCIDRRanges 0}}`.
 """
 
 from __future__ import annotations

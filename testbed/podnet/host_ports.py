@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from testbed.command import Command
 from testbed.ip import IPAddress, host_port
+from testbed.model.containers import ContainerPort
 from testbed.model.objects import Pod
 
 TABLE = "cni_hostport"
@@ -29,16 +30,28 @@ class PortMapping:
     comment: str = ""
 
 
+def port_mappings(pod: Pod) -> list[dict[str, str | int]]:
+    """The same as CNI's capability portMappings has it, for plug-ins that care for host ports."""
+    return [
+        {
+            "hostPort": port.host_port,
+            "containerPort": port.container_port,
+            "protocol": port.protocol.lower(),
+            "hostIP": port.host_ip,
+        }
+        for port in _host_ports(pod)
+    ]
+
+
+def _host_ports(pod: Pod) -> list[ContainerPort]:
+    containers = (*pod.spec.init_containers, *pod.spec.containers)
+    return [port for container in containers for port in container.ports if port.host_port]
+
+
 def mappings(pod: Pod, addresses: Iterable[IPAddress]) -> tuple[PortMapping, ...]:
     """What a pod asks for; nothing where it has no network of its own."""
     if pod.spec.host_network:
         return ()
-    ports = [
-        port
-        for container in (*pod.spec.init_containers, *pod.spec.containers)
-        for port in container.ports
-        if port.host_port
-    ]
     return tuple(
         PortMapping(
             port.protocol.lower(),
@@ -48,7 +61,7 @@ def mappings(pod: Pod, addresses: Iterable[IPAddress]) -> tuple[PortMapping, ...
             "" if port.host_ip in ("0.0.0.0", "::") else port.host_ip,
             f"{pod.meta.namespace}/{pod.meta.name}",
         )
-        for port in ports
+        for port in _host_ports(pod)
         for address in addresses
         if not port.host_ip or (":" in port.host_ip) == (address.version == 6)
     )

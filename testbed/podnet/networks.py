@@ -8,6 +8,7 @@ from types import MappingProxyType
 from testbed.model.topology import Topology
 from testbed.podnet.host_gw import HostGateway
 from testbed.podnet.network import PodNetwork
+from testbed.podnet.plugged import NoRoutes, Plugged
 from testbed.podnet.vxlan import VxlanOverlay
 
 Factory = Callable[[Topology], PodNetwork]
@@ -16,10 +17,12 @@ NETWORKS: Mapping[str, Factory] = MappingProxyType(
     {
         "host-gw": HostGateway,
         "vxlan": VxlanOverlay,
+        "none": lambda topology: NoRoutes(),
     }
 )
 
 
 def network_of(topology: Topology) -> PodNetwork:
     """The pod network of a topology that `model.support` takes."""
-    return NETWORKS[topology.network.cni.routes](topology)
+    found = NETWORKS[topology.network.cni.routes](topology)
+    return found if topology.network.cni.conflist is None else Plugged(found)

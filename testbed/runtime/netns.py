@@ -143,6 +143,10 @@ class NetnsRuntime:
             raise
         return _Sandbox(namespace, attachment.addresses, attachment)
 
+    def cut(self) -> None:
+        """The node has lost its power."""
+        self._links.cut()
+
     async def check_link(self, pod_uid: str) -> None:
         """Raises CheckFailed where a pod's link is not what it was made; a pod without one is in order."""
         sandbox = self._sandboxes.get(pod_uid)

@@ -36,6 +36,9 @@ class PodLinks(Protocol):
     async def check(self, pod_uid: str) -> None:
         """Raises CheckFailed where a pod's link is no longer what `attach` made it."""
 
+    def cut(self) -> None:
+        """The node has lost its power: whatever an agent of the node would undo is not undone any more."""
+
     def more_addresses(self, pod_uid: str, count: int) -> tuple[Addresses, ...]:
         """`count` times what the pod may send from, its own addresses first; more are wired as needed and
         stay. Raises UsageError where pods cannot have more than their own.

@@ -9,8 +9,8 @@ from testbed.kernel import link_state, netlink, netns
 from testbed.model.objects import Pod
 from testbed.podnet.addresses import Addresses, PodAddresses
 from testbed.podnet.link import FIRST_POD_INDEX, POD_INDEX, POD_INTERFACE, PodLink, pod_link
+from testbed.podnet.ways import Way
 from testbed.runtime.pod_links import Attachment
-from testbed.runtime.pod_ways import Way
 
 
 @dataclass(slots=True)
@@ -61,6 +61,9 @@ class VethLinks:
         )
         if trouble:
             raise CheckFailed(f"the link of the pod with {link.addresses[0]}: {trouble}")
+
+    def cut(self) -> None:
+        """Links end with the node's namespace."""
 
     def more_addresses(self, pod_uid: str, count: int) -> tuple[Addresses, ...]:
         wired = self._wired[pod_uid]
