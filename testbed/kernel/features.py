@@ -38,6 +38,7 @@ class Feature(StrEnum):
     IP6TABLES_LEGACY = "ip6tables-legacy"
     CONNTRACK = "conntrack"
     NFTABLES = "nftables"
+    NFTABLES_BRIDGE = "nftables-bridge"
     IPVS = "ipvs"
     IPVS_TWOS = "ipvs-twos"
     IPSET = "ipset"
@@ -45,6 +46,7 @@ class Feature(StrEnum):
     NETEM = "netem"
     DUMMY = "dummy"
     VXLAN = "vxlan"
+    BR_NETFILTER = "br-netfilter"
     BIRD = "bird"
     GUEST_KERNEL = "guest-kernel"
     DOCKER = "docker"
@@ -145,6 +147,13 @@ TRIALS: Mapping[Feature, Trial] = {
         "nft",
         "nftables",
     ),
+    Feature.NFTABLES_BRIDGE: Trial(
+        "fault partition: what switches drop",
+        "nft 'add table bridge t; add chain bridge t c { type filter hook forward priority -400; };"
+        " add rule bridge t c oifname x ether saddr { 02:00:00:00:00:01 } drop'",
+        "nft",
+        "nftables",
+    ),
     Feature.IPVS: Trial(
         "proxy.mode ipvs",
         "mark=1; for name in rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh;"
@@ -174,7 +183,14 @@ TRIALS: Mapping[Feature, Trial] = {
         "iproute2",
     ),
     Feature.DUMMY: _link("dummy", "proxy.mode ipvs"),
-    Feature.VXLAN: _link("vxlan id 1 dstport 4789 dev lo", "network.cni vxlan"),
+    Feature.VXLAN: _link("vxlan id 1 dstport 4789 dev lo", "network.cni vxlan, weave"),
+    Feature.BR_NETFILTER: Trial(
+        "network.cni weave",
+        "ip link add t0 type bridge && cd /proc/sys/net/bridge"
+        " && echo 0 > bridge-nf-call-iptables && echo 1 > bridge-nf-call-iptables",
+        "ip",
+        "iproute2",
+    ),
     Feature.BIRD: Trial(
         "network.cni bgp",
         "echo 'router id 10.0.0.1; protocol bgp { local as 64512; neighbor 10.0.0.2 as 64512;"

@@ -1,0 +1,223 @@
+"""What is wrong with a lab's links on purpose: cut, impaired, groups of machines kept apart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from testbed.clock import now_ns
+from testbed.command import Command
+from testbed.errors import CheckFailed
+from testbed.events import Event
+from testbed.fabric.machine import Fabric
+from testbed.fabric.partition import NO_PARTITION, Barrier, barrier
+from testbed.faults.link_choice import Chosen, checked_groups, chosen
+from testbed.faults.link_fault import PARTITION, LinkFault, Partition, ends_of
+from testbed.ip import IPNetwork
+from testbed.kernel import features, netns
+from testbed.kernel.features import Feature
+from testbed.kernel.netlink import Netlink
+from testbed.kernel.policy_rules import ban, lift
+from testbed.kernel.run import Shell
+from testbed.lab.control_touch import ControlTouch
+from testbed.runtime.interface import Underlay
+
+_NFT = ("nft", "-f", "-")
+
+
+class LinkFaults:
+    """Faults of one lab's links. What is in force is read from the underlay, but for partitions."""
+
+    def __init__(self, underlay: Underlay, touch: ControlTouch) -> None:
+        self._underlay = underlay
+        self._touch = touch
+        self._fabric = Fabric((), (), "", ())
+        self._networks: Mapping[str, Sequence[IPNetwork]] = {}
+        self._cut: set[str] = set()
+        """Cables that were cut as such; a partition may cut more."""
+        self._partition: Partition | None = None
+        self._barrier: Barrier | None = None
+        touch.in_doubt = lambda: self.in_force
+
+    @property
+    def in_force(self) -> bool:
+        """Whether anything is other than the topology says."""
+        return (
+            bool(self._cut) or self._barrier is not None or any(map(self._impaired, self._names()))
+        )
+
+    @property
+    def partition(self) -> Partition | None:
+        """The one in force."""
+        return self._partition
+
+    async def follow(self, fabric: Fabric, networks: Mapping[str, Sequence[IPNetwork]]) -> None:
+        """The lab has become another one. `networks`: what packets of a machine are sent from."""
+        self._fabric, self._networks = fabric, networks
+        self._cut &= set(self._names())
+        control_plane = fabric.machine(fabric.control_plane)
+        self._touch.target = next((one.ip for one in control_plane.addresses), None)
+        if self._partition is not None:
+            await self._raise_barrier(self._partition)
+
+    async def inject(self, fault: LinkFault) -> Event:
+        """Do what the fault says, now; the event's `t_ns` is when all of it was in force, and read back.
+
+        Raises NotFound, UsageError, MissingFeature; CheckFailed where it is so already.
+        """
+        found = chosen(fault.where, self._fabric)
+        detail: dict[str, Any] = {"level": fault.level}
+        match fault.kind:
+            case "cut":
+                changed = [one.cable.name for one in found if one.cable.name not in self._cut]
+                if not changed:
+                    raise CheckFailed(
+                        f"{' '.join(fault.where)} is cut already", "`heal` joins it again"
+                    )
+                for name in changed:
+                    self._cut.add(name)
+                    self._underlay.cut(name)
+            case "impair":
+                changed = [one.cable.name for one in found]
+                detail |= {**fault.how, "direction": fault.direction}
+                self._impair(fault, found)
+            case _:  # heal
+                changed = [one.cable.name for one in found]
+                detail["healed"] = self._mend(changed)
+                if not detail["healed"]:
+                    raise CheckFailed(
+                        f"nothing is wrong with {' '.join(fault.where)}",
+                        "`testbed inspect` shows links; `heal partition` ends a partition",
+                    )
+        t_ns = now_ns()
+        self._touch.doubt()
+        return _event(t_ns, fault.kind, " ".join(fault.where), {**detail, "links": changed})
+
+    async def keep_apart(self, wanted: Partition) -> Event:
+        """Groups exchange no packet from `t_ns` on; a partition that was there before is over."""
+        checked_groups(wanted.groups, self._fabric)
+        features.require(Feature.NFTABLES_BRIDGE)
+        await self._raise_barrier(wanted)
+        t_ns = now_ns()
+        self._touch.doubt()
+        groups = [list(group) for group in wanted.groups]
+        detail = {"level": wanted.level, "groups": groups}
+        return _event(t_ns, PARTITION, _written(wanted), detail)
+
+    async def reunite(self) -> Event:
+        """End the partition. Raises CheckFailed where there is none."""
+        if self._partition is None:
+            raise CheckFailed("there is no partition", "`partition n1,n2 n3` makes one")
+        was = self._partition
+        await self._drop_barrier()
+        self._partition = None
+        t_ns = now_ns()
+        self._touch.doubt()
+        return _event(
+            t_ns, "heal", _written(was), {"level": "heal", "healed": [PARTITION], "links": []}
+        )
+
+    async def mend(self, machine: str) -> list[str]:
+        """End what is wrong with a machine's links; returns the faults that were."""
+        healed = self._mend([one.cable.name for one in chosen((machine,), self._fabric)])
+        if healed:
+            self._touch.doubt()
+        return healed
+
+    def view(self) -> list[dict[str, Any]]:
+        """The links as `inspect` shows them."""
+        return [
+            {
+                "name": name,
+                "endpoints": [end.machine for end in state.cable.ends],
+                "state": "cut" if state.cut else "up" if state.carries else "down",
+                "impaired": self._impaired(name),
+                "shapes": [shape.to_json() for shape in state.shapes],
+            }
+            for name, state in self._underlay.cables().items()
+        ]
+
+    # Cables
+
+    def _names(self) -> list[str]:
+        return [cable.name for cable in self._fabric.cables]
+
+    def _impaired(self, name: str) -> bool:
+        state = self._underlay.cables()[name]
+        return state.shapes != state.cable.shapes
+
+    def _impair(self, fault: LinkFault, found: Sequence[Chosen]) -> None:
+        shapes = [
+            (one.cable.name, end, fault.shaped(one.cable.shapes[end]))
+            for one in found
+            for end in ends_of(fault.direction, first_is=one.first_is)
+        ]
+        for name, end, shape in shapes:
+            self._underlay.set_shape(name, end, shape)
+
+    def _mend(self, names: Sequence[str]) -> list[str]:
+        """Cables are again as the topology says; returns the faults that they had."""
+        had = []
+        if cut := [name for name in names if name in self._cut]:
+            had.append("cut")
+        if impaired := [name for name in names if self._impaired(name)]:
+            had.append("impair")
+        for name in impaired:
+            for end, shape in enumerate(self._underlay.cables()[name].cable.shapes):
+                self._underlay.set_shape(name, end, shape)
+        barred = self._barrier.cables if self._barrier is not None else ()
+        for name in cut:
+            self._cut.discard(name)
+            if name not in barred:
+                self._underlay.join(name)
+        return had
+
+    # Partitions
+
+    async def _raise_barrier(self, wanted: Partition) -> None:
+        raised = barrier(self._fabric, wanted.groups, self._networks)
+        if self._barrier is not None:
+            await self._drop_barrier()
+        self._partition, self._barrier = wanted, raised
+        for cable in raised.cables:
+            self._underlay.cut(cable)
+        for router in raised.routers:
+            with netns.entered(self._underlay.namespace(router)), Netlink() as link:
+                for one in raised.bans:
+                    link.send(ban(one.table, one.sources, one.destinations))
+        await self._load(raised.switches)
+
+    async def _drop_barrier(self) -> None:
+        had, self._barrier = self._barrier, None
+        assert had is not None
+        for cable in had.cables:
+            if cable in self._names() and cable not in self._cut:
+                self._underlay.join(cable)
+        known = {machine.name for machine in self._fabric.machines}
+        for router in known.intersection(had.routers):
+            with netns.entered(self._underlay.namespace(router)), Netlink() as link:
+                for one in had.bans:
+                    gone = lift(one.table, one.sources, one.destinations)
+                    link.send(gone, missing_ok=True)
+        await self._load({name: NO_PARTITION for name in had.switches if name in known})
+
+    async def _load(self, switches: Mapping[str, str]) -> None:
+        """Have nft load a text on each switch, each in one transaction."""
+
+        async def load(switch: str, text: str) -> None:
+            shell = Shell(self._underlay.namespace(switch))
+            try:
+                await shell.run_all([Command(_NFT, text)])
+            finally:
+                shell.close()
+
+        await asyncio.gather(*(load(name, text) for name, text in switches.items()))
+
+
+def _written(wanted: Partition) -> str:
+    return " ".join(",".join(group) for group in wanted.groups)
+
+
+def _event(t_ns: int, kind: str, where: str, detail: Mapping[str, Any]) -> Event:
+    return Event(t_ns, "fault", "", kind, where, 0, detail)
