@@ -113,8 +113,8 @@ class Cluster:
         )
         self.recipes = programs.recipes = Recipes(store, folder / "containers", network)
         delays = _delays(topology, self.name)
-        self.pod_network = LabPodNetwork(
         api = fabric.machine(fabric.control_plane)
+        self.pod_network = LabPodNetwork(
             topology, store, record, delays, (_site(api), self._underlay.control_plane)
         )
         self._parts = self._node_parts(topology, delays)
@@ -222,8 +222,8 @@ class Cluster:
         )
         for machine in machines:
             node = LabNode(machine, namespace(machine.name), self._parts)
-            self.nodes[machine.name] = node
             self.pod_network.hide(machine.name, node.shell)
+            self.nodes[machine.name] = node
             node.kubelet.start()
 
     async def stop_node(self, name: str) -> int:
@@ -257,9 +257,9 @@ class Cluster:
         try:
             async with asyncio.timeout(timeout_s):
                 await self._control_plane_settled(say)
-                self._start_proxies()
                 say(f"the pod network{self._pod_network_trouble()}")
                 await self.pod_network.settled()
+                self._start_proxies()
                 say(self._what_proxies_promise())
                 version = self.store.resource_version
                 await asyncio.gather(*(proxy.synced(version) for _, proxy in self._proxies()))
@@ -299,10 +299,10 @@ class Cluster:
         finally:
             patience.cancel()
 
-    def _proxy_trouble(self) -> str:
     def _pod_network_trouble(self) -> str:
         return f": {self.pod_network.trouble}" if self.pod_network.trouble else ""
 
+    def _proxy_trouble(self) -> str:
         """What the first proxy whose rules were refused says; "" when all are well."""
         errors = (f"; {node.name}: {proxy.error}" for node, proxy in self._proxies() if proxy.error)
         return next(errors, "")
@@ -442,6 +442,10 @@ def _delays(topology: Topology, lab: str) -> Delays:
     )
 
 
+def _site(machine: Machine) -> Site:
+    return Site(machine.name, machine.all_addresses, machine.mtu)
+
+
 def _require_same(before: Topology, after: Topology) -> None:
     changed = [key for key in _FIXED if getattr(before, key) != getattr(after, key)]
     if before.dns.domain != after.dns.domain:
@@ -450,10 +454,6 @@ def _require_same(before: Topology, after: Topology) -> None:
         changed.append("where the control plane is (network.controlPlane, the first switch of links)")
     if changed:
         raise UsageError(
-def _site(machine: Machine) -> Site:
-    return Site(machine.name, machine.all_addresses, machine.mtu)
-
-
             f"{', '.join(changed)} cannot change while the lab runs",
             f"`testbed down {before.name}` first",
         )
