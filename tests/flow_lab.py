@@ -79,6 +79,19 @@ class Setting:
     option: str = ""
     sctp: bool = False
     """Whether this kernel has SCTP sockets."""
+    cni: str = "host-gw"
+    families: tuple[int, ...] = (4, 6)
+
+    @property
+    def network(self) -> dict[str, str]:
+        """Of the topology."""
+        own = {4: (CLUSTER_CIDR, SERVICE_CIDR), 6: (CLUSTER_CIDR6, SERVICE_CIDR6)}
+        pods, services = zip(*(own[family] for family in self.families), strict=True)
+        return {
+            "podCIDR": ",".join(map(str, pods)),
+            "serviceCIDR": ",".join(map(str, services)),
+            "cni": self.cni,
+        }
 
     @property
     def proxy_options(self) -> dict[str, Any]:
@@ -223,10 +236,7 @@ def topology(name: str, setting: Setting, objects: tuple[Object, ...]) -> Topolo
         {
             "name": name,
             "kernel": setting.kernel,
-            "network": {
-                "podCIDR": f"{CLUSTER_CIDR},{CLUSTER_CIDR6}",
-                "serviceCIDR": f"{SERVICE_CIDR},{SERVICE_CIDR6}",
-            },
+            "network": setting.network,
             "nodes": {node: {"zone": ZONES[node]} for node in PLAN.nodes},
             "hosts": {host: {} for host in PLAN.hosts},
             "dns": {"replicas": 1},
@@ -243,7 +253,7 @@ def flow_lab(name: str, setting: Setting) -> Iterator[FlowLab]:
         lab = stack.enter_context(
             Lab.up(topology(name, setting, ()), timeout_s=300, ephemeral=True)
         )
-        plans = {family: plan_of(lab, family) for family in (4, 6)}
+        plans = {family: plan_of(lab, family) for family in setting.families}
         for family, plan in plans.items():
             bits = 32 if family == 4 else 128
             for node, ip in plan.second.items():

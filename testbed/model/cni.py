@@ -19,8 +19,8 @@ from testbed.model.strict import Strict
 
 PLUGIN_PATH = ("/opt/cni/bin", "/usr/lib/cni")
 """Where plug-ins are: Kubernetes' place, and that of Debian's package containernetworking-plugins."""
-Routes = Literal["host-gw", "vxlan", "bgp", "none"]
-_IN_SHORT = ("host-gw", "vxlan", "bgp")
+Routes = Literal["host-gw", "vxlan", "bgp", "weave", "none"]
+_IN_SHORT = ("host-gw", "vxlan", "bgp", "weave")
 
 
 def _is_read(value: Any) -> Any:

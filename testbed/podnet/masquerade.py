@@ -21,8 +21,8 @@ def flannel(
 ) -> tuple[Masquerade, ...]:
     """Source: flannel, pkg/trafficmngr/iptables/iptables.go. `own` are the node's ranges, `cluster` all pods'.
 
-    `movable` (network.stickyIPs): a pod may be elsewhere than its range; all that stays among pods keeps its
-    source then. Flannel would hide such a pod, which it does not know.
+    `movable` (network.stickyIPs): all that stays among pods keeps its source, as a pod may be elsewhere than
+    its range; flannel, which knows no such pods, would hide them.
     """
     found = []
     for pods in own:
@@ -40,6 +40,19 @@ def flannel(
         table = f"flannel-ipv{pods.version}"
         found.append(Masquerade(pods.version, "FLANNEL-POSTRTG", table, "flanneld masq", rules))
     return tuple(found)
+
+
+def weave(own: IPNetwork, cluster: IPNetwork) -> Masquerade:
+    """Source: weave, net/expose.go, with NO_MASQ_LOCAL=1, the default since 2.7: who comes from outside to a
+    pod of this node keeps its address.
+    """
+    rules = (
+        MasqueradeRule(None, Match(own), hide=False),
+        MasqueradeRule(Match(cluster), Match(MULTICAST[4]), hide=False),
+        MasqueradeRule(Match(cluster, outside=True), Match(cluster), hide=True),
+        MasqueradeRule(Match(cluster), Match(cluster, outside=True), hide=True),
+    )
+    return Masquerade(4, "WEAVE", "weave", "weave masq", rules)
 
 
 def needs(tool: Tool, families: Iterable[int]) -> frozenset[str]:

@@ -10,6 +10,7 @@ from testbed.podnet.host_gw import HostGateway
 from testbed.podnet.network import PodNetwork
 from testbed.podnet.plugged import NoRoutes, Plugged
 from testbed.podnet.vxlan import VxlanOverlay
+from testbed.podnet.weave import WeaveMesh
 
 Factory = Callable[[Topology], PodNetwork]
 
@@ -17,6 +18,7 @@ NETWORKS: Mapping[str, Factory] = MappingProxyType(
     {
         "host-gw": HostGateway,
         "vxlan": VxlanOverlay,
+        "weave": WeaveMesh,
         "none": lambda topology: NoRoutes(),
     }
 )
