@@ -18,6 +18,7 @@ from testbed.experiment.beside import Beside, Executes
 from testbed.experiment.subjects import Subject, live_nodes, subject_of
 from testbed.ip import FAMILY_NAMES, family_of
 from testbed.model.topology import Topology
+from testbed.traffic.reachability import Reach
 from testbed.traffic.spec import LoadSpec
 
 READY_S = 60.0
@@ -63,8 +64,8 @@ class Lab(Protocol):
     def inspect(self) -> dict[str, Any]: ...
     def now_ns(self) -> int: ...
     def start_load(self, spec: LoadSpec) -> LoadHandle: ...
-    def fault(self, kind: str, where: str, **options: Any) -> Event: ...
-    def heal(self, where: str) -> Any: ...
+    def fault(self, kind: str, *where: str, **options: Any) -> Event: ...
+    def heal(self, *where: str) -> Any: ...
     def events(self, since_ns: int = 0) -> list[Event]: ...
     def wait_event(self, predicate: Callable[[Event], bool], timeout_s: float) -> Event: ...
     def rules(self, node: str) -> str: ...
@@ -75,6 +76,12 @@ class Lab(Protocol):
     def topology(self) -> dict[str, Any]: ...
     def change(self, topology: Topology) -> None: ...
     def label(self, where: str, labels: Mapping[str, str]) -> None: ...
+    def reachability(
+        self, sources: Sequence[str] = ..., targets: Sequence[str] = ..., timeout_s: float = ...
+    ) -> tuple[Reach, ...]: ...
+    def paths(
+        self, client: str, ways: Mapping[str, Mapping[str, Any]], **settings: Any
+    ) -> list[dict[str, Any]]: ...
     def start_recording(self) -> None: ...
     def stop_recording(self) -> Recording: ...
     def down(self) -> None: ...
@@ -191,13 +198,13 @@ class TrialLab:
         """CLOCK_MONOTONIC of the lab's kernel."""
         return self._lab.now_ns()
 
-    def fault(self, kind: str, where: str, **options: Any) -> Event:
+    def fault(self, kind: str, *where: str, **options: Any) -> Event:
         """Make something go wrong; the event's `t_ns` is when it was effective."""
-        return self._lab.fault(kind, where, **options)
+        return self._lab.fault(kind, *where, **options)
 
-    def heal(self, where: str) -> None:
+    def heal(self, *where: str) -> None:
         """Take a fault back."""
-        self._lab.heal(where)
+        self._lab.heal(*where)
 
     def events(self, since_ns: int = 0) -> list[Event]:
         """What has happened so far."""
@@ -251,6 +258,18 @@ class TrialLab:
         place. Raises UsageError for what cannot change while it runs, OutOfTimeOrRoom.
         """
         self._lab.change(change(self.topology()))
+
+    def reachability(
+        self, sources: Sequence[str] = (), targets: Sequence[str] = (), timeout_s: float = 3.0
+    ) -> tuple[Reach, ...]:
+        """Who reaches whom (see `Lab.reachability`): left out, everybody."""
+        return self._lab.reachability(sources, targets, timeout_s)
+
+    def paths(
+        self, client: str, ways: Mapping[str, Mapping[str, Any]], **settings: Any
+    ) -> list[dict[str, Any]]:
+        """Latency and throughput of ways, in turn with two plain namespaces (see `Lab.paths`)."""
+        return self._lab.paths(client, ways, **settings)
 
     def topology(self) -> Topology:
         """What the lab was last asked to be."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from testbed.errors import TestbedError
 from testbed.lab.client import Lab
 from testbed.model.topology import Topology
+from tests.lab.conducted import conducted
 from tests.lab.conftest import unique_name
 
 pytestmark = pytest.mark.lab
@@ -43,3 +46,10 @@ def test_every_way_is_measured_in_every_round_beside_the_plain_one() -> None:
         astray = {"astray": {"dial": [far, PORT + 1], "serve": "far-0", "port": PORT}}
         with pytest.raises(TestbedError, match=r"measuring the paths: .*refused"):
             lab.paths("client-0", astray, **SHORT)
+
+
+def test_the_experiment_notes_every_ratio_of_every_network(tmp_path: Path) -> None:
+    run = conducted("paths", tmp_path, "network=host-gw,vxlan", "rounds=1")
+    table = run.trials.set_index("network")
+    assert (table.filter(like="over_plain") > 0).all(axis=None)
+    assert table.filter(like="over_plain").shape == (2, 21)

@@ -110,6 +110,7 @@ SHIPPED = (
     "busy",
     "failover",
     "modes",
+    "paths",
     "propagation",
     "reschedule",
     "reuse",
