@@ -9,10 +9,17 @@ import sys
 from testbed.cli.arguments import add_lab_argument
 from testbed.errors import UsageError
 
+MININET = "mininet"
+"""WHERE that takes a line of Mininet's CLI, or what is typed."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_lab_argument(parser)
-    parser.add_argument("where", metavar="WHERE", help="a node, [namespace/]pod or outside host")
+    parser.add_argument(
+        "where",
+        metavar="WHERE",
+        help="a node, [namespace/]pod or outside host; mininet: Mininet's CLI, in a lab of runtime mininet",
+    )
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD…", help="the command")
 
 
@@ -21,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from testbed.lab.client import Lab
 
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
-    if not command:
+    if not command and args.where != MININET:
         raise UsageError("no command to run", f"testbed exec {args.lab} {args.where} -- CMD")
     lab = Lab.attach(args.lab)
     if sys.stdin.isatty() and sys.stdout.isatty():

@@ -17,7 +17,7 @@ from types import TracebackType
 from testbed.ip import IPInterface, IPNetwork
 
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR = 16, 17, 20, 21
-RTM_SETLINK = 19
+RTM_SETLINK, RTM_NEWLINKPROP = 19, 108
 RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWNEIGH, RTM_DELNEIGH = 24, 25, 28, 29
 
 _REQUEST, _ACK, _EXCL, _CREATE, _REPLACE, _APPEND = 0x1, 0x4, 0x200, 0x400, 0x100, 0x800
@@ -27,6 +27,7 @@ _MOST_OF_A_DUMP = 1 << 16
 """Bytes; the kernel fills 32 KB at most in one go."""
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
 _IFLA_PROTINFO, _IFLA_BRPORT_MODE, _NESTED = 12, 4, 0x8000
+_IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 52, 53
 _IFLA_NET_NS_FD, _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 28, 1, 2, 1
 _IFF_UP = 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_CACHEINFO = 1, 2, 6
@@ -185,6 +186,14 @@ def link_up(index: int) -> Message:
 def link_down(index: int) -> Message:
     payload = _IFINFO.pack(socket.AF_UNSPEC, 0, index, 0, _IFF_UP)
     return Message(RTM_NEWLINK, 0, payload, f"link {index} down")
+
+
+def second_name(index: int, name: str) -> Message:
+    """Another name of a link, by which tools find it, too (up to 127 letters; 5.5 and newer)."""
+    one = attribute(_IFLA_ALT_IFNAME, name.encode() + b"\0")
+    names = attribute(_IFLA_PROP_LIST | _NESTED, one)
+    payload = _IFINFO.pack(socket.AF_UNSPEC, 0, index, 0, 0) + names
+    return Message(RTM_NEWLINKPROP, _CREATE | _EXCL | _APPEND, payload, f"second name {name}")
 
 
 def delete_link(index: int) -> Message:

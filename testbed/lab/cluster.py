@@ -31,6 +31,7 @@ from testbed.lab.backends import backend, companion, pod_network_needs
 from testbed.lab.companion import Companions
 from testbed.lab.differences import ObjectKey, allocated, key_of, writes
 from testbed.lab.fakes import Fakes
+from testbed.lab.mininet import MininetLab
 from testbed.lab.names import require_live
 from testbed.lab.node import LabNode, NodeParts
 from testbed.lab.node_proxy import NodeProxy
@@ -65,7 +66,7 @@ _REST = 9.0
 """After a look at what is missing comes a rest of this many times as long: the pods need the CPU more."""
 EXTERNAL = "external"
 """The proxy mode that has no back end of ours."""
-_FIXED = ("network", "proxy", "timing", "kernel", "runtime")
+_FIXED = ("network", "proxy", "timing", "kernel", "runtime", "underlay")
 """What cannot change while a lab runs."""
 Progress = Callable[[str], None]
 
@@ -90,7 +91,8 @@ class Cluster:
         self._folder = folder
         self.programs = programs
         self._record = record
-        self._underlay: Underlay = NetnsUnderlay()
+        self.mininet = MininetLab(topology, folder, lambda: self._underlay)
+        self._underlay: Underlay = NetnsUnderlay(self.mininet.machines)
         # The control plane is there before anything that speaks to it.
         fabric = plan(topology)
         self._underlay.apply(control_plane_alone(fabric))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from typing import Any
 
 from testbed.errors import NotFound, OutOfTimeOrRoom, UsageError
 from testbed.lab.control import Call
@@ -25,21 +26,10 @@ class Execution:
     async def execute(self, call: Call) -> int:
         """params: where, argv, env, tty, timeout_s; three file descriptors. The command's own exit code."""
         params = call.params
-        if not params["argv"]:
-            raise UsageError("no command to run", "testbed exec LAB WHERE -- COMMAND")
         if len(call.fds) != 3:
             raise UsageError("exec needs standard input, output and error")
-        place = self._places.find(params["where"])
-        resolv_conf, hosts = self._places.files(place)
-        config = {
-            "argv": params["argv"],
-            "env": params.get("env", {}),
-            "hostname": place.hostname,
-            "resolv_conf": resolv_conf,
-            "hosts": hosts,
-            "tty": params.get("tty", False),
-        }
-        process = await self._processes.execute(config, place.netns, call.fds)
+        config, netns = self._what(params)
+        process = await self._processes.execute(config, netns, call.fds)
         key = (id(call.client), call.ident)
         self._running[key] = process
         call.progress({"started": True})
@@ -47,13 +37,28 @@ class Execution:
             await asyncio.wait_for(process.ended.wait(), params.get("timeout_s"))
         except TimeoutError:
             raise OutOfTimeOrRoom(
-                f"{params['argv'][0]} in {place.name} did not end in {params['timeout_s']:g} s"
+                f"{' '.join(params['argv'][:1])} in {params['where']} did not end in"
+                f" {params['timeout_s']:g} s"
             ) from None
         finally:
             del self._running[key]
             await _put_down(process)
         assert process.code is not None
         return process.code
+
+    def _what(self, params: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        """What is to run, and the path of its network namespace."""
+        where, argv = params["where"], params["argv"]
+        common = {"env": params.get("env", {}), "tty": params.get("tty", False)}
+        if line := self._places.mininet(where, argv):
+            names = {"hostname": where, "resolv_conf": "", "hosts": ""}
+            return {"argv": line, **common, **names}, ""
+        if not argv:
+            raise UsageError("no command to run", "testbed exec LAB WHERE -- COMMAND")
+        place = self._places.find(where)
+        resolv_conf, hosts = self._places.files(place)
+        names = {"hostname": place.hostname, "resolv_conf": resolv_conf, "hosts": hosts}
+        return {"argv": argv, **common, **names}, place.netns
 
     async def signal(self, call: Call) -> None:
         """params: id (of the exec call), signum. For what the user presses on the terminal."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.lab import names, pod_files
 from testbed.lab.cluster import Cluster
+from testbed.lab.mininet import CLI
 from testbed.lab.node import LabNode
 from testbed.model.objects import Pod
 from testbed.runtime.netns import path_of
@@ -60,6 +62,12 @@ class Places:
             files.get("/etc/hosts", ""),
             pod,
         )
+
+    def mininet(self, where: str, words: Sequence[str]) -> list[str] | None:
+        """What runs a line of Mininet's CLI, where that is meant."""
+        if where != CLI or where in self._cluster.machines():
+            return None
+        return self._cluster.mininet.command(words)
 
     def node_of(self, pod: Pod) -> LabNode:
         """The node that a pod runs on. Raises CheckFailed where it is stopped."""

@@ -12,6 +12,7 @@ from testbed.model.conflist_file import read_conflist
 from testbed.model.consistency import inconsistencies
 from testbed.model.document import Document, NotYAMLError, Positions, documents
 from testbed.model.fields import Mistake, kind_of
+from testbed.model.mininet_links import read_topo
 from testbed.model.settings import apply_setting, parse_settings
 from testbed.model.topology import Topology
 from testbed.model.validation import validate
@@ -66,7 +67,9 @@ def load_text(
         problems.extend(apply_setting(document, setting))
     problems.extend(_read_manifests(document, directory or FilePath()))
     problems.extend(read_conflist(document, directory or FilePath(), _text_of))
+    topo_mistakes = read_topo(document, directory or FilePath())
     topology, mistakes = validate(document.value)
+    mistakes.extend(topo_mistakes)
     if topology is not None:
         mistakes.extend(inconsistencies(topology))
         mistakes.extend(check(topology))

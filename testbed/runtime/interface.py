@@ -83,6 +83,9 @@ class Machines(Protocol):
     def remove(self, name: str) -> None:
         """The machine is no more."""
 
+    def wired(self, fabric: Fabric) -> None:
+        """All machines and cables of the fabric are there now."""
+
 
 @dataclass(frozen=True, slots=True)
 class CableState:

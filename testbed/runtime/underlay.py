@@ -34,6 +34,9 @@ class Namespaces:
     def remove(self, name: str) -> None:
         """The namespace goes with its last descriptor."""
 
+    def wired(self, fabric: Fabric) -> None:
+        """Nobody else has to know."""
+
 
 @dataclass(slots=True)
 class _Made:
@@ -183,6 +186,7 @@ class NetnsUnderlay:
         for made in self._made.values():
             self._configure(made)
         self._carry()
+        self._machines.wired(self._fabric)
 
     def _wire(self, cables: Iterable[Cable]) -> None:
         """Cables that are there, with nothing configured. Those between switches do not carry yet."""
