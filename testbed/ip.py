@@ -24,6 +24,8 @@ BITS = {4: 32, 6: 128}
 """Length of an address."""
 ANYWHERE: dict[int, IPNetwork] = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
 """By family: where a default route leads."""
+IPV6_LEAST_MTU = 1280
+"""Bytes (RFC 8200, section 5): the kernel switches IPv6 off on a link whose MTU is smaller."""
 FAMILY_NAMES = {4: "IPv4", 6: "IPv6"}
 """Kubernetes' words: `ipFamilies` of a Service, `addressType` of an EndpointSlice."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from testbed.fabric.shape import Shape
 from testbed.ip import IPAddress, IPInterface, IPNetwork
+from testbed.model.shape import Shape
 from testbed.model.wiring import Kind
 
 BRIDGE = "br0"

@@ -18,10 +18,8 @@ from testbed.fabric.machine import (
     Machine,
 )
 from testbed.fabric.paths import routes
-from testbed.fabric.shape import Shape
 from testbed.ip import IPAddress, IPInterface
 from testbed.model.addressing import AddressPlan, plan_addresses
-from testbed.model.links import Link
 from testbed.model.topology import Topology
 from testbed.model.wiring import Kind, Wire, Wiring, wiring
 
@@ -109,15 +107,8 @@ def _cables(
             _end(wire, other, at.get((other, wire.name)), at.get((one, wire.name))),
         )
         mtu = wire.link.mtu or topology.network.mtu
-        found.append(Cable(wire.name, ends, mtu, shapes(wire.link)))
+        found.append(Cable(wire.name, ends, mtu, wire.link.shapes()))
     return found
-
-
-def shapes(link: Link) -> tuple[Shape, Shape]:
-    """Of what goes from the first endpoint to the second, and of what comes back."""
-    there = Shape(link.delay_s, link.jitter_s, link.loss, link.rate_bps, link.queue)
-    said = {name: getattr(link.back, name) for name in link.back.model_fields_set}
-    return there, replace(there, **said)
 
 
 def _end(wire: Wire, name: str, own: Interface | None, opposite: Interface | None) -> End:

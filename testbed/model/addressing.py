@@ -21,6 +21,9 @@ POD_PREFIX = {4: 24, 6: 64}
 DNS_INDEX = 10
 """kubeadm gives the cluster's DNS the tenth address of the service range."""
 
+_NONE = (InterfaceAddress("", ()),)
+"""Of a machine that is linked to nothing, which is a mistake."""
+
 
 @dataclass(frozen=True, slots=True)
 class NodeAddress:
@@ -63,7 +66,7 @@ def plan_addresses(topology: Topology) -> AddressPlan:
     return AddressPlan(
         nodes={
             entry.name: NodeAddress(
-                ips=interfaces[entry.name][0].ips,
+                ips=interfaces.get(entry.name, _NONE)[0].ips,
                 pod_cidrs=tuple(
                     f"{network[index * 2 ** (network.max_prefixlen - prefix)]}/{prefix}"
                     for network, prefix in zip(pods, prefixes, strict=True)
@@ -72,8 +75,10 @@ def plan_addresses(topology: Topology) -> AddressPlan:
             )
             for index, entry in enumerate(nodes)
         },
-        hosts={name: HostAddress(interfaces[name][0].ips) for name in topology.hosts},
-        routers={name: HostAddress(interfaces[name][0].ips) for name in topology.routers},
+        hosts={name: HostAddress(interfaces.get(name, _NONE)[0].ips) for name in topology.hosts},
+        routers={
+            name: HostAddress(interfaces.get(name, _NONE)[0].ips) for name in topology.routers
+        },
         networks=topology.network.node_cidrs,
         segments=segments,
         interfaces=interfaces,

@@ -5,13 +5,12 @@ Paths of the mistakes are those of the YAML; positions are `model.loader`'s.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import combinations, product
 
 from testbed.errors import OutOfTimeOrRoom, UsageError
-from testbed.ip import FAMILY_NAMES
-from testbed.model import cni_consistency, fake_consistency, fakes
+from testbed.ip import FAMILY_NAMES, IPV6_LEAST_MTU
+from testbed.model import cni_consistency, fake_consistency, fakes, link_consistency
 from testbed.model.addressing import plan_addresses, pod_prefix, pods_per_node
 from testbed.model.allocation import Taken, allocate_all, asks, conflicts
 from testbed.model.fields import Mistake, Path
@@ -28,8 +27,6 @@ from testbed.model.origin import (
 from testbed.model.topology import Topology
 from testbed.spelling import nearest
 
-IPV6_LEAST_MTU = 1280
-
 
 def inconsistencies(topology: Topology) -> list[Mistake]:
     """Every contradiction, in the order of the checks below."""
@@ -42,7 +39,7 @@ def inconsistencies(topology: Topology) -> list[Mistake]:
     mistakes.extend(fake_consistency.mistakes(topology))
     mistakes.extend(cni_consistency.mistakes(topology))
     mistakes.extend(_containers_in_a_guest(topology))
-    mistakes.extend(_links_to_nowhere(topology))
+    mistakes.extend(link_consistency.mistakes(topology))
     mistakes.extend(_pods_on_no_node(topology, nodes_of(found), groups))
     mistakes.extend(_too_many_pods(topology, nodes_of(found), groups))
     mistakes.extend(_unknown_probe_ports(groups))
@@ -96,14 +93,19 @@ def _in_words(families: Iterable[int]) -> str:
 
 
 def _names_alike(topology: Topology, found: list[Origin]) -> Iterator[Mistake]:
-    """Nodes, hosts and the default namespace's pods share one name space: WHERE of `exec`."""
+    """Machines, switches and the default namespace's pods share one name space: WHERE of `exec`."""
     nodes = {one.name: one.key for one in fakes.nodes(topology)}
     workloads = {one.name: one for one in fakes.workloads(topology)}
-    for host in topology.hosts:
-        if host in nodes:
-            message = f"host {host} has a node's name"
-            yield Mistake(("hosts", host), message, "rename one of them", at_key=True)
-    machines = {**dict.fromkeys(nodes, "node"), **dict.fromkeys(topology.hosts, "host")}
+    machines = dict.fromkeys(nodes, "node")
+    for kind, names in (("host", topology.hosts), ("router", topology.routers)):
+        for name in names:
+            if name in machines:
+                message = f"{kind} {name} has a {machines[name]}'s name"
+                yield Mistake((f"{kind}s", name), message, "rename one of them", at_key=True)
+            machines[name] = kind
+    for link in topology.links:
+        for end in link.endpoints:
+            machines.setdefault(end, "switch")
     for name, kind in machines.items():
         workload, _, ordinal = name.rpartition("-")
         one = workloads.get(workload)
@@ -115,7 +117,8 @@ def _names_alike(topology: Topology, found: list[Origin]) -> Iterator[Mistake]:
             and int(ordinal) < one.spec.replicas
         ):
             message = f"{kind} {name} has the name of a pod of workload {workload}"
-            path = (f"{kind}s", nodes.get(name, name))
+            own = (f"{kind}s", nodes.get(name, name))
+            path: Path = ("links",) if kind == "switch" else own
             yield Mistake(path, message, "rename one of them", at_key=True)
     seen = fake_consistency.names_taken(topology)
     for origin in found:
@@ -130,31 +133,6 @@ def _names_alike(topology: Topology, found: list[Origin]) -> Iterator[Mistake]:
         elif isinstance(item, Pod) and name_of(item).removeprefix("default/") in machines:
             message = f"pod {item.meta.name} has a {machines[item.meta.name]}'s name"
             yield Mistake(origin.path, message, "rename one of them")
-
-
-def _links_to_nowhere(topology: Topology) -> Iterator[Mistake]:
-    """A name that is no machine is a switch, and a switch joins at least two links."""
-    machines = {*topology.nodes, *topology.hosts}
-    ends = Counter(end for link in topology.links for end in set(link.endpoints))
-    pairs: set[frozenset[str]] = set()
-    for index, link in enumerate(topology.links):
-        path = ("links", index, "endpoints")
-        pair = frozenset(link.endpoints)
-        if len(pair) == 1:
-            yield Mistake(path, f"a link from {link.endpoints[0]} to itself")
-        elif pair in pairs:
-            yield Mistake(path, f"a second link joins {' and '.join(link.endpoints)}")
-        pairs.add(pair)
-        for side, end in enumerate(link.endpoints):
-            spec = topology.nodes.get(end)
-            if spec is not None and spec.fake:
-                yield Mistake((*path, side), f"node {end} is fake: no link ends there")
-            if end in machines or ends[end] > 1:
-                continue
-            meant = nearest(end, machines)
-            hint = f"did you mean {meant}?" if meant else "a switch needs a second link"
-            message = f"leads nowhere: {end} is no node or host, and no other link ends there"
-            yield Mistake((*path, side), message, hint)
 
 
 def _candidates(group: PodGroup, nodes: Iterable[Node]) -> frozenset[str]:

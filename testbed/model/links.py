@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from testbed.model.scalars import MTU, Duration, EmptyIfNothing, Fraction, Name, Rate
+from testbed.model.shape import Shape
 from testbed.model.strict import Strict
 
 ASN = Annotated[int, Field(ge=1, le=4_294_967_294, strict=True)]
@@ -43,3 +45,19 @@ class Link(Direction):
         Direction(), description="what is otherwise from the second endpoint to the first"
     )
     mtu: MTU | None = Field(None, description="in bytes (network.mtu)")
+
+    @model_validator(mode="after")
+    def _can_be_shaped(self) -> Link:
+        self.shapes()
+        return self
+
+    def shapes(self) -> tuple[Shape, Shape]:
+        """Of what goes from the first endpoint to the second, and of what comes back. Raises ValueError."""
+        there = Shape(self.delay_s, self.jitter_s, self.loss, self.rate_bps, self.queue)
+        said = {name: getattr(self.back, name) for name in self.back.model_fields_set}
+        if not said:
+            return there, there
+        try:
+            return there, replace(there, **said)
+        except ValueError as mistake:
+            raise ValueError(f"from {self.endpoints[1]} to {self.endpoints[0]}: {mistake}") from None

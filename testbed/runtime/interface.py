@@ -9,9 +9,9 @@ from typing import Protocol
 
 from testbed.errors import TestbedError
 from testbed.fabric.machine import Cable, Fabric, Machine
-from testbed.fabric.shape import Shape
 from testbed.model.containers import Container
 from testbed.model.objects import Pod
+from testbed.model.shape import Shape
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from testbed.errors import NotFound
 from testbed.fabric import sysctls
 from testbed.fabric.machine import UPLINK_INDEX, Cable, End, Fabric, Interface, Machine
 from testbed.fabric.plan import link_local
-from testbed.fabric.shape import NOTHING, Shape
 from testbed.fabric.tree import carrying
 from testbed.ip import IPInterface, IPNetwork
 from testbed.kernel import netlink, netns, shaping, sysctl
 from testbed.kernel.bridge_table import flushed
 from testbed.kernel.multipath import Hop, no_route, shared_route
+from testbed.model.shape import NOTHING, Shape
 from testbed.runtime.interface import CableState, Machines
 
 _FIRST_PORT_INDEX = 100

@@ -91,7 +91,6 @@ def test_a_services_type_follows_from_its_keys(written: dict[str, Any], kind: st
     ("sections", "named"),
     [
         ({"network": {"cni": "vxlan"}}, "network.cni: vxlan"),
-        ({"links": [{"endpoints": ["n1", "n1"]}]}, "links"),
     ],
 )
 def test_what_is_not_built_yet_says_so(sections: dict[str, Any], named: str) -> None:

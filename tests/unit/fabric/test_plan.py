@@ -8,8 +8,8 @@ import pytest
 
 from testbed.fabric.machine import Fabric, Machine
 from testbed.fabric.plan import link_local, plan
-from testbed.fabric.shape import Shape
 from testbed.ip import ANYWHERE
+from testbed.model.shape import Shape
 from testbed.model.topology import Topology
 
 SIX = "fd00:10:244::/56"
