@@ -20,7 +20,7 @@ from testbed.errors import OutOfTimeOrRoom, TestbedError
 from testbed.events import Event
 from testbed.kernel.features import KNOWN
 from testbed.kernel.search_path import with_admin_folders
-from testbed.lab import registry, wire
+from testbed.lab import docker_side, registry, wire
 from testbed.lab.api_access import Access, access
 from testbed.lab.ending import end
 from testbed.lab.kernels import Carrier, choose
@@ -116,7 +116,8 @@ class Lab:
         with registry.starting(name):
             fresh = not registry.is_alive(registry.folder(name))
             carrier = carrier or (choose([topology], on_progress) if fresh else None)
-            folder = _start(name, carrier) if fresh and carrier else registry.find(name)
+            env = docker_side.wanted(topology) if fresh else {}
+            folder = _start(name, carrier, env) if fresh and carrier else registry.find(name)
             lab = cls(name, folder, Connection(folder))
             try:
                 lab._connection.call("up", params, on_progress=on_progress)
@@ -393,8 +394,11 @@ class LoadHandle:
         return LoadResult(summary, path, int(answer["started_ns"]), answer)
 
 
-def _start(name: str, carrier: Carrier) -> Path:
-    """Start a supervisor; returns its folder when it listens. Leaves nothing behind when it fails."""
+def _start(name: str, carrier: Carrier, env: Mapping[str, str]) -> Path:
+    """Start a supervisor; returns its folder when it listens. Leaves nothing behind when it fails.
+
+    `env`: variables for it alone.
+    """
     folder = registry.make_folder(name)
     kernel = [carrier.guest.name] if carrier.guest else []
     try:
@@ -409,6 +413,7 @@ def _start(name: str, carrier: Carrier) -> Path:
                     registry.MARKER: name,
                     KNOWN: " ".join(sorted(carrier.known)),
                     "OPENBLAS_NUM_THREADS": "1",
+                    **env,
                 },
                 start_new_session=True,
             )

@@ -30,6 +30,7 @@ from testbed.lab import proof
 from testbed.lab.backends import backend, companion, pod_network_needs
 from testbed.lab.companion import Companions
 from testbed.lab.differences import ObjectKey, allocated, key_of, writes
+from testbed.lab.docker_lab import DockerLab
 from testbed.lab.fakes import Fakes
 from testbed.lab.mininet import MininetLab
 from testbed.lab.names import require_live
@@ -92,7 +93,8 @@ class Cluster:
         self.programs = programs
         self._record = record
         self.mininet = MininetLab(topology, folder, lambda: self._underlay)
-        self._underlay: Underlay = NetnsUnderlay(self.mininet.machines)
+        self.docker = DockerLab(topology, folder, programs)
+        self._underlay: Underlay = NetnsUnderlay(self.docker.nodes or self.mininet.machines)
         # The control plane is there before anything that speaks to it.
         fabric = plan(topology)
         self._underlay.apply(control_plane_alone(fabric))
@@ -106,14 +108,15 @@ class Cluster:
         also += [Feature.SCTP] if topology.serves_sctp else []
         features.require(*map(Feature, sorted(needs)), *also, Feature.CONNTRACK)
         self.companions = Companions(companion(topology), programs.processes)
-        self.power = Power(self.nodes, self._underlay, self.companions)
+        self.power = Power(self.nodes, self._underlay, self.companions, self.docker.kill)
         servers = dns_ips(topology.network.service_cidrs)
         network = PodNetwork(
             topology.dns.domain,
             lambda: servers if self.topology.dns.replicas else (),
             lambda node: tuple(map(str, self._addresses[node])),
         )
-        self.recipes = programs.recipes = Recipes(store, folder / "containers", network)
+        shown = self.docker.shown
+        self.recipes = programs.recipes = Recipes(store, folder / "containers", network, shown)
         delays = _delays(topology, self.name)
         api = fabric.machine(fabric.control_plane)
         self.pod_network = LabPodNetwork(
@@ -204,6 +207,7 @@ class Cluster:
         await self._remove_nodes(
             [name for name in have if addresses.get(name) != self._addresses[name]]
         )
+        await self.docker.prepare(one for one in fabric.machines if one.name not in self.power.off)
         self._underlay.apply(fabric)
         self._addresses = addresses
         self._hosts = [machine.name for machine in fabric.machines if machine.kind == "host"]
@@ -403,6 +407,7 @@ class Cluster:
             store=self.store,
             record=self._record,
             programs=self.programs,
+            namespaces=self.docker.pods,
             network=self.pod_network.of,
             links=links,
             backends=self._backends,

@@ -12,7 +12,7 @@ from pathlib import Path
 from testbed.clock import now_ns
 from testbed.errors import NotFound
 from testbed.lab.containers import Launch, Running, last_words
-from testbed.lab.docker_side import Daemon
+from testbed.lab.docker_daemon import Daemon
 from testbed.model.containers import Container
 from testbed.runtime.interface import ContainerState
 from testbed.runtime.processes import LabProcess

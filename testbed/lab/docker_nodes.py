@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from testbed.errors import MissingFeature, NotFound, TestbedError
-from testbed.fabric.machine import Machine
+from testbed.fabric.machine import Fabric, Machine
 from testbed.kernel import netns
-from testbed.lab.docker_side import Daemon
-from testbed.runtime.docker.engine import Held
+from testbed.lab.docker_daemon import Daemon
+from testbed.runtime.docker.wanted import Held
 
-Files = Callable[[str], Mapping[str, str]]
+Files = Callable[[Machine], Mapping[str, str]]
 """Of a node: path in its container -> file of the lab that it shows."""
 
 
@@ -31,9 +31,10 @@ class DockerNodes:
         self._containers: dict[str, str] = {}
         self._leaving: dict[str, asyncio.Future[Any]] = {}
 
-    async def prepare(self, names: Iterable[str]) -> None:
+    async def prepare(self, nodes: Iterable[Machine]) -> None:
         """Make the containers of nodes that have none. Raises MissingFeature, TestbedError."""
-        lacking = [name for name in names if name not in {*self._containers, *self._ready}]
+        have = {*self._containers, *self._ready}
+        lacking = [node for node in nodes if node.name not in have]
         if not lacking:
             return
         self._found = self._found or await self._image_found()
@@ -51,11 +52,11 @@ class DockerNodes:
                 "`docker pull` or `docker load` it, or name one that is there: runtime.docker.image",
             ) from None
 
-    async def _make(self, name: str) -> None:
-        if name in self._leaving:
-            await self._leaving.pop(name)
-        node = self._daemon.engine.node
-        self._ready[name] = await self._daemon.do(node, name, self._found, self._files(name))
+    async def _make(self, node: Machine) -> None:
+        if node.name in self._leaving:
+            await self._leaving.pop(node.name)
+        make, files = self._daemon.engine.node, self._files(node)
+        self._ready[node.name] = await self._daemon.do(make, node.name, self._found, files)
 
     def create(self, machine: Machine) -> int:
         """A new machine's namespace: a descriptor, the caller's from here on."""
@@ -64,6 +65,9 @@ class DockerNodes:
         held = self._ready.pop(machine.name)
         self._containers[machine.name] = held.ident
         return held.namespace
+
+    def wired(self, fabric: Fabric) -> None:
+        """The daemon knows of no cables."""
 
     def container(self, name: str) -> str:
         """The id of a node's container. Raises NotFound."""

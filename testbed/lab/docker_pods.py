@@ -7,13 +7,14 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from testbed.clock import now_ns
 from testbed.errors import NotFound, TestbedError
 from testbed.kernel import netns
 from testbed.lab.containers import Launch, launch
 from testbed.lab.docker_container import Command, DockerContainer, RunningCommand, prepared
-from testbed.lab.docker_side import Daemon
+from testbed.lab.docker_daemon import Daemon
 from testbed.lab.environment import expanded
 from testbed.lab.images import Kind, stand_in
 from testbed.lab.recipes import Recipes, security_of
@@ -21,7 +22,7 @@ from testbed.model.containers import Container, SecurityContext
 from testbed.model.objects import SERVER_ANNOTATION, Pod, name_of
 from testbed.model.runtime import Docker
 from testbed.model.topology import ECHO_IMAGE
-from testbed.runtime.docker.engine import Wanted
+from testbed.runtime.docker.wanted import Wanted
 from testbed.runtime.interface import NotYet
 from testbed.runtime.netns import Place
 from testbed.runtime.processes import Processes
@@ -34,6 +35,18 @@ class _Sandbox:
     containers: list[str] = field(default_factory=list)
 
 
+class Kitchen(Protocol):
+    """What is known of containers, whatever makes them."""
+
+    @property
+    def recipes(self) -> Recipes:
+        """What they find around them."""
+
+    @property
+    def images(self) -> Mapping[str, str]:
+        """The topology's: pattern of an image's name -> command line."""
+
+
 class DockerPods:
     """The pods of one lab. What is no image of the daemon's stays a process of the lab."""
 
@@ -42,15 +55,14 @@ class DockerPods:
         daemon: Daemon,
         processes: Processes,
         options: Docker,
-        images: Callable[[], Mapping[str, str]],
+        kitchen: Kitchen,
         node_container: Callable[[str], str],
     ) -> None:
-        """`images`: the topology's; `node_container`: the id of a node's container, or NotFound."""
+        """`node_container`: the id of a node's container, or NotFound."""
         self.daemon = daemon
-        self.recipes: Recipes
         self._processes = processes
         self._options = options
-        self._images = images
+        self._kitchen = kitchen
         self._node_container = node_container
         self._sandboxes: defaultdict[str, _Sandbox] = defaultdict(_Sandbox)
         self._numbers = itertools.count()
@@ -66,7 +78,7 @@ class DockerPods:
             self.daemon.engine.sandbox,
             name_of(pod),
             self._name(pod, "POD"),
-            self.recipes.hostname(pod),
+            self._kitchen.recipes.hostname(pod),
         )
         self._sandboxes[pod.meta.uid].ident = held.ident
         return held.namespace
@@ -85,7 +97,7 @@ class DockerPods:
         """Whether a container is to be one of the daemon's, if that has its image."""
         if container.image == ECHO_IMAGE or pod.meta.annotations.get(SERVER_ANNOTATION) == "shared":
             return False
-        return stand_in(container, self._images()).kind not in (Kind.DNS, Kind.MAPPED)
+        return stand_in(container, self._kitchen.images).kind not in (Kind.DNS, Kind.MAPPED)
 
     async def image(self, place: Place) -> str:
         """The id of the image that a container is made of; "": a stand-in's. Raises NotYet."""
@@ -140,7 +152,7 @@ class DockerPods:
             running,
             container,
             f"docker://{image}",
-            self.recipes.message_file(place),
+            self._kitchen.recipes.message_file(place),
             now_ns(),
         )
         await started.follow()
@@ -148,8 +160,8 @@ class DockerPods:
 
     def _wanted(self, place: Place, image: str) -> Wanted:
         pod, container = place.pod, place.container
-        self.recipes.new_run(place)
-        env = self.recipes.asked_for(place)
+        self._kitchen.recipes.new_run(place)
+        env = self._kitchen.recipes.asked_for(place)
         labels = {"pod": name_of(pod), "container": container.name}
         return Wanted(
             self._name(pod, container.name),
@@ -164,7 +176,8 @@ class DockerPods:
             stdin=container.stdin,
             tty=container.tty,
             mounts=tuple(
-                (one.source, one.target, one.read_only) for one in self.recipes.mounts(place, env)
+                (one.source, one.target, one.read_only)
+                for one in self._kitchen.recipes.mounts(place, env)
             ),
         )
 

@@ -1,29 +1,24 @@
-"""A lab's side of the Docker daemon: what begins before its world is entered, and the threads to ask from."""
+"""Which Docker daemon a lab has: what is done before its world is entered, and after it has ended."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import socket
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 from testbed.lab import registry
-from testbed.model.topology import Topology
 from testbed.runtime.docker import outside
 from testbed.runtime.docker.labels import Owner
+
+if TYPE_CHECKING:  # a supervisor enters its world with little imported
+    from testbed.model.topology import Topology
 
 WANTED = "TESTBED_DOCKER"
 """Environment variable of a supervisor: where the daemon listens that its lab is to have containers of."""
 _FILE, _PID_FILE = "docker.json", "outside.pid"
-_AT_ONCE = 4
-"""More requests than this make a daemon slower, not faster."""
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +77,3 @@ def clear(side: Side) -> None:
 
     client = daemon.connect(side.url)
     remains.remove(client, lambda thing: thing.instance == side.owner.instance)
-
-
-class Daemon:
-    """The daemon as the control plane asks it: never waiting in its event loop."""
-
-    def __init__(self, folder: Path, reach: outside.Outside) -> None:
-        from testbed.runtime.docker.engine import Engine
-
-        side = of(folder)
-        assert side is not None
-        self.engine = Engine(side.url, side.owner, reach)
-        self._threads = ThreadPoolExecutor(_AT_ONCE, "docker")
-
-    async def do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What a blocking method of the engine returns."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, lambda: work(*args, **kwargs))
-
-    def later(self, work: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-        """Begun now, awaited by nobody, or by somebody else."""
-        return asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(*args))

@@ -12,11 +12,12 @@ from testbed.faults.inject import Reach
 from testbed.faults.inject_node import NodeReach
 from testbed.faults.process_state import STOPPED, process_state
 from testbed.lab.cluster import Cluster
+from testbed.lab.docker_container import DockerContainer
 from testbed.lab.names import find, require_live
 from testbed.lab.programs import SharedPod
 from testbed.model.objects import Pod
 from testbed.runtime.interface import ContainerState
-from testbed.runtime.netns import NetnsRuntime
+from testbed.runtime.netns import NetnsRuntime, Started
 
 _PATIENCE_S = 30.0
 _LOOK_S = 0.0002
@@ -65,7 +66,8 @@ def reach(cluster: Cluster) -> Reach:
         if now is None:
             raise NotFound("the container has ended")
         deadline_ns = now_ns() + int(_PATIENCE_S * 1e9)
-        while (_state(now.pid) == STOPPED) is not stopped:
+        started = runtime_of(uid).started(uid)[container]
+        while (_state(started) == STOPPED) is not stopped:
             if now_ns() > deadline_ns:
                 raise OutOfTimeOrRoom(f"the process did not change state in {_PATIENCE_S:g} s")
             await asyncio.sleep(_LOOK_S)
@@ -83,9 +85,11 @@ def reach(cluster: Cluster) -> Reach:
     )
 
 
-def _state(pid: int) -> str:
+def _state(started: Started) -> str:
     try:
-        return process_state(Path(f"/proc/{pid}/stat").read_text())
+        if isinstance(started, DockerContainer):
+            return process_state(started.stat())
+        return process_state(Path(f"/proc/{started.state().pid}/stat").read_text())
     except FileNotFoundError:
         raise NotFound("the process has ended") from None
 

@@ -22,7 +22,7 @@ from testbed.model.objects import Node
 from testbed.podnet.network import NodeNetwork
 from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.ruleset import Backend
-from testbed.runtime.netns import NetnsRuntime, OfNode, Programs
+from testbed.runtime.netns import Namespaces, NetnsRuntime, OfNode, Programs
 from testbed.store import Store
 
 
@@ -33,6 +33,8 @@ class NodeParts:
     store: Store
     record: Record
     programs: Programs
+    namespaces: Namespaces | None
+    """Where those of pods come from; None: they are made here."""
     network: Callable[[str], NodeNetwork]
     """What a node has of the pod network; it has it already."""
     links: Links
@@ -70,6 +72,7 @@ class LabNode:
                 self.addresses,
                 HostPorts(self._shell, namespace, [one.version for one in self.addresses]),
             ),
+            namespaces=parts.namespaces,
         )
         self.kubelet = Kubelet(
             machine.name,

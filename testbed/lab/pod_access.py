@@ -11,6 +11,7 @@ from testbed.kernel import netns
 from testbed.lab.cluster import Cluster
 from testbed.lab.container_log import ContainerLog
 from testbed.lab.containers import ProgramContainer, Running
+from testbed.lab.docker_container import DockerContainer
 from testbed.lab.names import require_live
 from testbed.model.containers import Container
 from testbed.model.objects import Pod
@@ -44,7 +45,7 @@ class PodAccess:
     def process(self, pod: Pod, container: str) -> Running | None:
         """The container's own, where it is one that prints and reads."""
         found = self._runtime(pod).started(pod.meta.uid).get(container)
-        return found.running if isinstance(found, ProgramContainer) else None
+        return found.running if isinstance(found, ProgramContainer | DockerContainer) else None
 
     async def connect(self, pod: Pod, port: int) -> socket.socket:
         """A TCP connection to a port of a pod, from within it. Raises OSError."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from signal import SIGKILL
 
@@ -18,12 +18,18 @@ class Power:
     """Which nodes have none. `nodes` are those that run: a node without power is not among them."""
 
     def __init__(
-        self, nodes: dict[str, LabNode], underlay: Underlay, companions: Companions
+        self,
+        nodes: dict[str, LabNode],
+        underlay: Underlay,
+        companions: Companions,
+        kill: Callable[[str], Awaitable[None]],
     ) -> None:
+        """`kill`: what else a machine is made of, besides its namespace."""
         self.off: set[str] = set()
         self._nodes = nodes
         self._underlay = underlay
         self._companions = companions
+        self._kill = kill
 
     def require(self, name: str) -> None:
         """Raises CheckFailed where the node has no power."""
@@ -47,6 +53,7 @@ class Power:
         for pid in _processes_in((node.namespace, *pods)):
             with suppress(ProcessLookupError):  # it has gone with one that was killed before
                 os.kill(pid, SIGKILL)
+        await self._kill(name)
         await node.stop()
         await self._companions.end(name)
         return t_ns

@@ -43,16 +43,23 @@ _NEWS_S = 30.0
 """Longest wait of one `next_events` call."""
 
 
-def run(folder: Path, listener: socket.socket, zygote_end: socket.socket, patience_s: float) -> int:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The supervisor's ends of sockets to processes that were forked before it was the control plane."""
+
+    zygote: socket.socket
+    outside: socket.socket | None
+    """In a lab with containers."""
+
+
+def run(folder: Path, listener: socket.socket, beside: Beside, patience_s: float) -> int:
     """Be the lab until it is ended; returns the exit code."""
-    return asyncio.run(_serve(folder, listener, zygote_end, patience_s))
+    return asyncio.run(_serve(folder, listener, beside, patience_s))
 
 
-async def _serve(
-    folder: Path, listener: socket.socket, zygote_end: socket.socket, patience_s: float
-) -> int:
+async def _serve(folder: Path, listener: socket.socket, beside: Beside, patience_s: float) -> int:
     loop = asyncio.get_running_loop()
-    service = Service(folder, Processes(zygote_end))
+    service = Service(folder, Processes(beside.zygote, beside.outside))
     loop.add_signal_handler(signal.SIGTERM, service.over.set)
     control.serve(listener, service.methods())
     loop.call_later(patience_s, service.leave_if_alone)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from testbed.errors import TestbedError
-from testbed.lab import registry, wire
+from testbed.lab import docker_side, registry, wire
 from testbed.sandbox import world
 
 _PATIENCE_S = 20.0
@@ -43,7 +43,9 @@ def begin(
 ) -> NoReturn:
     """Make the lab's world here and be its supervisor. `keep_out`: what the lab's processes must not hold."""
     listener_fd = listener.detach()
-    world.enter(lambda: _supervise(folder, listener_fd, (*keep_out, listener_fd)), pid_file)
+    keep_out = (*keep_out, listener_fd)
+    outside = docker_side.begin(folder, keep_out)
+    world.enter(lambda: _supervise(folder, listener_fd, keep_out, outside), pid_file)
 
 
 def _begin_in_guest(folder: Path, listener: socket.socket, name: str) -> NoReturn:
@@ -63,13 +65,15 @@ def _say(line: str) -> None:
         sys.stdout.flush()
 
 
-def _supervise(folder: Path, listener_fd: int, keep_out: tuple[int, ...]) -> int:
+def _supervise(
+    folder: Path, listener_fd: int, keep_out: tuple[int, ...], outside: socket.socket | None
+) -> int:
     """In the new world, as PID 2."""
     from testbed.lab.mains import fork_zygote
 
-    processes = fork_zygote(keep_out)
+    zygote = fork_zygote(keep_out if outside is None else (*keep_out, outside.fileno()))
     from testbed.lab.planner import GC_THRESHOLDS
-    from testbed.lab.service import run
+    from testbed.lab.service import Beside, run
 
     gc.set_threshold(*GC_THRESHOLDS)
 
@@ -77,7 +81,7 @@ def _supervise(folder: Path, listener_fd: int, keep_out: tuple[int, ...]) -> int
     _say("listening")
     # From here on nobody reads standard output: what is printed goes to the log.
     os.dup2(2, 1)
-    return run(folder, listener, processes, _PATIENCE_S)
+    return run(folder, listener, Beside(zygote, outside), _PATIENCE_S)
 
 
 if __name__ == "__main__":

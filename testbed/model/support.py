@@ -32,7 +32,3 @@ def unsupported(topology: Topology) -> Iterator[tuple[str, str]]:
     """(what, what to use instead) of each value that `check` takes and `up` cannot build."""
     if topology.network.cni.routes not in {"host-gw", "vxlan", "weave", "none"}:
         yield f"network.cni: {topology.network.cni.routes}", "use host-gw, vxlan or weave"
-    if topology.runtime.nodes == "docker":
-        yield f"runtime.nodes: {topology.runtime.nodes}", "use netns"
-    if topology.runtime.pods != "netns":
-        yield f"runtime.pods: {topology.runtime.pods}", "use netns"

@@ -61,6 +61,26 @@ class Programs(Protocol):
         """A pod is no more."""
 
 
+class Namespaces(Protocol):
+    """Where the network namespaces of pods come from."""
+
+    async def create(self, pod: Pod) -> int:
+        """A new one: a descriptor, which the caller closes. Raises TestbedError."""
+
+    async def remove(self, pod_uid: str) -> None:
+        """The pod is no more, nor is anything that runs in its namespace. Idempotent."""
+
+
+class OwnNamespaces:
+    """Namespaces, and nothing else: one goes with its last descriptor (`Namespaces`)."""
+
+    async def create(self, pod: Pod) -> int:
+        return netns.create()
+
+    async def remove(self, pod_uid: str) -> None:
+        return
+
+
 class PortMapper(Protocol):
     """Host ports of a node."""
 
@@ -105,6 +125,7 @@ class NetnsRuntime:
         *,
         ipv6: bool,
         of_node: OfNode | None = None,
+        namespaces: Namespaces | None = None,
     ) -> None:
         """Without `of_node` there are no pods in the node's network, and no host ports. `ipv6`: whether
         pods may have IPv6 addresses.
@@ -114,6 +135,7 @@ class NetnsRuntime:
         self._links = links
         self._sysctls = (*(sysctls.IPV6 if ipv6 else sysctls.NO_IPV6), *sysctls.END)
         self._of_node = of_node
+        self._namespaces = namespaces or OwnNamespaces()
         self._programs = programs
         self._sandboxes: dict[str, _Sandbox] = {}
         self._one_by_one = asyncio.Lock()
@@ -133,7 +155,7 @@ class NetnsRuntime:
         return tuple(map(str, have.addresses))
 
     async def _attached(self, pod: Pod) -> _Sandbox:
-        namespace = netns.create()
+        namespace = await self._namespaces.create(pod)
         with netns.entered(namespace):
             sysctl.write(self._sysctls)
         try:

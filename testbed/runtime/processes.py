@@ -140,7 +140,9 @@ async def next_message(
 class Processes:
     """Starts lab processes through the zygote and knows when they end."""
 
-    def __init__(self, zygote: socket.socket) -> None:
+    def __init__(self, zygote: socket.socket, outside: socket.socket | None = None) -> None:
+        """`outside`: to the process that sits beside the lab's world, in labs with containers."""
+        self.outside = outside
         self._zygote = zygote
         self._zygote.setblocking(False)
         self._loop = asyncio.get_running_loop()

@@ -6,7 +6,6 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from docker.errors import APIError
@@ -18,43 +17,13 @@ from testbed.runtime.docker.daemon import connect, local_image, pull, said
 from testbed.runtime.docker.labels import VARIABLE, Owner
 from testbed.runtime.docker.outside import Outside
 from testbed.runtime.docker.remains import Thing
+from testbed.runtime.docker.wanted import Held, Wanted
 
 _PAUSE_IMAGE = "testbed/pause"
 _NODE_CAPABILITIES = ("NET_ADMIN", "NET_RAW")
 """So that ip, tcpdump and the like work in a node as they do in other labs."""
 _GONE = (304, 404, 409)
 """HTTP: already so, no such container, not running."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A container that does nothing but hold namespaces."""
-
-    ident: str
-    namespace: int
-    """Descriptor of its network namespace, the caller's from here on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A container to make; `network` as Docker spells it. None: the image's own."""
-
-    name: str
-    image: str
-    labels: Mapping[str, str]
-    network: str = "none"
-    hostname: str | None = None
-    entrypoint: Sequence[str] | None = None
-    command: Sequence[str] | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
-    working_dir: str | None = None
-    user: str | None = None
-    stdin: bool = False
-    tty: bool = False
-    mounts: tuple[tuple[str, str, bool], ...] = ()
-    """(source, target, read-only) each, of this machine's files."""
-    ipc: str | None = None
-    capabilities: tuple[str, ...] = ()
 
 
 class Engine:
