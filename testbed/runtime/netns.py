@@ -162,6 +162,7 @@ class NetnsRuntime:
             attachment = await self._links.attach(pod, namespace)
         except BaseException:
             os.close(namespace)
+            await self._namespaces.remove(pod.meta.uid)
             raise
         return _Sandbox(namespace, attachment.addresses, attachment)
 
@@ -217,6 +218,7 @@ class NetnsRuntime:
             started.signal(signal.SIGKILL)
             await started.ended()
         self._programs.forget(pod_uid)
+        await self._namespaces.remove(pod_uid)
         if sandbox.attachment is None:
             return
         if self._of_node is not None and not self._links.maps_ports:
