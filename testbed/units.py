@@ -7,6 +7,9 @@ import re
 _DURATION_S = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)")
 
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:bit|bps)", re.IGNORECASE)
+_RATE_BPS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+
 
 def duration_s(text: str | float) -> float:
     """Seconds of a duration such as `1s`, `250ms`, `1m30s`; a bare number is seconds.
@@ -35,6 +38,19 @@ def fraction(text: str | float) -> float:
     if not 0 <= share <= 1:
         raise ValueError(f"{text!r} is not a share; write it like 5% or 0.05")
     return share
+
+
+def rate_bps(text: str | float) -> float:
+    """Bits a second of a rate such as `100mbit` or `1gbit`; a bare number is bits a second.
+
+    Raises ValueError, with what would be right, for anything else.
+    """
+    if isinstance(text, int | float) and not isinstance(text, bool) and text > 0:
+        return float(text)
+    found = _RATE.fullmatch(str(text).strip())
+    if found is None or not float(found[1]):
+        raise ValueError(f"{text!r} is not a rate; write it like 100mbit or 1gbit")
+    return float(found[1]) * _RATE_BPS[found[2].lower()]
 
 
 def pretty_s(seconds: float) -> str:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 from testbed.fabric.machine import Cable, Fabric, Machine
 from testbed.ip import IPNetwork
+from testbed.model.addressing import AddressPlan
 
 TABLE = "partition"
 _FIRST_TABLE = 7000
@@ -71,6 +73,18 @@ def barrier(
 def _between(cable: Cable, group_of: Mapping[str, int]) -> bool:
     one, other = (group_of.get(end.machine) for end in cable.ends)
     return one is not None and other is not None and one != other
+
+
+def networks_of(fabric: Fabric, addresses: AddressPlan) -> dict[str, tuple[IPNetwork, ...]]:
+    """What packets of each machine are sent from: its own addresses and its pods'."""
+    pods = {name: map(ip_network, node.pod_cidrs) for name, node in addresses.nodes.items()}
+    return {
+        machine.name: (
+            *(ip_network(address.ip) for address in machine.all_addresses),
+            *pods.get(machine.name, ()),
+        )
+        for machine in fabric.machines
+    }
 
 
 def _bans(

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
-from testbed.errors import NotBuiltYet, UsageError
+from testbed.errors import UsageError
+from testbed.faults.link_fault import LINK_KINDS, SHAPES
 from testbed.faults.watch_delay import WatchDelay
-from testbed.units import duration_s, fraction
+from testbed.units import duration_s, fraction, rate_bps
 
 POD_KINDS = ("crash", "delete", "hang", "heal")
-NODE_KINDS = ("stop-node", "delay-watch", "stall-proxy", "restart-proxy", "heal")
-KINDS = tuple(dict.fromkeys((*POD_KINDS[:-1], *NODE_KINDS)))
-NOT_BUILT_YET = ("cut", "impair", "drain")
+NODE_KINDS = ("stop-node", "drain", "delay-watch", "stall-proxy", "restart-proxy", "heal")
+KINDS = tuple(dict.fromkeys((*POD_KINDS[:-1], *NODE_KINDS[:-1], *LINK_KINDS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,9 @@ class Fault:
 class NodeFault:
     """Something that goes wrong with a node, with what it hears of the cluster, or with its proxy.
 
-    stop-node: it loses its power. delay-watch: changes reach the proxy late, as `watch` says.
-    stall-proxy: it syncs no more. restart-proxy: a new process takes its place. heal: a stopped node
-    boots; else the end of a delay and of a stall.
+    stop-node: it loses its power. drain: it is cordoned and its pods are evicted, as by `kubectl drain`.
+    delay-watch: changes reach the proxy late, as `watch` says. stall-proxy: it syncs no more. restart-proxy: a
+    new process takes its place. heal: the end of whatever is wrong with it or its links; a stopped node boots.
     """
 
     kind: str
@@ -59,6 +60,10 @@ class NodeFault:
     watch: WatchDelay | None = None
     seed: int = 0
     """delay-watch: of the jitter and of what overtakes."""
+    force: bool = False
+    """drain: pods that nobody replaces, too."""
+    grace_s: float | None = None
+    """drain: instead of each pod's own termination grace period."""
 
     @property
     def level(self) -> str:
@@ -66,21 +71,25 @@ class NodeFault:
         return self.kind
 
 
-def parse_fault(words: Sequence[str]) -> tuple[str, str, dict[str, Any]]:
-    """(kind, where, options) of `KIND WHERE [--OPTION [VALUE]]…`, options as `Lab.fault` takes them.
+def parse_fault(words: Sequence[str]) -> tuple[str, tuple[str, ...], dict[str, Any]]:
+    """(kind, where, options) of `KIND WHERE… [--OPTION [VALUE]]…`, options as `Lab.fault` takes them.
 
-    Raises UsageError with what would be right, NotBuiltYet for a kind that this version lacks.
+    Raises UsageError with what would be right.
     """
     if len(words) < 2:
         raise UsageError("a fault is KIND WHERE", "such as: crash web-0")
-    kind, where, *rest = words
+    kind, *rest = words
     check_kind(kind)
-    if where.startswith("-") or not where.rpartition("/")[2]:
+    where = tuple(takewhile(lambda word: not word.startswith("-"), rest))
+    if not where or not all(name.rpartition("/")[2] for name in where):
+        said = " ".join(where) or rest[0]
         raise UsageError(
-            f"{where!r} is neither a pod nor a node", "write it as web-0, default/web-0 or n1"
+            f"{said!r} is neither a pod nor a node", "write it as web-0, default/web-0 or n1"
         )
+    if len(where) > 1 and kind not in LINK_KINDS:
+        raise UsageError(f"{kind} is for one pod or node at a time, not {' '.join(where)}")
     options: dict[str, Any] = {}
-    words_left = iter(rest)
+    words_left = iter(rest[len(where) :])
     for word in words_left:
         if word not in _OPTIONS:
             raise UsageError(
@@ -93,7 +102,7 @@ def parse_fault(words: Sequence[str]) -> tuple[str, str, dict[str, Any]]:
 
 
 def pod_fault(kind: str, where: str, options: Mapping[str, Any]) -> Fault:
-    """A fault of a pod. Raises UsageError, NotBuiltYet."""
+    """A fault of a pod. Raises UsageError."""
     check_kind(kind)
     check_options(kind, options)
     if kind not in POD_KINDS:
@@ -102,22 +111,19 @@ def pod_fault(kind: str, where: str, options: Mapping[str, Any]) -> Fault:
 
 
 def node_fault(kind: str, node: str, options: Mapping[str, Any]) -> NodeFault:
-    """A fault of a node. Raises UsageError, NotBuiltYet."""
+    """A fault of a node. Raises UsageError."""
     check_kind(kind)
     check_options(kind, options)
     if kind not in NODE_KINDS:
         raise UsageError(f"{node} is a node", f"{kind} is for pods")
     delay = {name: options[name] for name in _DELAYS if name in options}
     watch = WatchDelay(**delay) if kind == "delay-watch" else None
-    return NodeFault(kind, node, watch, int(options.get("seed", 0)))
+    force, grace_s = bool(options.get("force", False)), options.get("grace_s")
+    return NodeFault(kind, node, watch, int(options.get("seed", 0)), force, grace_s)
 
 
 def check_kind(kind: str) -> None:
-    """Raises UsageError or NotBuiltYet where `kind` is not a fault that can be injected."""
-    if kind in NOT_BUILT_YET:
-        raise NotBuiltYet(
-            f"the fault {kind} is not built yet", f"this version has {', '.join(KINDS)}"
-        )
+    """Raises UsageError where `kind` is not a fault that can be injected."""
     if kind not in KINDS:
         raise UsageError(f"{kind!r} is not a fault", f"the faults are {', '.join(KINDS)}")
 
@@ -147,6 +153,10 @@ _OPTIONS: dict[str, tuple[str, Callable[[str], Any] | None]] = {
     "--jitter": ("jitter_s", duration_s),
     "--reorder": ("reorder", fraction),
     "--seed": ("seed", int),
+    "--loss": ("loss", fraction),
+    "--rate": ("rate_bps", rate_bps),
+    "--queue": ("queue", int),
+    "--direction": ("direction", str),
 }
 """On the command line -> in Python, and how its value is read; None: it has none."""
 _SPELT = {name: word for word, (name, _) in _OPTIONS.items()}
@@ -155,7 +165,9 @@ _OF_KIND = {
     "crash": ("container",),
     "hang": ("container",),
     "heal": ("container",),
+    "drain": ("force", "grace_s"),
     "delay-watch": (*_DELAYS, "seed"),
+    "impair": (*SHAPES, "direction"),
 }
 
 

@@ -32,6 +32,12 @@ class NodeReach:
     the one. Raises CheckFailed where it has none."""
     boot: Callable[[], bool]
     """Whether the node had no power; it boots."""
+    drain: Callable[[NodeFault], tuple[int, Sequence[Pod]]]
+    """The version that was written, and the pods that are evicted. Raises CheckFailed."""
+    uncordon: Callable[[], bool]
+    """Whether it was cordoned, against the topology."""
+    mend_links: Callable[[], Awaitable[Sequence[str]]]
+    """What its links suffered (cut, impair), and do no more."""
     pods: Callable[[], Sequence[Pod]]
     """Those that are bound to the node."""
     resource_version: Callable[[], int]
@@ -42,7 +48,7 @@ class NodeReach:
 async def inject_node(fault: NodeFault, reach: NodeReach) -> Event:
     """Do what the fault says, now; returns its event, whose `t_ns` is when it was effective.
 
-    stop-node: when its link was down; `detail` says which pods went with it.
+    stop-node: when its link was down; drain: when the evictions were written; `detail` says which pods went.
     Raises CheckFailed where there is nothing to heal, or the node is stopped.
     """
     detail: dict[str, Any] = {"level": fault.level}
@@ -51,6 +57,10 @@ async def inject_node(fault: NodeFault, reach: NodeReach) -> Event:
         detail["pods"] = list(map(_named, reach.pods()))
         t_ns = await reach.stop()
         return Event(t_ns, "fault", fault.node, fault.kind, fault.node, version, detail)
+    if fault.kind == "drain":
+        version, leaving = reach.drain(fault)
+        detail["pods"] = list(map(_named, leaving))
+        return Event(reach.now_ns(), "fault", fault.node, fault.kind, fault.node, version, detail)
     match fault.kind:
         case "delay-watch":
             assert fault.watch is not None
@@ -62,22 +72,26 @@ async def inject_node(fault: NodeFault, reach: NodeReach) -> Event:
         case "restart-proxy":
             t_ns = await reach.restart()
         case _:  # heal
-            detail["healed"] = _healed(fault.node, reach)
+            detail["healed"] = await _healed(fault.node, reach)
             t_ns = reach.now_ns()
     version = reach.resource_version()
     return Event(t_ns, "fault", fault.node, fault.kind, fault.node, version, detail)
 
 
-def _healed(node: str, reach: NodeReach) -> list[str]:
+async def _healed(node: str, reach: NodeReach) -> list[str]:
     """What is over now. A machine that boots knows nothing of what was done to the one before."""
-    if reach.boot():
-        return ["stop-node"]
-    undone = {"delay-watch": reach.restore_watch(), "stall-proxy": reach.resume()}
-    if not any(undone.values()):
+    booted = ["stop-node"] if reach.boot() else []
+    mended = list(await reach.mend_links())
+    undone = {} if booted else {"delay-watch": reach.restore_watch(), "stall-proxy": reach.resume()}
+    undone["drain"] = reach.uncordon()
+    healed = [*booted, *mended, *(kind for kind, was in undone.items() if was)]
+    if not healed:
         raise CheckFailed(
-            f"nothing is wrong with {node}", "heal ends stop-node, delay-watch and stall-proxy"
+            f"nothing is wrong with {node}",
+            "heal ends stop-node, drain, delay-watch, stall-proxy, and what cut and impair did to its links;"
+            " `heal partition` ends a partition",
         )
-    return [kind for kind, was in undone.items() if was]
+    return healed
 
 
 def _named(pod: Pod) -> dict[str, str]:

@@ -226,14 +226,17 @@ class Lab:
             raise TestbedError(f"no answer from the resolver in {where}: {done.stderr}") from None
         return result
 
-    def fault(self, kind: str, where: str, **options: Any) -> Event:
-        """Make something go wrong; returns when it is effective, with the instant in `t_ns`."""
-        params = {"kind": kind, "where": where, "options": options}
+    def fault(self, kind: str, *where: str, **options: Any) -> Event:
+        """Make something go wrong; returns when it is effective, with the instant in `t_ns`.
+
+        `where` as on the command line: `fault("cut", "n1", "tor1")`, `fault("partition", "n1,n2", "n3")`.
+        """
+        params = {"kind": kind, "where": list(where), "options": options}
         return Event(**self._connection.call("fault", params))
 
-    def heal(self, where: str) -> Event:
-        """Undo a `hang`."""
-        return self.fault("heal", where)
+    def heal(self, *where: str) -> Event:
+        """Undo what was done to a pod, a node or a link; `heal("partition")` ends a partition."""
+        return self.fault("heal", *where)
 
     def events(self, since_ns: int = 0) -> list[Event]:
         """What has happened since an instant, in order."""

@@ -21,6 +21,7 @@ from testbed.dns.search import pod_resolv_conf
 from testbed.errors import NotFound, OutOfTimeOrRoom, UsageError
 from testbed.events import Event, Record
 from testbed.fabric.machine import Machine
+from testbed.fabric.partition import networks_of
 from testbed.fabric.plan import control_plane_alone, plan
 from testbed.ip import IPAddress
 from testbed.kernel import features
@@ -29,9 +30,11 @@ from testbed.kernel.run import Shell
 from testbed.lab import proof
 from testbed.lab.backends import backend, companion, pod_network_needs
 from testbed.lab.companion import Companions
+from testbed.lab.control_touch import ControlTouch
 from testbed.lab.differences import ObjectKey, allocated, key_of, writes
 from testbed.lab.docker_lab import DockerLab
 from testbed.lab.fakes import Fakes
+from testbed.lab.link_faults import LinkFaults
 from testbed.lab.mininet import MininetLab
 from testbed.lab.names import require_live
 from testbed.lab.node import LabNode, NodeParts
@@ -46,7 +49,7 @@ from testbed.lab.proxy_config import proxy_config
 from testbed.lab.recipes import PodNetwork, Recipes
 from testbed.lab.settled import missing
 from testbed.lab.sticky_addresses import StickyAddresses
-from testbed.model.addressing import dns_ips
+from testbed.model.addressing import dns_ips, plan_addresses
 from testbed.model.objects import Object, Pod
 from testbed.model.shorthand import expand
 from testbed.model.topology import Topology
@@ -123,8 +126,11 @@ class Cluster:
             topology, store, record, delays, (_site(api), self._underlay.control_plane)
         )
         self._parts = self._node_parts(topology, delays)
+        self.touch = ControlTouch(self.nodes, self.watches, record)
+        self.link_faults = LinkFaults(self._underlay, self.touch)
         self._applied: _Applied | None = None
         self._hosts: list[str] = []
+        self._between: dict[str, str] = {}
         self._addresses: dict[str, tuple[IPAddress, ...]] = {}
         self._changed = asyncio.Event()
         self.store.watch(lambda changes: self._changed.set())
@@ -168,6 +174,10 @@ class Cluster:
         nodes = (*self.nodes, *sorted(self.power.off))
         return {**dict.fromkeys(nodes, "node"), **dict.fromkeys(self._hosts, "host")}
 
+    def places(self) -> dict[str, str]:
+        """`machines`, and the routers and switches that the topology names."""
+        return {**self.machines(), **self._between}
+
     def node(self, name: str) -> LabNode:
         """A node that runs. Raises NotFound, CheckFailed where it is stopped, UsageError where it is fake."""
         self.power.require(name)
@@ -209,8 +219,11 @@ class Cluster:
         )
         await self.docker.prepare(one for one in fabric.machines if one.name not in self.power.off)
         self._underlay.apply(fabric)
+        await self.link_faults.follow(fabric, networks_of(fabric, plan_addresses(topology)))
         self._addresses = addresses
         self._hosts = [machine.name for machine in fabric.machines if machine.kind == "host"]
+        between = ("router", "switch") if topology.links else ()
+        self._between = {one.name: one.kind for one in fabric.machines if one.kind in between}
         self.programs.images = topology.images
         applied = before.objects if before else {}
         self.store.apply(self._fakes.leaving(before.topology if before else None, topology))
@@ -230,12 +243,15 @@ class Cluster:
             node = LabNode(machine, namespace(machine.name), self._parts)
             self.pod_network.hide(machine.name, node.shell)
             self.nodes[machine.name] = node
+            if self.link_faults.in_force:
+                self.touch.doubt([machine.name])
             node.kubelet.start()
 
     async def stop_node(self, name: str) -> int:
         """Cut a node's power; returns the instant (ns). Raises CheckFailed where it has none."""
         t_ns = await self.power.cut(name)
         self.pod_network.leave(name)
+        self.touch.forget(name)
         del self.watches[name]
         return t_ns
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from testbed.clock import now_ns
+from testbed.clock import now_ns, now_s
 from testbed.errors import NotFound, OutOfTimeOrRoom, UsageError
+from testbed.faults.drain import cordon, drain
+from testbed.faults.fault import NodeFault
 from testbed.faults.inject import Reach
 from testbed.faults.inject_node import NodeReach
 from testbed.faults.process_state import STOPPED, process_state
@@ -15,7 +18,7 @@ from testbed.lab.cluster import Cluster
 from testbed.lab.docker_container import DockerContainer
 from testbed.lab.names import find, require_live
 from testbed.lab.programs import SharedPod
-from testbed.model.objects import Pod
+from testbed.model.objects import Node, Pod
 from testbed.runtime.interface import ContainerState
 from testbed.runtime.netns import NetnsRuntime, Started
 
@@ -116,6 +119,11 @@ def node_reach(cluster: Cluster, name: str) -> NodeReach:
             node.http.forget()
         return max(await asyncio.gather(*(loop.restart() for loop in loops)))
 
+    def drain_now(fault: NodeFault) -> tuple[int, Sequence[Pod]]:
+        writes, pods = drain(fault, cluster.store.snapshot(), now_s())
+        cluster.store.apply(writes)
+        return cluster.store.resource_version, pods
+
     return NodeReach(
         delay_watch=watch.delay,
         restore_watch=watch.restore,
@@ -124,10 +132,22 @@ def node_reach(cluster: Cluster, name: str) -> NodeReach:
         restart=restart,
         stop=lambda: cluster.stop_node(name),
         boot=lambda: False,
+        drain=drain_now,
+        uncordon=lambda: uncordon(cluster, name),
+        mend_links=lambda: cluster.link_faults.mend(name),
         pods=lambda: [pod for pod in cluster.store.list(Pod) if pod.spec.node_name == name],
         resource_version=lambda: watch.snapshot().resource_version,
         now_ns=now_ns,
     )
+
+
+def uncordon(cluster: Cluster, name: str) -> bool:
+    """Whether a node was cordoned that the topology has not cordoned."""
+    node = cluster.store.snapshot().get(Node, "", name)
+    if node is None or not node.unschedulable or cluster.topology.nodes[name].unschedulable:
+        return False
+    cluster.store.apply(cordon(node, cordoned=False))
+    return True
 
 
 def _stopped_reach(cluster: Cluster, name: str) -> NodeReach:
@@ -147,6 +167,9 @@ def _stopped_reach(cluster: Cluster, name: str) -> NodeReach:
         restart=refuse_later,
         stop=refuse_later,
         boot=lambda: cluster.boot_node(name),
+        drain=refuse,
+        uncordon=lambda: uncordon(cluster, name),
+        mend_links=lambda: cluster.link_faults.mend(name),
         pods=lambda: (),
         resource_version=lambda: 0,
         now_ns=now_ns,

@@ -47,10 +47,12 @@ class LinkFaults:
             bool(self._cut) or self._barrier is not None or any(map(self._impaired, self._names()))
         )
 
-    @property
-    def partition(self) -> Partition | None:
-        """The one in force."""
-        return self._partition
+    def knows(self, name: str) -> bool:
+        """Whether it is a link, or a machine that has some."""
+        return any(
+            name in {cable.name, *(end.machine for end in cable.ends)}
+            for cable in self._fabric.cables
+        )
 
     async def follow(self, fabric: Fabric, networks: Mapping[str, Sequence[IPNetwork]]) -> None:
         """The lab has become another one. `networks`: what packets of a machine are sent from."""

@@ -12,9 +12,6 @@ from typing import Any
 
 from testbed.clock import now_ns, now_s
 from testbed.errors import NotFound, UsageError
-from testbed.faults.fault import node_fault, pod_fault
-from testbed.faults.inject import inject
-from testbed.faults.inject_node import inject_node
 from testbed.kernel.guests import label_here
 from testbed.lab import control, views
 from testbed.lab.captures import Captures
@@ -22,7 +19,7 @@ from testbed.lab.cluster import Cluster, lab_event
 from testbed.lab.control import Call, Method
 from testbed.lab.dns_feed import DnsFeed
 from testbed.lab.execution import Execution
-from testbed.lab.fault_reach import node_reach, reach, target_of
+from testbed.lab.injecting import injected
 from testbed.lab.journal import Journal
 from testbed.lab.lazy_api import LazyApi, asked_for
 from testbed.lab.loads import Loads
@@ -193,14 +190,11 @@ class Service:
         return await self._running().node(call.params["node"]).rules()
 
     async def fault(self, call: Call) -> dict[str, Any]:
-        """params: kind, where, options. The event of the fault."""
-        cluster = self._running()
-        kind, options = call.params["kind"], call.params["options"]
-        name, pod = target_of(cluster, call.params["where"])
-        if pod is None:
-            event = await inject_node(node_fault(kind, name, options), node_reach(cluster, name))
-        else:
-            event = await inject(pod_fault(kind, name, options), reach(cluster))
+        """params: kind, where (a list), options. The event of the fault."""
+        params = call.params
+        event = await injected(
+            self._running(), params["kind"], tuple(params["where"]), params["options"]
+        )
         self._journal.record(event)
         return event.to_json()
 

@@ -125,11 +125,11 @@ class FakeLab:
         file.close()
         return Handle(Result(path))
 
-    def fault(self, kind: str, where: str, **options: Any) -> Event:
-        return Event(self.now_ns(), "fault", "n1", kind, f"default/{where}")
+    def fault(self, kind: str, *where: str, **options: Any) -> Event:
+        return Event(self.now_ns(), "fault", "n1", kind, f"default/{where[0]}")
 
-    def heal(self, where: str) -> Event:
-        return self.fault("heal", where)
+    def heal(self, *where: str) -> Event:
+        return self.fault("heal", *where)
 
     def events(self, since_ns: int = 0) -> list[Event]:
         return [

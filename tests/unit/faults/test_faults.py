@@ -9,11 +9,10 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 
 import pytest
 
-from testbed.errors import CheckFailed, NotBuiltYet, NotFound, OutOfTimeOrRoom, UsageError
+from testbed.errors import CheckFailed, NotFound, OutOfTimeOrRoom, UsageError
 from testbed.events import Event
 from testbed.faults.fault import (
     NODE_KINDS,
-    NOT_BUILT_YET,
     POD_KINDS,
     Fault,
     NodeFault,
@@ -45,6 +44,7 @@ WRITTEN: list[tuple[str, Fault | NodeFault]] = [
     ("stop-node n1", NodeFault("stop-node", "n1")),
     ("stall-proxy n1", NodeFault("stall-proxy", "n1")),
     ("restart-proxy n1", NodeFault("restart-proxy", "n1")),
+    ("drain n1 --force --grace-period 1s", NodeFault("drain", "n1", force=True, grace_s=1.0)),
     ("heal n1", NodeFault("heal", "n1")),
 ]
 
@@ -53,7 +53,7 @@ WRITTEN: list[tuple[str, Fault | NodeFault]] = [
 def test_parse(text: str, fault: Fault | NodeFault) -> None:
     kind, where, options = parse_fault(text.split())
     make = pod_fault if isinstance(fault, Fault) else node_fault
-    assert make(kind, where, options) == fault
+    assert make(kind, where[0], options) == fault
 
 
 MISTAKES: list[tuple[str, type[Exception], str]] = [
@@ -73,7 +73,13 @@ MISTAKES: list[tuple[str, type[Exception], str]] = [
     ("delay-watch n1 --delay 1s --reorder 5", UsageError, "write it like 5% or 0.05"),
     ("delay-watch n1 --delay 1s --seed x", UsageError, "--seed"),
     ("stall-proxy n1 --delay 1s", UsageError, "stall-proxy takes no --delay"),
-    *((f"{kind} n1", NotBuiltYet, "not built yet") for kind in NOT_BUILT_YET),
+    ("crash web-0 web-1", UsageError, "one pod or node at a time"),
+    ("drain n1 --container echo", UsageError, "drain takes no --container"),
+    ("impair n1 --delay -5ms", UsageError, "write it like 10s"),
+    ("impair n1 --loss 120%", UsageError, "write it like 5%"),
+    ("impair n1 --rate fast", UsageError, "write it like 100mbit"),
+    ("impair n1 --reorder 5%", UsageError, "impair takes no --reorder"),
+    ("cut n1 --delay 5ms", UsageError, "cut takes no --delay"),
 ]
 
 
@@ -220,7 +226,6 @@ REFUSED: list[tuple[str, Fault, bool, type[Exception], str]] = [
     ("no such container", Fault("crash", "web-0", container="x"), True, NotFound, "echo, side"),
     ("nothing to kill", Fault("crash", "web-0"), False, CheckFailed, "does not run"),
     ("nothing to stop", Fault("hang", "web-0"), False, CheckFailed, "does not run"),
-    ("a kind of a later version", Fault("cut", "web-0"), True, NotBuiltYet, "not built yet"),
     ("no kind at all", Fault("explode", "web-0"), True, UsageError, "is not a fault"),
 ]
 

@@ -65,6 +65,8 @@ class Proxy:
     delayed: bool = False
     stalled: bool = False
     off: bool = False
+    cordoned: bool = False
+    links: tuple[str, ...] = ()
     done: list[Any] = field(default_factory=list)
     t_ns: int = 1000
 
@@ -80,10 +82,16 @@ class Proxy:
             restart=lambda: self._wait("restart"),
             stop=lambda: self._wait("stop"),
             boot=lambda: self.off,
+            drain=lambda fault: (43, [POD]),
+            uncordon=lambda: self.cordoned,
+            mend_links=self._mended,
             pods=lambda: [POD],
             resource_version=lambda: 42,
             now_ns=lambda: self.t_ns,
         )
+
+    async def _mended(self) -> tuple[str, ...]:
+        return self.links
 
     async def _wait(self, what: str) -> int:
         self.done.append(what)
@@ -142,3 +150,16 @@ def test_a_stopped_node_boots_and_knows_nothing_of_what_was_done_to_it() -> None
 def test_a_healthy_node_cannot_be_healed() -> None:
     with pytest.raises(CheckFailed, match="nothing is wrong with n1"):
         Proxy().inject(NodeFault("heal", "n1"))
+
+
+def test_a_node_is_healed_with_its_links_and_takes_pods_again() -> None:
+    event = Proxy(stalled=True, cordoned=True, links=("cut", "impair")).inject(
+        NodeFault("heal", "n1")
+    )
+    assert event.detail["healed"] == ["cut", "impair", "stall-proxy", "drain"]
+
+
+def test_a_drain_says_which_pods_it_evicts() -> None:
+    event = Proxy().inject(NodeFault("drain", "n1", force=True))
+    assert (event.kind, event.resource_version) == ("drain", 43)
+    assert [row["pod"] for row in event.detail["pods"]] == ["default/web-0"]
