@@ -56,7 +56,7 @@ class Reach:
     there_bytes: int = 0
     """The largest IP packet that came, unfragmented, from the source to the target; 0: none did."""
     back_bytes: int = 0
-    """And on the way back."""
+    """And on the way back, of packets no larger than those that came."""
 
     @property
     def reached(self) -> bool:
@@ -240,13 +240,18 @@ class Attempts:
                 attempt.outcome, attempt.seen = REACHED, client
 
     def _answer(self, target: Target) -> None:
-        """A whole packet came: one as large goes back as the way back takes."""
+        """A whole packet came: one as large goes back, if the way back takes it.
+
+        Never a larger one: where its receiver hides behind another address, this end cannot know that it is
+        too large, and would learn a smaller MTU for the tunnel to that address (RFC 1191).
+        """
         with contextlib.suppress(OSError):
             data, client = target.udp.recvfrom(1 << 16)
             attempt = self._attempts[_TOKEN.unpack_from(data)[0]]
             headers = _HEADERS[family_of(client[0])]
             attempt.there_bytes = max(attempt.there_bytes, len(data) + headers)
-            room = target.way_back_bytes(client) - headers - _TOKEN.size
+            whole = min(target.way_back_bytes(client), len(data) + headers)
+            room = whole - headers - _TOKEN.size
             target.udp.sendto(data[: _TOKEN.size] + bytes(room), client)
 
     def _heard(self, attempt: _Attempt) -> None:

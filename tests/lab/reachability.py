@@ -10,23 +10,26 @@ import sys
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from typing import Any
 
+from testbed.ip import IPNetwork
 from testbed.lab.client import Lab
 from testbed.model.topology import Topology
 from testbed.traffic.reachability import Reach
 
 LINK_MTU = 1500
-OWN, NODE = "its own", "its node's"
-"""Whose address the target sees."""
+OWN, NODE, OF_NETWORK = "its own", "its node's", "its pod network's"
+"""Whose address the target sees: the last is a node's address in its pods' range."""
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
     """What a pod network says of packets that no service is involved in.
 
-    `to_nodes` and `to_hosts` say as whom a pod is seen there ("": it is not answered); `from_hosts`
-    whether outside hosts reach pods.
+    `to_nodes` and `to_hosts` say as whom a pod is seen there ("": it is not answered); `nodes_as` as whom a
+    node is seen by pods on other nodes, `nodes_as_at_home` by its own; `from_hosts` whether outside hosts
+    reach pods.
     """
 
     mtu: int = LINK_MTU
@@ -34,11 +37,15 @@ class Promise:
     to_nodes: str = OWN
     """On other nodes than its own, which sees the pod's own address in every network."""
     to_hosts: str = ""
+    nodes_as: str = OWN
+    nodes_as_at_home: str = OWN
     from_hosts: bool = False
 
 
 PROMISES: Mapping[str, Promise] = {
     "host-gw": Promise(),
+    "vxlan": Promise(1450, NODE, NODE, nodes_as=OF_NETWORK),
+    "weave": Promise(1450, NODE, NODE, nodes_as=OF_NETWORK, nodes_as_at_home=OF_NETWORK),
 }
 """By the name that `network.cni` has for it."""
 
@@ -61,10 +68,13 @@ def topology(network: Mapping[str, Any], **more: Any) -> Topology:
 def broken(lab: Lab, promise: Promise) -> list[str]:
     """A sentence for each pair that is not as promised. Every pod, node and outside host to every other."""
     view = lab.inspect()
-    places = {row["name"]: Seen("node", tuple(row["addresses"])) for row in view["nodes"]}
+    places = {
+        row["name"]: Seen("node", tuple(row["addresses"]), row["name"], ip_network(row["podCIDR"]))
+        for row in view["nodes"]
+    }
     nodes = {name: place.addresses for name, place in places.items()}
     places |= {
-        row["name"]: Seen("pod", tuple(row["ips"]), nodes[row["node"]], row["node"])
+        row["name"]: Seen("pod", tuple(row["ips"]), row["node"], node_addresses=nodes[row["node"]])
         for row in view["pods"]
     }
     found = lab.reachability()
@@ -84,50 +94,50 @@ def broken(lab: Lab, promise: Promise) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A place: its kind, its addresses, and of a pod its node's."""
+    """A place: its kind, its addresses, its node (a node's own name), and of that what it has in its turn."""
 
     kind: str
     addresses: tuple[str, ...] = ()
-    node_addresses: tuple[str, ...] = ()
     node: str = ""
+    pods: IPNetwork | None = None
+    node_addresses: tuple[str, ...] = ()
+
+    def is_seen_as(self, address: str, whose: str) -> bool:
+        """Whether that address is the place's own, its node's, or of its range."""
+        if whose == OF_NETWORK:
+            return self.pods is not None and ip_address(address) in self.pods
+        return address in (self.addresses if whose == OWN else self.node_addresses)
 
 
 def _problem(one: Reach, source: Seen, target: Seen, promise: Promise) -> str:
     """What is not as promised, or ""."""
-    as_whom = _as_whom(one, source, target, promise)
-    if not as_whom:
+    whose = _whose_address(source, target, promise)
+    if not whose:
         return "reaches, against the promise" if one.reached else ""
     if not one.reached:
         return f"is promised, and does not reach: {one.outcome}"
-    addresses = {OWN: source.addresses, NODE: source.node_addresses}
-    # An outside host's address is told by nobody but those that see it.
-    if source.kind != "host" and one.seen not in addresses[as_whom]:
-        return f"is seen as {one.seen}, not by {as_whom} address"
-    return _size_problem(one, source, target, promise)
+    # Of an outside host's address the lab tells nobody but those that see it.
+    if source.kind != "host" and not source.is_seen_as(one.seen, whose):
+        return f"is seen as {one.seen}, not by {whose} address"
+    want = promise.mtu if "pod" in (source.kind, target.kind) else LINK_MTU
+    if (one.there_bytes, one.back_bytes) != (want, want):
+        return f"packets of {one.there_bytes} and {one.back_bytes} bytes came, not of {want}"
+    return ""
 
 
-def _as_whom(one: Reach, source: Seen, target: Seen, promise: Promise) -> str:
+def _whose_address(source: Seen, target: Seen, promise: Promise) -> str:
     """By which address the source is promised to be seen; "": it is not to be answered."""
-    if source.kind == "host":
-        return OWN if target.kind != "pod" or promise.from_hosts else ""
-    if source.kind == "pod" and target.kind == "node" and one.target != source.node:
-        return promise.to_nodes
-    if source.kind == "pod" and target.kind == "host":
-        return promise.to_hosts
+    at_home = source.node == target.node
+    match source.kind, target.kind:
+        case "host", "pod":
+            return OWN if promise.from_hosts else ""
+        case "pod", "node" if not at_home:
+            return promise.to_nodes
+        case "pod", "host":
+            return promise.to_hosts
+        case "node", "pod":
+            return promise.nodes_as_at_home if at_home else promise.nodes_as
     return OWN
-
-
-def _size_problem(one: Reach, source: Seen, target: Seen, promise: Promise) -> str:
-    """Packets are to come as large as links take: a pod's own, and between nodes and pods elsewhere."""
-    pods = "pod" in (source.kind, target.kind)
-    want = promise.mtu if pods else LINK_MTU
-    # A node that answers a pod on another node by a route of the nodes' network may send larger packets than
-    # the pod may: what counts is that what it sends comes.
-    there = one.there_bytes >= want if source.kind != "pod" else one.there_bytes == want
-    back = one.back_bytes >= want if target.kind != "pod" else one.back_bytes == want
-    if there and back:
-        return ""
-    return f"packets of {one.there_bytes} and {one.back_bytes} bytes came, not of {want}"
 
 
 def main(network: str) -> int:
