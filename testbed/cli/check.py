@@ -18,13 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the mistakes, or that there are none; 2 where there are some."""
-    from testbed.apiserver.topology_manifests import stored_kinds
+    from testbed.lab.checks import checks
     from testbed.model.loader import load
     from testbed.model.sizes import sizes_of
     from testbed.model.support import idle, unsupported
 
     try:
-        topology = load(args.file, args.settings, stored_kinds)
+        topology = load(args.file, args.settings, checks)
     except TopologyError as error:
         if args.output == "table":
             note("\n".join(map(str, error.problems)))

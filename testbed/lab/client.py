@@ -15,13 +15,13 @@ from types import TracebackType
 from typing import Any
 
 from testbed import clock
-from testbed.apiserver.topology_manifests import stored_kinds
 from testbed.errors import OutOfTimeOrRoom, TestbedError
 from testbed.events import Event
 from testbed.kernel.features import KNOWN
 from testbed.kernel.search_path import with_admin_folders
 from testbed.lab import docker_side, registry, wire
 from testbed.lab.api_access import Access, access
+from testbed.lab.checks import checks
 from testbed.lab.ending import end
 from testbed.lab.kernels import Carrier, choose
 from testbed.lab.wire import Connection
@@ -104,7 +104,7 @@ class Lab:
         """
         source = "" if isinstance(topology, Topology) else str(Path(topology).resolve())
         if not isinstance(topology, Topology):
-            topology = load_topology(Path(topology), tuple(settings), stored_kinds)
+            topology = load_topology(Path(topology), tuple(settings), checks)
         require_supported(topology)
         name = name or topology.name
         params = {
@@ -313,14 +313,20 @@ class Lab:
         *,
         timeout_s: float | None = None,
         tty: bool = False,
+        inside: bool = False,
     ) -> int:
-        """Run a command on these file descriptors; its exit code. It ends with this process at the latest."""
+        """Run a command on these file descriptors; its exit code. It ends with this process at the latest.
+
+        It is a program of this machine, in the place's network and with its names; `inside`: where the place
+        is a container of the Docker daemon's, a program of its image, and with its files.
+        """
         params = {
             "where": where,
             "argv": list(argv),
             "env": _lab_environment(env),
             "tty": tty,
             "timeout_s": timeout_s,
+            "inside": inside,
         }
         code: int = self._connection.call("exec", params, fds)
         return code

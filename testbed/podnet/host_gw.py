@@ -5,11 +5,12 @@ Source: flannel, pkg/backend/hostgw and pkg/backend/route_network.go.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from testbed.ip import IPAddress
 from testbed.model.fields import Mistake
 from testbed.model.topology import Topology
+from testbed.model.wiring import Wiring, wiring
 from testbed.podnet.direct import direct_detours, direct_routes
 from testbed.podnet.masquerade import flannel
 from testbed.podnet.network import Member, NodeNetwork, Route, Site
@@ -28,7 +29,7 @@ class HostGateway:
         self._masquerades = network.masquerades
 
     def mistakes(self, topology: Topology) -> list[Mistake]:
-        return []
+        return list(_nodes_apart(wiring(topology)))
 
     def annotations(self, site: Site, member: Member) -> Mapping[str, str]:
         return {}
@@ -50,3 +51,17 @@ class HostGateway:
         self, site: Site, members: Mapping[str, Member], away: Mapping[IPAddress, str]
     ) -> frozenset[Route]:
         return direct_detours(site, members, away)
+
+
+def _nodes_apart(wired: Wiring) -> Iterator[Mistake]:
+    """A route leads to a node itself: its first interface is on a segment that every other node is on, too."""
+    ports = {name: at for name, at in wired.ports().items() if wired.kinds[name] == "node" and at}
+    on = {name: {segment.name for _, segment in at} for name, at in ports.items()}
+    for name, at in ports.items():
+        _, segment = at[0]
+        for other, segments in on.items():
+            if segment.name not in segments:
+                message = f"cni: host-gw needs all nodes on one segment: {other} is not on {name}'s"
+                hint = "use cni: vxlan, weave or bgp, which routers pass on"
+                yield Mistake(("network", "cni"), message, hint)
+                return

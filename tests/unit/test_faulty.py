@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import TopologyError
+from testbed.lab.checks import checks
 from testbed.model.loader import load
 
 FAULTY = Path(__file__).parent / "faulty"
@@ -32,7 +33,7 @@ def said(error: TopologyError, file: Path) -> list[str]:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_each_mistake_is_reported_where_it_is(file: Path) -> None:
     with pytest.raises(TopologyError) as caught:
-        load(file)
+        load(file, check=checks)
     assert said(caught.value, file) == expected(file)
 
 

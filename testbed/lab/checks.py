@@ -1,0 +1,13 @@
+"""What `check` finds wrong with a topology beside what its own keys contradict."""
+
+from __future__ import annotations
+
+from testbed.apiserver.topology_manifests import stored_kinds
+from testbed.model.fields import Mistake
+from testbed.model.topology import Topology
+from testbed.podnet import consistency
+
+
+def checks(topology: Topology) -> list[Mistake]:
+    """For `model.loader`."""
+    return [*stored_kinds(topology), *consistency.mistakes(topology)]
