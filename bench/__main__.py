@@ -28,6 +28,7 @@ ITEMS = {
     "listing": ("bench.listing", "lists"),
     "watchers": ("bench.watchers", "spread"),
     "endpoints": ("bench.watchers", "endpoints"),
+    "podnets": ("bench.podnets", "ratios"),
     "suite": ("bench.suite", "suite"),
 }
 _REPEATS = 5
