@@ -14,6 +14,11 @@ MININET = "mininet"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--host-tools",
+        action="store_true",
+        help="in a container: this machine's programs in its network, not those of its image",
+    )
     add_lab_argument(parser)
     parser.add_argument(
         "where",
@@ -34,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     if sys.stdin.isatty() and sys.stdout.isatty():
         from testbed.cli.terminal import execute_on_terminal
 
-        return execute_on_terminal(lab, args.where, command)
+        return execute_on_terminal(lab, args.where, command, inside=not args.host_tools)
     sys.stdout.flush()
-    return lab.execute(args.where, command, (0, 1, 2), dict(os.environ))
+    inside = not args.host_tools
+    return lab.execute(args.where, command, (0, 1, 2), dict(os.environ), inside=inside)

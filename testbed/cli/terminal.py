@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _CHUNK = 65536
 
 
-def execute_on_terminal(lab: Lab, where: str, command: Sequence[str]) -> int:
-    """Run it with a terminal of its own, relayed to ours; its exit code.
+def execute_on_terminal(lab: Lab, where: str, command: Sequence[str], *, inside: bool) -> int:
+    """Run it with a terminal of its own, relayed to ours; its exit code. `inside`: see `Lab.execute`.
 
     What is typed (Ctrl-C too) goes to the command; our own terminal is given back as it was.
     """
@@ -35,7 +35,8 @@ def execute_on_terminal(lab: Lab, where: str, command: Sequence[str]) -> int:
     try:
         tty.setraw(sys.stdin)
         relay.start()
-        return lab.execute(where, command, (theirs, theirs, theirs), dict(os.environ), tty=True)
+        fds = (theirs, theirs, theirs)
+        return lab.execute(where, command, fds, dict(os.environ), tty=True, inside=inside)
     finally:
         os.close(theirs)
         os.close(ended_write)

@@ -30,7 +30,7 @@ class NodeReach:
     stop: Callable[[], Awaitable[int]]
     """Returns when the node has lost its power and what ran on it has ended, with the instant (ns) of
     the one. Raises CheckFailed where it has none."""
-    boot: Callable[[], bool]
+    boot: Callable[[], Awaitable[bool]]
     """Whether the node had no power; it boots."""
     drain: Callable[[NodeFault], tuple[int, Sequence[Pod]]]
     """The version that was written, and the pods that are evicted. Raises CheckFailed."""
@@ -80,7 +80,7 @@ async def inject_node(fault: NodeFault, reach: NodeReach) -> Event:
 
 async def _healed(node: str, reach: NodeReach) -> list[str]:
     """What is over now. A machine that boots knows nothing of what was done to the one before."""
-    booted = ["stop-node"] if reach.boot() else []
+    booted = ["stop-node"] if await reach.boot() else []
     mended = list(await reach.mend_links())
     undone = {} if booted else {"delay-watch": reach.restore_watch(), "stall-proxy": reach.resume()}
     undone["drain"] = reach.uncordon()

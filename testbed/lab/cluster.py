@@ -255,11 +255,15 @@ class Cluster:
         del self.watches[name]
         return t_ns
 
-    def boot_node(self, name: str) -> bool:
+    async def boot_node(self, name: str) -> bool:
         """Switch a stopped node on; whether it was one."""
+        if name not in self.power.off:
+            return False
+        machine = plan(self.topology).machine(name)
+        await self.docker.prepare([machine])
         if not self.power.switched_on(name):
             return False
-        self._start_nodes([plan(self.topology).machine(name)])
+        self._start_nodes([machine])
         self.nodes[name].start_proxy()
         return True
 

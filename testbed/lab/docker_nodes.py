@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -83,8 +82,6 @@ class DockerNodes:
 
     def remove(self, name: str) -> None:
         """The machine is no more; nobody waits for the end of its container, but one that takes its name."""
-        if name in self._ready:
-            os.close(self._ready.pop(name).namespace)
         ident = self._containers.pop(name, None)
         if ident is not None:
             self._leaving[name] = self._daemon.later(self._daemon.engine.remove, ident)

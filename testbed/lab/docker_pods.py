@@ -32,7 +32,8 @@ from testbed.runtime.processes import Processes
 class _Sandbox:
     ident: str = ""
     """"": the pod is in its node's network, or nothing of it is a container."""
-    containers: list[str] = field(default_factory=list)
+    containers: dict[str, str] = field(default_factory=dict)
+    """Ids by name, of their last run."""
 
 
 class Kitchen(Protocol):
@@ -89,7 +90,8 @@ class DockerPods:
         if sandbox is None:
             return
         engine = self.daemon.engine
-        await asyncio.gather(*(self.daemon.do(engine.remove, one) for one in sandbox.containers))
+        every = sandbox.containers.values()
+        await asyncio.gather(*(self.daemon.do(engine.remove, one) for one in every))
         if sandbox.ident:
             await self.daemon.do(engine.remove, sandbox.ident)
 
@@ -137,7 +139,10 @@ class DockerPods:
         wanted = self._wanted(place, image)
         engine = self.daemon.engine
         ident = await self.daemon.do(engine.make, wanted)
-        self._sandboxes[pod.meta.uid].containers.append(ident)
+        containers = self._sandboxes[pod.meta.uid].containers
+        if container.name in containers:  # its last run, which is over
+            self.daemon.later(engine.remove, containers[container.name])
+        containers[container.name] = ident
         streams = {"stdin": container.stdin, "tty": container.tty}
         config = {"url": engine.url, "container": ident, **streams}
         running = await launch(

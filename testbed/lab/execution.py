@@ -8,6 +8,7 @@ from typing import Any
 
 from testbed.errors import NotFound, OutOfTimeOrRoom, UsageError
 from testbed.lab.control import Call
+from testbed.lab.docker_container import Command, prepared
 from testbed.lab.places import Places
 from testbed.runtime.processes import LabProcess, Processes
 
@@ -21,15 +22,16 @@ class Execution:
     def __init__(self, places: Places, processes: Processes) -> None:
         self._places = places
         self._processes = processes
-        self._running: dict[tuple[int, int], LabProcess] = {}
+        self._running: dict[tuple[int, int], LabProcess | Command] = {}
 
     async def execute(self, call: Call) -> int:
-        """params: where, argv, env, tty, timeout_s; three file descriptors. The command's own exit code."""
+        """params: where, argv, env, tty, timeout_s, inside (see `Lab.execute`); three file descriptors. The
+        command's own exit code.
+        """
         params = call.params
         if len(call.fds) != 3:
             raise UsageError("exec needs standard input, output and error")
-        config, netns = self._what(params)
-        process = await self._processes.execute(config, netns, call.fds)
+        process = await self._begin(params, call.fds)
         key = (id(call.client), call.ident)
         self._running[key] = process
         call.progress({"started": True})
@@ -45,6 +47,16 @@ class Execution:
             await _put_down(process)
         assert process.code is not None
         return process.code
+
+    async def _begin(self, params: dict[str, Any], fds: list[int]) -> LabProcess | Command:
+        container = self._places.container(params["where"]) if params.get("inside") else ""
+        if not container or not params["argv"]:
+            config, netns = self._what(params)
+            return await self._processes.execute(config, netns, fds)
+        daemon, tty = self._places.daemon, params.get("tty", False)
+        what, ident = await prepared(daemon, container, params["argv"], stdin=True, tty=tty)
+        process = await self._processes.execute(what.config, what.netns, fds, what.main)
+        return Command(daemon, ident, process)
 
     def _what(self, params: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """What is to run, and the path of its network namespace."""
@@ -68,7 +80,7 @@ class Execution:
         process.signal(int(call.params["signum"]))
 
 
-async def _put_down(process: LabProcess) -> None:
+async def _put_down(process: LabProcess | Command) -> None:
     """End what is left of a command: its session's leader; its children die with the terminal or the lab."""
     if not process.running:
         return

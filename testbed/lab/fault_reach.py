@@ -131,7 +131,7 @@ def node_reach(cluster: Cluster, name: str) -> NodeReach:
         resume=resume,
         restart=restart,
         stop=lambda: cluster.stop_node(name),
-        boot=lambda: False,
+        boot=lambda: cluster.boot_node(name),
         drain=drain_now,
         uncordon=lambda: uncordon(cluster, name),
         mend_links=lambda: cluster.link_faults.mend(name),

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from testbed.lab import names, pod_files
 from testbed.lab.cluster import Cluster
+from testbed.lab.docker_daemon import Daemon
+from testbed.lab.docker_lab import container_of
 from testbed.lab.mininet import CLI
 from testbed.lab.node import LabNode
 from testbed.model.objects import Pod
@@ -68,6 +70,23 @@ class Places:
         if where != CLI or where in self._cluster.machines():
             return None
         return self._cluster.mininet.command(words)
+
+    def container(self, where: str) -> str:
+        """The id of the container that a node is, or a pod's first one; "": no container. Raises as `find`."""
+        docker = self._cluster.docker
+        if docker.daemon is None:
+            return ""
+        place = self.find(where)
+        if place.pod is not None:
+            return container_of(self.node_of(place.pod).runtime.started(place.pod.meta.uid))
+        is_one = place.kind == "node" and docker.nodes is not None
+        return docker.container_of_node(place.name) if is_one else ""
+
+    @property
+    def daemon(self) -> Daemon:
+        """Where there are containers."""
+        assert self._cluster.docker.daemon is not None
+        return self._cluster.docker.daemon
 
     def node_of(self, pod: Pod) -> LabNode:
         """The node that a pod runs on. Raises CheckFailed where it is stopped."""

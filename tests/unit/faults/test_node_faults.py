@@ -81,7 +81,7 @@ class Proxy:
             resume=lambda: self.stalled,
             restart=lambda: self._wait("restart"),
             stop=lambda: self._wait("stop"),
-            boot=lambda: self.off,
+            boot=self._booted,
             drain=lambda fault: (43, [POD]),
             uncordon=lambda: self.cordoned,
             mend_links=self._mended,
@@ -89,6 +89,9 @@ class Proxy:
             resource_version=lambda: 42,
             now_ns=lambda: self.t_ns,
         )
+
+    async def _booted(self) -> bool:
+        return self.off
 
     async def _mended(self) -> tuple[str, ...]:
         return self.links
