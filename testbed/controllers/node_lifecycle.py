@@ -62,6 +62,8 @@ def _judged(
 ) -> Node:
     if last_s is None or node.unreachable or look_s - last_s <= timing.monitor_grace_period_s:
         return node
+    if node.ready and (node.ready_changed_s or 0.0) > look_s:
+        return node  # it has said so since that look
     return replace(node, ready=False, unreachable=True, ready_changed_s=now_s)
 
 

@@ -149,6 +149,23 @@ def test_a_node_that_returns_is_rid_of_its_taints() -> None:
     assert store.get(Node, "", "n1").taints == (other,)
 
 
+def test_a_node_that_can_be_heard_again_is_not_judged_by_a_look_before_that() -> None:
+    store, beats = stored(ready_node("n1"), ready_node("n2")), began("n1", "n2", at_s=2.5)
+    beats.end("n1", 3.0)
+    look(store, beats, 61.0)
+    heard_s = beats.resume("n1", 65.5)
+    back = replace(
+        store.get(Node, "", "n1"), ready=True, unreachable=False, ready_changed_s=heard_s
+    )
+    store.apply([Update(back)])
+    for now_s in (heard_s, heard_s + 1.0, heard_s + 20.0):
+        look(store, beats, now_s)
+        assert store.get(Node, "", "n1").ready
+    beats.end("n1", heard_s + 21.0)
+    look(store, beats, heard_s + 100.0)
+    assert store.get(Node, "", "n1").unreachable
+
+
 def test_a_cordoned_node_is_tainted_and_an_uncordoned_one_is_not() -> None:
     store, beats = stored(ready_node("n1", unschedulable=True)), began("n1")
     look(store, beats, 1.0)
