@@ -30,6 +30,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
             "testbed import nodes.json pods.json services.json",
             "from several files, to standard output",
         ),
+        (
+            "testbed import clos.clab.yml --role 'client*=host' -w clos.yaml",
+            "containerlab's machines and links, under a cluster",
+        ),
     ),
     "up": (
         ("testbed up topologies/quickstart.yaml", "returns when every pod answers a packet"),

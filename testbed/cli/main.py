@@ -24,7 +24,7 @@ COMMANDS: dict[str, str] = {
     "check": "validate a topology: every mistake at once, with its line",
     "schema": "the JSON Schema of a topology",
     "render": "a topology with its shorthand expanded to Kubernetes objects",
-    "import": "a real cluster's services, nodes and pods as a topology with stand-in pods",
+    "import": "a real cluster, with stand-in pods, or a containerlab file as a topology",
     "up": "bring a lab to what a topology says",
     "down": "end labs",
     "ls": "the labs that run",
