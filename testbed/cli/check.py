@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     from testbed.lab.checks import checks
     from testbed.model.loader import load
     from testbed.model.sizes import sizes_of
-    from testbed.model.support import idle, unsupported
+    from testbed.model.support import idle
 
     try:
         topology = load(args.file, args.settings, checks)
@@ -40,8 +40,6 @@ def run(args: argparse.Namespace) -> int:
             counted(sizes.services, "service"),
         )
         print(f"{args.file}: valid: {', '.join(counts)}")
-        for what, instead in unsupported(topology):
-            note(f"{args.file}: {what} is not built yet: `testbed up` will refuse it ({instead})")
         if said := idle(topology):
             note(f"{args.file}: {said}")
     else:

@@ -27,7 +27,6 @@ from testbed.lab.kernels import Carrier, choose
 from testbed.lab.wire import Connection
 from testbed.model.loader import load as load_topology
 from testbed.model.manifest import from_client
-from testbed.model.support import require_supported
 from testbed.model.topology import Topology
 from testbed.sandbox.guest import JOB
 from testbed.store import Create, Snapshot, Store
@@ -100,12 +99,11 @@ class Lab:
         `settings` are `--set` assignments, for a topology that is a file. An `ephemeral` lab ends with this
         process. `pin` keeps the lab off the last CPU, which is then the generators'. `carrier` is the
         kernel where it has been chosen already. Raises TopologyError,
-        NotBuiltYet, MissingFeature, OutOfTimeOrRoom (and then a lab that was started here is taken down).
+        MissingFeature, OutOfTimeOrRoom (and then a lab that was started here is taken down).
         """
         source = "" if isinstance(topology, Topology) else str(Path(topology).resolve())
         if not isinstance(topology, Topology):
             topology = load_topology(Path(topology), tuple(settings), checks)
-        require_supported(topology)
         name = name or topology.name
         params = {
             "topology": topology.model_dump(mode="json", by_alias=True, exclude_none=True),
@@ -147,7 +145,6 @@ class Lab:
 
     def change(self, topology: Topology, timeout_s: float = 60.0) -> None:
         """Bring the lab to what another topology says, as `up` does where it runs already."""
-        require_supported(topology)
         params = {
             "topology": topology.model_dump(mode="json", by_alias=True, exclude_none=True),
             "source": "",

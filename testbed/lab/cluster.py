@@ -48,6 +48,7 @@ from testbed.lab.programs import Programs
 from testbed.lab.proxy_config import proxy_config
 from testbed.lab.recipes import PodNetwork, Recipes
 from testbed.lab.settled import missing
+from testbed.lab.speakers import Speakers
 from testbed.lab.sticky_addresses import StickyAddresses
 from testbed.model.addressing import dns_ips, plan_addresses
 from testbed.model.objects import Object, Pod
@@ -123,7 +124,12 @@ class Cluster:
         delays = _delays(topology, self.name)
         api = fabric.machine(fabric.control_plane)
         self.pod_network = LabPodNetwork(
-            topology, store, record, delays, (_site(api), self._underlay.control_plane)
+            topology,
+            store,
+            record,
+            delays,
+            (_site(api), self._underlay.control_plane),
+            speakers=Speakers(folder / "bgp", programs.processes, record),
         )
         self._parts = self._node_parts(topology, delays)
         self.touch = ControlTouch(self.nodes, self.watches, record)
@@ -229,6 +235,14 @@ class Cluster:
         self.store.apply(self._fakes.leaving(before.topology if before else None, topology))
         self.store.apply(writes(applied, wanted, self.store.snapshot()))
         self._applied = _Applied(topology, {key_of(item): item for item in wanted})
+        await self.pod_network.follow(
+            topology,
+            {
+                machine.name: self._underlay.namespace(machine.name)
+                for machine in fabric.machines
+                if machine.kind == "router"
+            },
+        )
         known = {*self.nodes, *self.power.off}
         self._start_nodes(
             [one for one in fabric.machines if one.kind == "node" and one.name not in known]
@@ -249,8 +263,9 @@ class Cluster:
 
     async def stop_node(self, name: str) -> int:
         """Cut a node's power; returns the instant (ns). Raises CheckFailed where it has none."""
-        t_ns = await self.power.cut(name)
+        self.power.require(name)
         self.pod_network.leave(name)
+        t_ns = await self.power.cut(name)
         self.touch.forget(name)
         del self.watches[name]
         return t_ns
@@ -284,7 +299,7 @@ class Cluster:
             async with asyncio.timeout(timeout_s):
                 await self._control_plane_settled(say)
                 say(f"the pod network{self._pod_network_trouble()}")
-                await self.pod_network.settled()
+                await self.pod_network.settled(say)
                 self._start_proxies()
                 say(self._what_proxies_promise())
                 version = self.store.resource_version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from typing import Any
 
@@ -61,7 +62,7 @@ class Execution:
     def _what(self, params: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """What is to run, and the path of its network namespace."""
         where, argv = params["where"], params["argv"]
-        common = {"env": params.get("env", {}), "tty": params.get("tty", False)}
+        common: dict[str, Any] = {"env": params.get("env", {}), "tty": params.get("tty", False)}
         if line := self._places.mininet(where, argv):
             names = {"hostname": where, "resolv_conf": "", "hosts": ""}
             return {"argv": line, **common, **names}, ""
@@ -70,6 +71,9 @@ class Execution:
         place = self._places.find(where)
         resolv_conf, hosts = self._places.files(place)
         names = {"hostname": place.hostname, "resolv_conf": resolv_conf, "hosts": hosts}
+        if tools := self._places.tools(place):
+            path = common["env"].get("PATH", os.defpath)
+            common["env"] = {**common["env"], "PATH": f"{tools}:{path}"}
         return {"argv": argv, **common, **names}, place.netns
 
     async def signal(self, call: Call) -> None:

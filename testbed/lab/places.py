@@ -92,6 +92,10 @@ class Places:
         """The node that a pod runs on. Raises CheckFailed where it is stopped."""
         return self._cluster.node(pod.spec.node_name)
 
+    def tools(self, place: Place) -> str:
+        """A folder of programs that are its own, to be found before all others; "" where it has none."""
+        return self._cluster.pod_network.speakers.tools(place.name) if place.pod is None else ""
+
     def files(self, place: Place) -> tuple[str, str]:
         """Paths of the place's resolv.conf and hosts file, written."""
         folder = self._folder / place.name.replace("/", "_")

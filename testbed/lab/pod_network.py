@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 
@@ -15,13 +15,14 @@ from testbed.ip import IPAddress
 from testbed.kernel.netlink import NetlinkError
 from testbed.kernel.run import Shell
 from testbed.lab.backends import masquerade_tool
+from testbed.lab.speakers import Speakers
 from testbed.model.fakes import is_fake
 from testbed.model.objects import Node, with_meta
 from testbed.model.topology import Topology
 from testbed.podnet.direct import direct_routes
 from testbed.podnet.masquerade import commands
 from testbed.podnet.network import Member, NodeNetwork, Route, Site
-from testbed.podnet.networks import network_of
+from testbed.podnet.networks import network_of, router_daemons
 from testbed.runtime.node_network import NodeWiring
 from testbed.store import Change, Snapshot, Store, Update
 
@@ -31,6 +32,7 @@ class _Joined:
     """A node that runs."""
 
     site: Site
+    namespace: int
     wiring: NodeWiring
     network: NodeNetwork
     detours: frozenset[Route] = frozenset()
@@ -49,7 +51,10 @@ class LabPodNetwork:
         record: Record,
         delays: Delays,
         control_plane: tuple[Site, int],
+        *,
+        speakers: Speakers,
     ) -> None:
+        self._topology = topology
         self._network = network_of(topology)
         self._pod_mtu = topology.network.pod_mtu
         self._tool = masquerade_tool(topology)
@@ -57,7 +62,11 @@ class LabPodNetwork:
         self._store = store
         self._record = record
         self._delays = delays
+        self.speakers = speakers
+        """Daemons that bring routes, where that is how the nodes hear of each other's pods."""
         self._joined: dict[str, _Joined] = {}
+        self._beside: frozenset[str] = frozenset()
+        """Machines that are no nodes, with daemons."""
         self._away: Mapping[IPAddress, str] = {}
         self._caught_up = asyncio.Event()
         self._caught_up.set()
@@ -66,6 +75,23 @@ class LabPodNetwork:
         self._site, namespace = control_plane
         self._control_plane = NodeWiring(self._site.name, namespace)
         store.watch(self._changed)
+
+    async def follow(self, topology: Topology, namespaces: Mapping[str, int]) -> None:
+        """The lab is to be another one now; `namespaces` are those of machines that are no nodes.
+
+        What routers run is of the topology, as they have no objects in the store.
+        """
+        daemons = router_daemons(topology)
+        for name in [name for name in self._beside if name not in daemons]:
+            await self.speakers.end(name)
+        for name, daemon in daemons.items():
+            self.speakers.configure(name, namespaces[name], daemon)
+        self._beside = frozenset(daemons)
+        if topology != self._topology:
+            self._topology, self._network = topology, network_of(topology)
+            members = members_of(self._store.snapshot())
+            for name in self._joined:
+                self._look(name, members)
 
     def join(self, places: Iterable[tuple[Site, int]]) -> None:
         """Nodes that start, each with its namespace: all have what they need when this returns. One whose
@@ -77,7 +103,8 @@ class LabPodNetwork:
         self._announce(sites)
         for site, namespace in sites.items():
             nothing = NodeNetwork(pod_mtu=site.mtu)
-            self._joined[site.name] = _Joined(site, NodeWiring(site.name, namespace), nothing)
+            wiring = NodeWiring(site.name, namespace)
+            self._joined[site.name] = _Joined(site, namespace, wiring, nothing)
         members = members_of(self._store.snapshot())
         for name in self._joined:
             self._look(name, members)
@@ -88,7 +115,8 @@ class LabPodNetwork:
             self._hiding[name] = asyncio.create_task(shell.run_all(wanted))
 
     def leave(self, name: str) -> None:
-        """A node that has no power any more."""
+        """A node that is about to lose its power: what it runs for the network is not started again."""
+        self.speakers.abandon(name)
         if (hiding := self._hiding.pop(name, None)) is not None:
             hiding.cancel()
         joined = self._joined.pop(name, None)
@@ -96,11 +124,29 @@ class LabPodNetwork:
             joined.due.cancel()
             self._is_it_quiet()
 
-    async def settled(self) -> None:
+    async def settled(self, progress: Callable[[str], None]) -> None:
         """Return when every node has heard of every other, and has what it needs. Raises TestbedError."""
         hiding, self._hiding = self._hiding, {}
         await asyncio.gather(*hiding.values())
         await self._caught_up.wait()
+        while lacking := self._without_routes():
+            progress(lacking)
+            self.speakers.changed.clear()
+            await self.speakers.changed.wait()
+
+    def _without_routes(self) -> str:
+        """What daemons have still to bring to the nodes that run: routes to each other's pods."""
+        there = {pods for one in self._joined.values() for pods in one.network.pod_cidrs}
+        absent = {
+            name: self.speakers.missing(name, one.network.awaits & there)
+            for name, one in self._joined.items()
+        }
+        count = sum(map(len, absent.values()))
+        if not count:
+            return ""
+        name = next(name for name, missing in absent.items() if missing)
+        text = f"{count} routes to come by BGP; {name} has none to {absent[name][0]}"
+        return f"{text}; {self.speakers.trouble}" if self.speakers.trouble else text
 
     def of(self, name: str) -> NodeNetwork:
         """What a node that runs has."""
@@ -180,6 +226,8 @@ class LabPodNetwork:
             end_ns = now_ns()
             detail = {"start_ns": start_ns, "changes": changes, "members": len(members)}
             self._record(Event(end_ns, "podnet", name, "synced", "", version, detail))
+        if joined.network.daemon is not None:
+            self.speakers.configure(name, joined.namespace, joined.network.daemon)
 
     def _reach_pods(self) -> None:
         """The control plane answers pods: by the nodes that it shares a segment with, where pods come under

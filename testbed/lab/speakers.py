@@ -38,6 +38,8 @@ class Speakers:
 
     def configure(self, name: str, namespace: int, daemon: Daemon) -> None:
         """A machine speaks by this from now on; `namespace` is a descriptor of its own."""
+        if self._places.get(name, path_of(namespace)) != path_of(namespace):
+            self.abandon(name)  # it is another machine under the old name
         if name not in self._birds:
             tell = partial(self._tell, name)
             self._birds[name] = Bird(name, namespace, self._folder / name, self._processes, tell)
@@ -80,8 +82,7 @@ class Speakers:
 
     def _forget(self, name: str) -> None:
         del self._places[name]
-        for destination in self._routes.pop(name):
-            _ = destination
+        del self._routes[name]
         if self._watch is not None and self._watch.channel is not None:
             self._watch.channel.send({"forget": name})
 

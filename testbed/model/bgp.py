@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from testbed.model.links import ASN
 from testbed.model.scalars import Duration, Name
 from testbed.model.strict import Strict
 
 AS_NUMBER = 64512
 """Calico's default; the first of those for private use (RFC 6996)."""
 LEAST_HOLD_S = 3
-ASN = Annotated[int, Field(ge=1, le=4_294_967_295, strict=True)]
 
 
 Seconds = Annotated[Duration, Field(ge=1, le=65535)]

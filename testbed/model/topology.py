@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from testbed.model.bgp import BGP
 from testbed.model.cni import CNI, CNIKey
-from testbed.model.links import HostSpec, Link, RouterSpec
+from testbed.model.links import ASN, HostSpec, Link, RouterSpec
 from testbed.model.mininet_underlay import MininetUnderlay
 from testbed.model.networks import (
     NODE_CIDR,
@@ -210,6 +210,9 @@ class NodeSpec(Strict):
     zone: Text = Field("", description="its topology.kubernetes.io/zone")
     labels: dict[Text, Text] = Field({}, description="further labels")
     unschedulable: bool = Field(False, description="cordoned: gets no new pods", strict=True)
+    asn: ASN | None = Field(
+        None, description="its autonomous system, where the pod network is bgp (bgp.asNumber)"
+    )
     fake: Fake = Field(
         False, description="exists only as an object (true); a number: NAME-0, NAME-1, … do"
     )

@@ -13,8 +13,10 @@ from testbed.ip import IPAddress, IPNetwork
 CONNECT_DELAY_S, CONNECT_RETRY_S = 1, 3
 ERROR_WAIT_S = (5, 60)
 """Calico's, as those of the graceful restart: BIRD's own would keep a new node waiting for minutes."""
-SCAN_S = 10
-"""Between looks at the kernel's routes and links; it tells BIRD of changes at once anyway."""
+SCAN_S = 2
+"""Between looks at the kernel's routes and links, as in Calico. The kernel tells of changes at once anyway, but
+BIRD 2.0 may leave work of its own undone until something wakes it.
+"""
 
 
 class Reach(StrEnum):
@@ -77,15 +79,13 @@ class Speaker:
     name: str
     router_id: str
     asn: int
-    addresses: tuple[IPAddress, ...]
-    """Its primary ones, one per IP family: what it sends from itself comes from these."""
     ranges: tuple[IPNetwork, ...]
     """Of its pods; a router has none."""
     pools: tuple[IPNetwork, ...]
     """Where all pods are: other routes are neither told nor believed."""
     sessions: tuple[Session, ...]
     transit: bool
-    """Passes on what it has learned: routers do, and route reflectors."""
+    """Passes on what it has learned: routers do, and route reflectors. Nodes are no way."""
     local_asns: int = 0
     """How often its own number may stand in a path that it believes."""
 
@@ -119,7 +119,7 @@ def _family(speaker: Speaker, timers: Timers, pool: IPNetwork) -> Iterator[str]:
     channel = f"ipv{number}"
     own = [network for network in speaker.ranges if network.version == number]
     yield ""
-    yield from _to_kernel(speaker, number)
+    yield from _to_kernel(number)
     yield from _to_peers(speaker, pool, own)
     # Pods' routes are learned from the kernel; as link routes they would be known twice.
     yield from _block(f"protocol direct direct{number}", [f"{channel};", 'interface -"pod*", "*";'])
@@ -137,18 +137,17 @@ def _family(speaker: Speaker, timers: Timers, pool: IPNetwork) -> Iterator[str]:
     if own:
         routes = [f"route {network} blackhole;" for network in own]
         yield from _block(f"protocol static ranges{number}", [f"{channel};", *routes])
+    yield from _template(speaker, timers, pool)
     for session in speaker.sessions:
         if session.address.version == number:
-            yield from _session(speaker, timers, session, pool)
+            yield from _session(speaker, session)
 
 
-def _to_kernel(speaker: Speaker, number: int) -> Iterator[str]:
-    sources = [str(address) for address in speaker.addresses if address.version == number]
-    prefer = f"krt_prefsrc = {sources[0]}; " if sources else ""
+def _to_kernel(number: int) -> Iterator[str]:
     yield from _block(
         f"filter to_kernel{number}",
         [
-            f"if source = RTS_BGP then {{ {prefer}accept; }}",
+            "if source = RTS_BGP then accept;",
             "if source = RTS_STATIC then accept;  # packets for a pod that is gone end here",
             "reject;",
         ],
@@ -168,36 +167,43 @@ def _to_peers(speaker: Speaker, pool: IPNetwork, own: Iterable[IPNetwork]) -> It
     yield from _block(f"filter to_peers{pool.version}", lines)
 
 
-def _session(speaker: Speaker, timers: Timers, session: Session, pool: IPNetwork) -> Iterator[str]:
-    internal = session.asn == speaker.asn
+def _template(speaker: Speaker, timers: Timers, pool: IPNetwork) -> list[str]:
+    """What all sessions of a family have in common."""
     lines = [
-        f'description "{session.peer}";',
-        f"local {session.source} as {speaker.asn};",
-        f"neighbor {session.address} as {session.asn};",
-        "multihop;" if session.reach is Reach.ANYWHERE else "direct;",
         f"connect delay time {CONNECT_DELAY_S};",
         f"connect retry time {CONNECT_RETRY_S};",
         "error wait time {}, {};".format(*ERROR_WAIT_S),
         f"hold time {timers.hold_s};",
         f"keepalive time {timers.keepalive_s};",
     ]
-    if session.passive:
-        lines.append("passive;")
     if timers.restart_s is None:
         lines.append("graceful restart off;")
     else:
         lines += ["graceful restart;", f"graceful restart time {timers.restart_s};"]
     if timers.bfd is not None:
         lines.append("bfd;")
-    if session.client:
-        lines.append("rr client;")
-    if speaker.local_asns and not internal:
+    if speaker.local_asns:
         lines.append(f"allow local as {speaker.local_asns};")
     channel = [f"import where net ~ {pool};", f"export filter to_peers{pool.version};"]
-    if internal and speaker.transit and not speaker.ranges:
-        channel.append("next hop self ebgp;")
     lines += _block(f"ipv{pool.version}", channel, "};")
-    yield from _block(f"protocol bgp {session.name}", lines)
+    return _block(f"template bgp session{pool.version}", lines)
+
+
+def _session(speaker: Speaker, session: Session) -> list[str]:
+    number = session.address.version
+    lines = [
+        f'description "{session.peer}";',
+        f"local {session.source} as {speaker.asn};",
+        f"neighbor {session.address} as {session.asn};",
+        "multihop;" if session.reach is Reach.ANYWHERE else "direct;",
+    ]
+    if session.passive:
+        lines.append("passive;")
+    if session.client:
+        lines.append("rr client;")
+    if session.asn == speaker.asn and not speaker.ranges:
+        lines.append(f"ipv{number} {{ next hop self ebgp; }};")
+    return _block(f"protocol bgp {session.name} from session{number}", lines)
 
 
 def _block(head: str, lines: Iterable[str], end: str = "}") -> list[str]:

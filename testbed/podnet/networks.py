@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from testbed.model.topology import Topology
+from testbed.podnet.bgp import BorderGateway
 from testbed.podnet.host_gw import HostGateway
-from testbed.podnet.network import PodNetwork
+from testbed.podnet.network import Daemon, PodNetwork
 from testbed.podnet.plugged import NoRoutes, Plugged
 from testbed.podnet.vxlan import VxlanOverlay
 from testbed.podnet.weave import WeaveMesh
@@ -19,6 +20,7 @@ NETWORKS: Mapping[str, Factory] = MappingProxyType(
         "host-gw": HostGateway,
         "vxlan": VxlanOverlay,
         "weave": WeaveMesh,
+        "bgp": BorderGateway,
         "none": lambda topology: NoRoutes(),
     }
 )
@@ -28,3 +30,10 @@ def network_of(topology: Topology) -> PodNetwork:
     """The pod network of a topology that `model.support` takes."""
     found = NETWORKS[topology.network.cni.routes](topology)
     return found if topology.network.cni.conflist is None else Plugged(found)
+
+
+def router_daemons(topology: Topology) -> dict[str, Daemon]:
+    """What the pod network runs on machines that are no nodes, by name."""
+    if topology.network.cni.routes != "bgp":
+        return {}
+    return BorderGateway(topology).routers()

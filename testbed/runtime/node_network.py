@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
 from testbed.errors import MissingFeature
+from testbed.fabric.machine import UPLINK_INDEX
 from testbed.ip import IPInterface, IPNetwork
 from testbed.kernel import netlink, netns, sysctl
 from testbed.podnet.network import (
@@ -126,6 +127,13 @@ def _gone(part: _Part, devices: Mapping[str, Device]) -> netlink.Message:
     return _message(part, devices, delete=True)
 
 
+def _index(name: str, devices: Mapping[str, Device]) -> int:
+    """Of a device that was made here, or of one of the node's cables."""
+    if name in devices:
+        return devices[name].index
+    return UPLINK_INDEX + int(name.removeprefix("eth"))
+
+
 def _message(
     part: _Part, devices: Mapping[str, Device], *, delete: bool = False
 ) -> netlink.Message:
@@ -139,7 +147,7 @@ def _message(
                 part.destination, index, via=via, onlink=part.onlink, delete=delete
             )
         case Neighbour():
-            index = devices[part.device].index
+            index = _index(part.device, devices)
             return netlink.neighbour(part.address.packed, part.mac, index, delete=delete)
         case Forward():
             index = devices[part.device].index

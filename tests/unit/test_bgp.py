@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 
+from testbed.fabric.plan import plan
 from testbed.kernel.features import tool_path
+from testbed.model.addressing import plan_addresses
 from testbed.model.bgp import BGP
+from testbed.model.loader import load
 from testbed.model.topology import Topology
 from testbed.podnet.bgp import BorderGateway, router_id
 from testbed.podnet.bird import StateChange, state_change
 from testbed.podnet.network import Daemon, Member, NodeNetwork, Site
+from tests.lab.outer import ROOT
 
 NODES = {"n1": 2, "n2": 3, "n-3": 4}
 GOLDEN = """\
@@ -26,11 +30,11 @@ timeformat log iso long us;
 router id 172.18.0.3;
 debug protocols { states };
 protocol device {
-  scan time 10;
+  scan time 2;
 }
 
 filter to_kernel4 {
-  if source = RTS_BGP then { krt_prefsrc = 172.18.0.3; accept; }
+  if source = RTS_BGP then accept;
   if source = RTS_STATIC then accept;  # packets for a pod that is gone end here
   reject;
 }
@@ -48,7 +52,7 @@ protocol direct direct4 {
 protocol kernel kernel4 {
   learn;
   persist;
-  scan time 10;
+  scan time 2;
   graceful restart;
   merge paths on;
   ipv4 {
@@ -60,11 +64,7 @@ protocol static ranges4 {
   ipv4;
   route 10.244.3.0/24 blackhole;
 }
-protocol bgp Mesh_172_18_0_2 {
-  description "n1";
-  local 172.18.0.3 as 64512;
-  neighbor 172.18.0.2 as 64512;
-  multihop;
+template bgp session4 {
   connect delay time 1;
   connect retry time 3;
   error wait time 5, 60;
@@ -76,6 +76,12 @@ protocol bgp Mesh_172_18_0_2 {
     import where net ~ 10.244.0.0/16;
     export filter to_peers4;
   };
+}
+protocol bgp Mesh_172_18_0_2 from session4 {
+  description "n1";
+  local 172.18.0.3 as 64512;
+  neighbor 172.18.0.2 as 64512;
+  multihop;
 }
 """
 
@@ -111,6 +117,19 @@ def daemon(name: str, lab: Topology, among: Sequence[Member] | None = None) -> D
     return found
 
 
+def said_by_bird(config: str) -> tuple[int, str]:
+    """Its code and its complaint about a configuration."""
+    done = subprocess.run(
+        ["bird", "-p", "-c", "/dev/stdin"],
+        input=config,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": tool_path()},
+    )
+    return done.returncode, done.stderr
+
+
 def sections(config: str, kind: str) -> list[str]:
     """The blocks of a configuration that begin with `kind`."""
     return [kind + part.split("\n}", 1)[0] for part in config.split(f"\n{kind}")[1:]]
@@ -137,15 +156,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_bird_reads_what_it_is_told(variant: str, name: str) -> None:
     config = daemon(name, topology(**VARIANTS[variant])).config
-    done = subprocess.run(
-        ["bird", "-p", "-c", "/dev/stdin"],
-        input=config,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": tool_path()},
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert said_by_bird(config) == (0, "")
 
 
 def test_of_two_nodes_the_one_with_the_higher_address_connects() -> None:
@@ -179,6 +190,79 @@ def test_with_route_reflectors_others_are_peers_of_them_alone() -> None:
     assert reflector.config.count("rr client;") == 2
     assert "if source = RTS_BGP then reject;" not in reflector.config
     assert "rr client" not in daemon("n2", lab).config
+
+
+RACKS = load(ROOT / "topologies/bgp-racks.yaml")
+
+
+def in_racks(**nodes: dict[str, Any]) -> tuple[dict[str, Daemon], Topology]:
+    """All speakers of the shipped topology, with more said of its nodes."""
+    specs = {
+        name: {**spec.model_dump(by_alias=True), **nodes.get(name, {})}
+        for name, spec in RACKS.nodes.items()
+    }
+    lab = Topology.model_validate({**RACKS.model_dump(by_alias=True), "nodes": specs})
+    network, fabric = BorderGateway(lab), plan(lab)
+    everybody = [
+        Member(name, tuple(map(ip_address, own.ips)), tuple(map(ip_network, own.pod_cidrs)))
+        for name, own in plan_addresses(lab).nodes.items()
+    ]
+    found = network.routers()
+    for one in everybody:
+        site = Site(one.name, fabric.machine(one.name).all_addresses, 1500)
+        speaks = network.plan(site, everybody).daemon
+        assert speaks is not None
+        found[one.name] = speaks
+    return found, lab
+
+
+def test_nodes_peer_with_the_routers_of_their_racks_and_those_with_the_spines() -> None:
+    peers = {name: sorted(one.peers.values()) for name, one in in_racks()[0].items()}
+    assert peers == {
+        "n1": ["tor1", "tor2"],
+        "n2": ["tor1"],
+        "n3": ["tor2"],
+        "n4": ["tor2"],
+        "tor1": ["n1", "n2", "spine1", "spine2"],
+        "tor2": ["n1", "n3", "n4", "spine1", "spine2"],
+        "spine1": ["tor1", "tor2"],
+        "spine2": ["tor1", "tor2"],
+    }
+
+
+def test_nodes_of_one_as_in_several_racks_take_paths_with_their_own_number() -> None:
+    found = in_racks()[0]
+    assert "allow local as 1;" in found["n2"].config
+    assert not any("allow local as" in found[name].config for name in ("tor1", "spine1"))
+    assert "if source = RTS_BGP then reject;" in found["n1"].config  # it is no way between routers
+
+
+def test_a_router_reflects_among_the_nodes_of_its_own_as() -> None:
+    """Calico's AS per rack."""
+    found = in_racks(n2={"asn": 65001})[0]
+    assert "allow local as" not in found["n2"].config
+    (inside,) = [one for one in sections(found["tor1"].config, "protocol bgp") if '"n2"' in one]
+    assert "rr client;" in inside
+    assert "next hop self ebgp;" in inside
+    assert found["tor1"].config.count("rr client;") == 1
+
+
+def test_every_speaker_of_the_racks_is_read_by_bird() -> None:
+    for daemons in (in_racks()[0], in_racks(n2={"asn": 65001}, n1={"asn": 65001})[0]):
+        for one in daemons.values():
+            assert said_by_bird(one.config) == (0, "")
+
+
+def test_nodes_behind_routers_that_speak_no_bgp_are_named() -> None:
+    values = RACKS.model_dump(by_alias=True)
+    values["routers"]["tor2"]["asn"] = None
+    lab = Topology.model_validate(values)
+    (mistake,) = BorderGateway(lab).mistakes(lab)
+    assert mistake.message == "no BGP speaker leads from n1 to the pods of n3, n4"
+    assert BorderGateway(RACKS).mistakes(RACKS) == []
+    nobody = topology(bgp={"nodeToNodeMeshEnabled": False})
+    (mistake,) = BorderGateway(nobody).mistakes(nobody)
+    assert mistake.message == "no BGP speaker leads from n1 to the pods of n2, n-3"
 
 
 def test_a_node_awaits_every_range_but_its_own() -> None:

@@ -29,17 +29,6 @@ def test_check_says_what_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"{QUICKSTART}: valid: 3 nodes, 6 pods, 2 services\n"
 
 
-def test_check_says_what_up_would_refuse(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = tmp_path / "later.yaml"
-    file.write_text("name: later\nnodes: {n1: {}}\nnetwork: {cni: vxlan}\n")
-    assert main(["check", str(file)]) == 0
-    printed = capsys.readouterr()
-    assert "valid: 1 node" in printed.out
-    assert "network.cni: vxlan is not built yet: `testbed up` will refuse it" in printed.err
-
-
 def test_up_wants_some_time(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["up", str(QUICKSTART), "--timeout", "0"]) == 2
     assert "--timeout leaves no time at all" in capsys.readouterr().err

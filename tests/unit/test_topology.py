@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from testbed.errors import NotBuiltYet
-from testbed.model.support import require_supported
 from testbed.model.timing import Delay, Timing
 from testbed.model.topology import ServiceSpec, Topology
 
@@ -85,26 +83,3 @@ def test_a_lognormal_delay_has_its_median_and_p99() -> None:
 )
 def test_a_services_type_follows_from_its_keys(written: dict[str, Any], kind: str) -> None:
     assert ServiceSpec.model_validate(written).kind == kind
-
-
-@pytest.mark.parametrize(
-    ("sections", "named"),
-    [
-        ({"network": {"cni": "vxlan"}}, "network.cni: vxlan"),
-    ],
-)
-def test_what_is_not_built_yet_says_so(sections: dict[str, Any], named: str) -> None:
-    with pytest.raises(NotBuiltYet, match=named) as caught:
-        require_supported(topology(**sections))
-    assert caught.value.hint
-    assert caught.value.exit_code == 3
-
-
-def test_the_rest_is_built() -> None:
-    services = {
-        "a": {"port": 80},
-        "b": {"port": 80, "nodePort": 30001, "protocol": "UDP"},
-        "c": {"port": 80, "protocol": "SCTP", "type": "LoadBalancer"},
-    }
-    profile = {"profile": "documented"}
-    require_supported(topology(services=services, hosts={"client": None}, proxy=profile))
