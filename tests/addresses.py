@@ -111,6 +111,8 @@ class Plan:
     pods: Mapping[str, str]
     pod_nodes: Mapping[str, str]
     addresses: Mapping[str, str] = field(default_factory=dict)
+    overlay: Mapping[str, str] = field(default_factory=dict)
+    """Address -> node: those that nodes have in the pod network itself."""
     second: Mapping[str, str] = field(default_factory=dict)
     """A further address of a node, by the node's name."""
     family: int = 4

@@ -88,8 +88,15 @@ class Flow:
     userspace mode: pods, or how it ends. "": the same as above.
     """
 
-    def expected(self, mode: str, profile: str) -> Answer:
-        """What this row is to get in a mode (without variant and scheduler) and profile."""
+    masqueraded: Mapping[str, str] = field(default_factory=dict)
+    """Who answers where the pod network gives a pod its node's address towards other nodes. {}: the same."""
+
+    def expected(self, mode: str, profile: str, *, masquerade: bool = False) -> Answer:
+        """What this row is to get in a mode (without variant and scheduler) and profile; `masquerade`:
+        whether the pod network hides pods from what is outside.
+        """
+        if masquerade and self.masqueraded and mode != "userspace":
+            return Answer(self.masqueraded)
         deviation = self.deviates.get(mode)
         if deviation is not None and (deviation.documented or profile == PROFILES[0]):
             return Answer(deviation.answers, deviation.otherwise)

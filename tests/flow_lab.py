@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import IO, Any
 
@@ -102,6 +102,10 @@ class Setting:
     def mode(self) -> str:
         return str(self.proxy["mode"])
 
+    def expected(self, flow: Flow) -> Answer:
+        """What a row is to get."""
+        return flow.expected(self.mode, self.profile, masquerade=self.cni != "host-gw")
+
 
 @dataclass(slots=True)
 class Prober:
@@ -129,7 +133,7 @@ class FlowLab:
 
     def become(self, state: str) -> None:
         """Bring the services and slices to a state; returns when the rules are in place."""
-        objects = cluster(self.plans[4], state, self.plans[6])
+        objects = cluster(self.plans[4], state, self.plans.get(6))
         Lab.up(topology(self.lab.name, self.setting, objects), timeout_s=300)
 
     def verdicts(self, states: Iterable[str] = DIALLED_STATES) -> list[Verdict]:
@@ -306,13 +310,19 @@ def plan_of(lab: Lab, family: int) -> Plan:
         addresses=(PLAN6 if family == 6 else PLAN).addresses,
         second={"n1": str(ip_address(nodes["n1"]) + 99)},
         family=family,
+        # Of its range a node has the first address in flannel's overlay, the next one in Weave's.
+        overlay={
+            str(ip_network(own(node["podCIDRs"]))[index]): node["name"]
+            for node in seen["nodes"]
+            for index in (0, 1)
+        },
     )
 
 
 def target_of(flow: Flow, setting: Setting, plan: Plan) -> dict[str, Any]:
     """How a row is dialled."""
     host, _, port = flow.to.rpartition(":")
-    expected = flow.expected(setting.mode, setting.profile)
+    expected = setting.expected(flow)
     certain = expected.pods and not expected.otherwise
     full_name = host.endswith(".svc.cluster.local")
     target = {
@@ -345,7 +355,8 @@ def difference(flow: Flow, setting: Setting, got: Answers, plan: Plan) -> str:
     global address, the one most like the destination: it masquerades as any of them.
     """
     names = {ip: name for name, ip in {**plan.nodes, **plan.hosts, **plan.pods}.items()}
-    answer = flow.expected(setting.mode, setting.profile)
+    names |= plan.overlay
+    answer = setting.expected(flow)
     own = set(plan.addresses.values()) if setting.mode == "ipvs" and plan.family == 6 else set()
     found = {
         (who, answer.pods.get(who, "") if source in own else names.get(source, source))

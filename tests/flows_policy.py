@@ -159,6 +159,7 @@ EXTERNAL_POLICY_FLOWS = (
         otherwise=LOST,
         deviates=_only_local("web-0", "dialer-3"),
         blind="web-0 web-1",
+        masqueraded={"web-0": "n3"},
     ),
     Flow(
         "external policy Local gives a node all backends",

@@ -97,3 +97,18 @@ def test_rows_of_an_option(label: str, option: str) -> None:
             print(verdict)
             assert verdict.wrong == {}, verdict.details()
             assert verdict.rows > 0
+
+
+NETWORKS = (("iptables-nft", "vxlan"), ("userspace", "vxlan"), ("nftables", "weave"))
+"""Each network under two ways of hiding; IPVS over both: tests/guest."""
+
+
+@pytest.mark.parametrize(("label", "cni"), NETWORKS)
+def test_rows_over_another_pod_network(label: str, cni: str) -> None:
+    families = (4,) if cni == "weave" else (4, 6)
+    setting = Setting(label, MODES[label], PROFILES[0], cni=cni, families=families)
+    with flow_lab(f"flows-{os.getpid()}-{uuid.uuid4().hex[:6]}", setting) as bench:
+        for verdict in bench.verdicts(["base"]):
+            print(verdict)
+            assert verdict.wrong == {}, verdict.details()
+            assert verdict.rows > 0
