@@ -69,7 +69,7 @@ class Captures:
 
     def _find(self, where: Iterable[str]) -> list[Place]:
         names = list(dict.fromkeys(where))
-        if names == [EVERYWHERE] and EVERYWHERE not in self._cluster.machines():
+        if names == [EVERYWHERE] and EVERYWHERE not in self._cluster.places():
             pods = [
                 pod
                 for pod in self._cluster.store.list(Pod)

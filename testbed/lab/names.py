@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Literal
+from typing import Literal, cast
 
 from testbed.errors import NotFound, UsageError
 from testbed.model.fakes import is_fake
 from testbed.model.objects import Node, Pod
 from testbed.store import Snapshot
 
-Kind = Literal["node", "host", "pod"]
+Kind = Literal["node", "host", "router", "switch", "pod"]
 
 
 def find(where: str, snapshot: Snapshot, machines: dict[str, str]) -> tuple[Kind, str, Pod | None]:
     """What `where` names: (kind, name, the pod).
 
-    `machines` maps node and host names to their kind. A pod may be written `namespace/pod`; without a
-    namespace it is looked for in `default`, then in all others. Raises NotFound with the nearest names,
-    UsageError for a fake node.
+    `machines` maps the names of nodes, hosts and what is between them to their kind. A pod may be written
+    `namespace/pod`; without a namespace it is looked for in `default`, then in all others. Raises NotFound
+    with the nearest names, UsageError for a fake node.
     """
     if where in machines:
-        return ("node" if machines[where] == "node" else "host"), where, None
+        return cast(Kind, machines[where]), where, None
     require_live(where, snapshot)
     namespace, _, name = where.rpartition("/")
     pods = {

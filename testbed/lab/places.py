@@ -18,7 +18,7 @@ from testbed.runtime.netns import path_of
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A node, an outside host or a pod; `netns` is a path that every process of the lab can open."""
+    """What WHERE names; `netns` is a path that every process of the lab can open."""
 
     kind: names.Kind
     name: str
@@ -44,7 +44,7 @@ class Places:
     def find(self, where: str) -> Place:
         """The place that `where` names. Raises NotFound, CheckFailed where its node is stopped."""
         cluster = self._cluster
-        kind, name, pod = names.find(where, cluster.store.snapshot(), cluster.machines())
+        kind, name, pod = names.find(where, cluster.store.snapshot(), cluster.places())
         if pod is None:
             cluster.power.require(name)
             namespace = cluster.namespace(name)

@@ -55,6 +55,10 @@ class Traces:
         Raises NotFound, UsageError.
         """
         place = self._places.find(call.params["source"])
+        if place.kind in {"router", "switch"}:
+            raise UsageError(
+                f"{place.name} is a {place.kind}", "a trace begins at a pod, a node or an outside host"
+            )
         async with self._lock:
             self._count += 1
             path = self._folder / f"{self._count}.pcapng"

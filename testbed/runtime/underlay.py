@@ -54,7 +54,9 @@ class _Made:
     """No hops: the kernel may have taken some back."""
 
     def lost(self, interface: str) -> None:
-        """The interface has gone down, or away: so have routes by it."""
+        """The interface has gone down, or away: so have routes by it, and its link-local address."""
+        have = self.addresses.get(interface, ())
+        self.addresses[interface] = tuple(one for one in have if not one.is_link_local)
         index = self.indices[interface]
         for destination, hops in self.routes.items():
             if any(hop[0] == index for hop in hops):
@@ -242,8 +244,8 @@ class NetnsUnderlay:
         messages: list[netlink.Message] = []
         gone: list[netlink.Message] = []
         for one in made.machine.interfaces:
-            if one.name not in made.indices:
-                continue  # its cable is still to come
+            if one.name not in made.indices or one.name in made.down:
+                continue  # its cable is still to come, or to come back
             want, have = _addresses(one), made.addresses.get(one.name)
             if want == have:
                 continue
