@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 
+from testbed.cli.down import things
 from testbed.cli.output import add_output_option, emit, note
 from testbed.errors import CheckFailed
 from testbed.kernel.features import Feature, FeatureStatus, needed_by_up, probe
@@ -102,7 +103,10 @@ def _leftovers(args: argparse.Namespace) -> int:
     found = find()
     emit(args, [leftover.to_json() for leftover in found], LEFTOVER_COLUMNS)
     if found:
-        what = "1 thing" if len(found) == 1 else f"{len(found)} things"
-        raise CheckFailed(f"ended labs have left {what} behind")
+        of_docker = sorted(
+            {one.lab for one in found if one.kind in ("container", "image", "volume")}
+        )
+        hint = f"`testbed down {' '.join(of_docker)}` removes what is Docker's" if of_docker else ""
+        raise CheckFailed(f"ended labs have left {things(len(found))} behind", hint)
     note("Ended labs have left nothing behind.")
     return 0

@@ -14,15 +14,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """End them, all that were named at once; 4 where one does not run."""
-    from testbed.lab import registry
+    """End them, all that were named at once; 4 where one does not run, nor has left anything."""
+    from testbed.lab import docker_remains, registry
     from testbed.lab.ending import end
 
     if bool(args.names) == args.all:
         raise UsageError("name the labs to end, or say --all", "`testbed ls` lists them")
-    names = registry.names() if args.all else list(dict.fromkeys(args.names))
-    folders = [registry.find(name) for name in names]
+    running = registry.names()
+    names = running if args.all else list(dict.fromkeys(args.names))
+    left = docker_remains.find() if args.all or set(names) - set(running) else []
+    left = [thing for thing in left if args.all or thing.lab in names]
+    of_ended = {thing.lab for thing in left}
+    folders = [registry.find(name) for name in names if name in running or name not in of_ended]
     for folder in folders:
         end(folder)
         note(f"lab {folder.name} is down")
+    if left:
+        docker_remains.remove(left)
+        note(f"removed what {', '.join(sorted(of_ended))} had left in Docker: {things(len(left))}")
     return 0
+
+
+def things(count: int) -> str:
+    """In words."""
+    return "1 thing" if count == 1 else f"{count} things"

@@ -114,7 +114,7 @@ class Lab:
         with registry.starting(name):
             fresh = not registry.is_alive(registry.folder(name))
             carrier = carrier or (choose([topology], on_progress) if fresh else None)
-            env = docker_side.wanted(topology) if fresh else {}
+            env = docker_side.wanted(topology, name) if fresh else {}
             folder = _start(name, carrier, env) if fresh and carrier else registry.find(name)
             lab = cls(name, folder, Connection(folder))
             try:

@@ -34,13 +34,19 @@ def home() -> str:
     return f"{socket.gethostname()}:{registry.root()}"
 
 
-def wanted(topology: Topology) -> dict[str, str]:
-    """For the supervisor's environment. Raises MissingFeature where the daemon cannot be had."""
+def wanted(topology: Topology, lab: str) -> dict[str, str]:
+    """For the supervisor's environment. What an ended lab of that name has left is taken away.
+
+    Raises MissingFeature where the daemon cannot be had.
+    """
     if not topology.runtime.uses_docker:
         return {}
+    from testbed.lab import docker_remains
     from testbed.runtime.docker import daemon
 
     daemon.require()
+    if left := [thing for thing in docker_remains.find() if thing.lab == lab]:
+        docker_remains.remove(left)
     return {WANTED: daemon.host()}
 
 

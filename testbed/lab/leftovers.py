@@ -1,7 +1,7 @@
-"""What ended labs have left behind: processes that bear a lab's marker, and folders without a lab.
+"""What ended labs have left behind: processes that bear a lab's marker, folders without a lab, containers.
 
-There should never be any: the kernel ends a lab's processes with its PID 1, and a folder vanishes
-when somebody lists the labs.
+There should never be any: the kernel ends a lab's processes with its PID 1, a folder vanishes when
+somebody lists the labs, and a process outside of the lab takes its containers away.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from testbed.lab import registry
+from testbed.lab import docker_remains, registry
 
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A process (`what` is its number) or a folder (its path) of a lab that has ended."""
+    """A process (`what` is its number), a folder (its path) or a thing of Docker's (its name) of a lab that
+    has ended.
+    """
 
     lab: str
     kind: str
-    """`process` or `folder`."""
+    """`process`, `folder`, `container`, `image` or `volume`."""
     what: str
     detail: str
 
@@ -40,7 +42,7 @@ class Marked:
 
 
 def find(proc: Path = Path("/proc")) -> list[Leftover]:
-    """What has outlived its lab: processes and folders of this user's.
+    """What has outlived its lab: processes, folders and containers of this user's.
 
     Root sees the processes of others, but not where their labs are: theirs are not judged.
     """
@@ -57,7 +59,8 @@ def find(proc: Path = Path("/proc")) -> list[Leftover]:
         if _is_ours(proc, process.pid) and outlived(process, alive)
     ]
     dead = [Leftover(path.name, "folder", str(path), "no process holds its lock") for path in ended]
-    return strays + dead
+    of_docker = [Leftover(one.lab, one.kind, one.name, one.detail) for one in docker_remains.find()]
+    return strays + dead + of_docker
 
 
 def outlived(process: Marked, alive: Mapping[str, str]) -> bool:

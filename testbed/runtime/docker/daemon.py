@@ -13,8 +13,8 @@ from requests.exceptions import RequestException
 
 from testbed.errors import MissingFeature, TestbedError
 from testbed.kernel.capabilities import root_remedy
+from testbed.runtime.docker.labels import DEFAULT_HOST
 
-DEFAULT_HOST = "unix:///var/run/docker.sock"
 _ANSWER_S = 120.0
 """A daemon on a busy machine copies images for a long time."""
 _REMEDY = "start it (`systemctl start docker`), or name its socket: DOCKER_HOST=unix:///PATH"

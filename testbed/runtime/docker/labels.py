@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+"""Where the daemon listens unless DOCKER_HOST says otherwise."""
 LAB = "testbed.lab"
 INSTANCE = "testbed.instance"
 """This lab, and none that had or will have its name."""

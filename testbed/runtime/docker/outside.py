@@ -10,7 +10,9 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -94,7 +96,10 @@ def _serve(requests: socket.socket, at_end: Callable[[], None]) -> NoReturn:
             _answer(json.loads(data), requests)
         at_end()
         code = 0
+    except BaseException:
+        traceback.print_exc()
     finally:
+        sys.stderr.flush()
         os._exit(code)
 
 
