@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from testbed.lab import docker_remains, registry
+from testbed.lab import docker_remains, docker_side, registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,11 @@ def find(proc: Path = Path("/proc")) -> list[Leftover]:
         for path in folders
         if path not in ended  # one without a lock is only just starting
     }
+    outside = {docker_side.outside_pid(path) for path in folders if path not in ended}
     strays = [
         Leftover(process.lab, "process", str(process.pid), process.command)
         for process in marked(proc)
-        if _is_ours(proc, process.pid) and outlived(process, alive)
+        if process.pid not in outside and _is_ours(proc, process.pid) and outlived(process, alive)
     ]
     dead = [Leftover(path.name, "folder", str(path), "no process holds its lock") for path in ended]
     of_docker = [Leftover(one.lab, one.kind, one.name, one.detail) for one in docker_remains.find()]
