@@ -59,7 +59,9 @@ async def _ping(namespace: int, targets: Set[str], timeout_s: float) -> set[str]
         sock = socket.socket(_SOCKET[family][0], socket.SOCK_RAW, _SOCKET[family][1])
     with sock:
         sock.setblocking(False)
-        identifier = sock.fileno() & 0xFFFF
+        # The ping of iputils takes its process's number, and any answer with it for its own: in a lab
+        # those are small.
+        identifier = 0x8000 | sock.fileno() & 0x7FFF
         deadline = loop.time() + timeout_s
         request = (echo_request if family == 4 else echo_request_v6)(identifier, 1)
         while waiting and loop.time() < deadline:
