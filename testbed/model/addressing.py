@@ -99,8 +99,8 @@ def pod_prefix(pod_cidr: IPNetwork, nodes: int) -> int:
 
 
 def pods_per_node(prefix: int, family: int = 4) -> int:
-    """How many pods have an address in a node's range (its first and last address stay unused)."""
-    return int(2 ** (BITS[family] - prefix)) - 2
+    """How many pods have an address in a node's range: all but its first, the node's own and its last."""
+    return int(2 ** (BITS[family] - prefix)) - 3
 
 
 def dns_ips(service_cidrs: Iterable[IPNetwork]) -> tuple[str, ...]:

@@ -147,7 +147,7 @@ def _holds(network: IPNetwork, count: int, most: int) -> bool:
     prefix = network.prefixlen + max(count - 1, 0).bit_length()
     if prefix > network.max_prefixlen - 3:
         return False
-    return pods_per_node(pod_prefix(network, count), network.version) >= most + 1
+    return pods_per_node(pod_prefix(network, count), network.version) >= most
 
 
 def _services(cluster_ips: Sequence[str], family: int) -> IPNetwork:
