@@ -23,6 +23,7 @@ from testbed.events import Event, Record
 from testbed.fabric.machine import Machine
 from testbed.fabric.partition import networks_of
 from testbed.fabric.plan import control_plane_alone, plan
+from testbed.faults.link_fault import LinkFault
 from testbed.ip import IPAddress
 from testbed.kernel import features
 from testbed.kernel.features import Feature
@@ -96,7 +97,7 @@ class Cluster:
         self._folder = folder
         self.programs = programs
         self._record = record
-        self.mininet = MininetLab(topology, folder, lambda: self._underlay)
+        self.mininet = MininetLab(topology, folder, self._inject_link)
         self.docker = DockerLab(topology, folder, programs)
         self._underlay: Underlay = NetnsUnderlay(self.docker.nodes or self.mininet.machines)
         # The control plane is there before anything that speaks to it.
@@ -204,6 +205,10 @@ class Cluster:
     def control_plane(self) -> int:
         """File descriptor of the namespace in which the control plane listens: nodes and pods reach it."""
         return self._underlay.control_plane
+
+    async def _inject_link(self, fault: LinkFault) -> None:
+        """As somebody at Mininet's CLI asks."""
+        self._record(await self.link_faults.inject(fault))
 
     async def apply(self, topology: Topology) -> None:
         """Make the cluster what the topology says, as far as writing it goes. Raises UsageError."""
