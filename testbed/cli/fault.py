@@ -6,6 +6,7 @@ import argparse
 
 from testbed.cli.arguments import add_lab_argument
 from testbed.cli.output import add_output_option, emit
+from testbed.events import Event
 
 _WITH_VALUES = (
     "grace_period",
@@ -82,7 +83,18 @@ def run(args: argparse.Namespace) -> int:
     event = Lab.attach(args.lab).fault(kind, *where, **options)
     if args.output == "table":
         on = "" if event.node in {"", event.object} else f" on {event.node}"
-        print(f"{event.kind} of {event.object}{on}, effective at {event.t_ns} ns")
+        print(f"{event.kind} of {event.object}{on}{_more(event)}, effective at {event.t_ns} ns")
     else:
         emit(args, event.to_json())
     return 0
+
+
+def _more(event: Event) -> str:
+    """What the words of the command do not say: which links, which pods, what is over."""
+    detail = event.detail
+    names = [
+        *detail.get("healed", ()),
+        *(name for name in detail.get("links", ()) if name != event.object),
+        *(row["pod"] for row in detail.get("pods", ())),
+    ]
+    return f" ({', '.join(names)})" if names else ""

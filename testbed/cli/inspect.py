@@ -42,11 +42,27 @@ def run(args: argparse.Namespace) -> int:
     print(table(answer["nodes"], _NODES), end="\n\n")
     print(table(answer["pods"], _PODS), end="\n\n")
     print(table(answer["services"], _SERVICES))
+    links = [row for row in answer["links"] if _is_news(row)]
+    if links:
+        print("\n" + table(links, _LINKS))
+    if answer["partition"]:
+        print(f"\npartition: {' | '.join(','.join(group) for group in answer['partition'])}")
     return 0
+
+
+def _is_news(link: dict[str, Any]) -> bool:
+    """Whether it is more than a plain cable that does what it should."""
+    return link["state"] != "up" or any(link["shapes"])
 
 
 def _yes(value: bool) -> str:
     return "yes" if value else "no"
+
+
+def _shape(link: dict[str, Any], end: int) -> str:
+    from testbed.fabric.shape import Shape
+
+    return Shape(**link["shapes"][end]).words() or "-"
 
 
 def _ports(service: dict[str, Any]) -> str:
@@ -66,7 +82,7 @@ _NODES = {
     "NODE": lambda row: row["name"],
     "ADDRESS": lambda row: ",".join(row["addresses"]),
     "PODS": lambda row: ",".join(row["podCIDRs"]),
-    "READY": lambda row: _yes(row["ready"]),
+    "READY": lambda row: _yes(row["ready"]) + (" (cut off)" if row["cutOff"] else ""),
 }
 _PODS = {
     "NAMESPACE": lambda row: row["namespace"],
@@ -84,4 +100,10 @@ _SERVICES = {
     "CLUSTER-IP": lambda row: ",".join(row["clusterIPs"]) or "none",
     "PORTS": _ports,
     "ENDPOINTS": _endpoints,
+}
+_LINKS = {
+    "LINK": lambda row: row["name"],
+    "STATE": lambda row: row["state"] + (", impaired" if row["impaired"] else ""),
+    "THERE": lambda row: _shape(row, 0),
+    "BACK": lambda row: _shape(row, 1),
 }

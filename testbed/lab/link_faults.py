@@ -127,9 +127,9 @@ class LinkFaults:
             self._touch.doubt()
         return healed
 
-    def view(self) -> list[dict[str, Any]]:
-        """The links as `inspect` shows them."""
-        return [
+    def view(self) -> dict[str, Any]:
+        """Links and partition as `inspect` shows them."""
+        links = [
             {
                 "name": name,
                 "endpoints": [end.machine for end in state.cable.ends],
@@ -139,6 +139,8 @@ class LinkFaults:
             }
             for name, state in self._underlay.cables().items()
         ]
+        groups = self._partition.groups if self._partition is not None else ()
+        return {"links": links, "partition": [list(group) for group in groups]}
 
     # Cables
 

@@ -161,8 +161,8 @@ class Service:
         """DESIGN's JSON of `inspect`."""
         cluster = self._running()
         head = {"name": self._folder.name, "kernel": label_here()}
-        view = views.inspect(cluster.store.snapshot(), cluster.power.off)
-        return {**head, "proxy": cluster.proxy_label, **view}
+        view = views.inspect(cluster.store.snapshot(), cluster.power.off, cluster.touch.lost)
+        return {**head, "proxy": cluster.proxy_label, **view, **cluster.link_faults.view()}
 
     async def describe(self, call: Call) -> dict[str, Any]:
         """A row of `ls`; `since` is seconds ago."""

@@ -11,15 +11,21 @@ from testbed.model.objects import EndpointSlice, Node, Pod, Service
 from testbed.store import Snapshot
 
 
-def inspect(snapshot: Snapshot, stopped: Collection[str] = ()) -> dict[str, Any]:
+def inspect(
+    snapshot: Snapshot, stopped: Collection[str] = (), cut_off: Collection[str] = ()
+) -> dict[str, Any]:
     """nodes, pods and services as DESIGN's `inspect` has them, each ordered by name. `stopped`: the nodes
-    without power.
+    without power; `cut_off`: those that do not reach the control plane.
     """
     slices = snapshot.slices_by_service()
     fake = fake_nodes(snapshot)
     return {
         "nodes": [
-            {**_node(node), "stopped": node.meta.name in stopped}
+            {
+                **_node(node),
+                "stopped": node.meta.name in stopped,
+                "cutOff": node.meta.name in cut_off,
+            }
             for node in sorted(snapshot.list(Node), key=_by_name)
         ],
         "pods": [
