@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from testbed.events import Event as LabEvent
 from testbed.model.objects import (
+    REAL_IMAGE,
     ContainerStatus,
     DaemonSet,
     Deployment,
@@ -129,12 +130,15 @@ def _of_containers(pod: Pod, before: Pod | None, at_s: float) -> Iterator[Said]:
 
 
 def _begun(pod: Pod, status: ContainerStatus, at_s: float) -> Iterator[Said]:
-    """Nothing is ever pulled here: what runs in the name of the image is said instead."""
+    """Where no daemon has the image, what runs in its name is said instead."""
     image = next(one.image for one in pod.spec.containers if one.name == status.name)
     runs = status.stands_in or "a program of this machine"
     instead = "it is the lab's own" if runs == image else f"{runs} runs in its name"
+    how = "already present on machine"
+    if not runs.startswith(REAL_IMAGE):
+        how = f"is not pulled: {instead}"
     for reason, message in (
-        ("Pulled", f'Container image "{image}" is not pulled: {instead}'),
+        ("Pulled", f'Container image "{image}" {how}'),
         ("Created", f"Created container: {status.name}"),
         ("Started", f"Started container {status.name}"),
     ):

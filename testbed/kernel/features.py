@@ -206,7 +206,12 @@ TRIALS: Mapping[Feature, Trial] = {
         sandboxed=False,
     ),
     Feature.DOCKER: Trial(
-        "containers as pods", "dockerd --version", "dockerd", "docker.io", sandboxed=False
+        "runtime docker",
+        'test "$(id -u)" = 0 || { echo needs root >&2; exit 1; };'
+        " at=${DOCKER_HOST:-unix:///var/run/docker.sock};"
+        ' curl -sSfm 5 --unix-socket "${at#unix://}" http://docker/_ping',
+        package="docker.io",
+        sandboxed=False,
     ),
     Feature.MININET: Trial(
         "runtime mininet, underlay mininet",
@@ -334,6 +339,9 @@ def _remedy(feature: Feature, trial: Trial) -> str:
         return user_namespace_remedy()
     if feature is Feature.MININET:
         return "pip install 'kube-testbed[mininet]'"  # mnexec is there, Mininet's own Python is not
+    if feature is Feature.DOCKER:
+        started = "systemctl start docker, or DOCKER_HOST=unix:///PATH of its socket"
+        return f"as root: {_install(trial.package)}, and: {started}"
     if not trial.sandboxed:
         return _install(trial.package)
     if os.geteuid() != 0 and _failure(TRIALS[Feature.USER_NAMESPACES]) is not None:

@@ -19,7 +19,7 @@ from testbed.lab.environment import expanded
 from testbed.lab.images import Kind, stand_in
 from testbed.lab.recipes import Recipes, security_of
 from testbed.model.containers import Container, SecurityContext
-from testbed.model.objects import SERVER_ANNOTATION, Pod, name_of
+from testbed.model.objects import REAL_IMAGE, SERVER_ANNOTATION, Pod, name_of
 from testbed.model.runtime import Docker
 from testbed.model.topology import ECHO_IMAGE
 from testbed.runtime.docker.wanted import Wanted
@@ -156,7 +156,7 @@ class DockerPods:
             ident,
             running,
             container,
-            f"docker://{image}",
+            f"{REAL_IMAGE}{image}",
             self._kitchen.recipes.message_file(place),
             now_ns(),
         )

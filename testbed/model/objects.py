@@ -37,6 +37,8 @@ SERVICE_TIME_OPTION = "--service-time"
 """In a container's args, of the built-in server: how long it works on a request, as in 20ms."""
 SERVER_ANNOTATION = "testbed/server"
 """On a pod: `process` (one server process, the default) or `shared` (one for many pods)."""
+REAL_IMAGE = "docker://"
+"""How a container's `stands_in` begins where its image is a real one, of the Docker daemon's."""
 
 AWAIT_ANNOTATION = "testbed/await-ready"
 """On a pod: `false` where `up` is not to wait until it is ready, since it never will be."""
