@@ -38,6 +38,8 @@ class PodLink:
     node_interface: str
     node_index: int
     mtu: int
+    pod_index: int = POD_INDEX
+    """ifindex of the pod's end."""
 
 
 def pod_mac(address: IPAddress) -> str:

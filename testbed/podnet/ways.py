@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import ip_interface, ip_network
 from typing import Protocol
 
-from testbed.ip import ANYWHERE, IPAddress, IPInterface
+from testbed.ip import ANYWHERE, IPAddress, IPInterface, IPNetwork
 from testbed.kernel import netlink
 from testbed.kernel.netlink import Message
-from testbed.podnet.link import GATEWAY, NODE_MAC, POD_INDEX, PodLink
+from testbed.podnet.link import GATEWAY, NODE_MAC, PodLink
 
 
 class Way(Protocol):
@@ -18,7 +19,7 @@ class Way(Protocol):
     def node_mac(self, link: PodLink) -> str:
         """MAC address of the node's end."""
 
-    def address(self, address: IPAddress, *, by_name_only: bool = False) -> Message:
+    def address(self, address: IPAddress, link: PodLink, *, by_name_only: bool = False) -> Message:
         """In the pod: makes an address its own. `by_name_only`: see `netlink.address`."""
 
     def leave(self, link: PodLink) -> list[Message]:
@@ -31,14 +32,14 @@ class Way(Protocol):
         """On the node: makes packets for an address of the pod's find the link."""
 
 
-_TO_NODE = {
-    family: [
-        netlink.neighbour(gateway.packed, NODE_MAC, POD_INDEX),
-        netlink.route(ANYWHERE[family], POD_INDEX, via=gateway.packed, onlink=True),
-    ]
-    for family, gateway in GATEWAY.items()
-}
-"""By IP family: the same in every pod."""
+@cache
+def _to_node(family: int, index: int) -> tuple[Message, ...]:
+    """The same in every pod."""
+    gateway = GATEWAY[family].packed
+    return (
+        netlink.neighbour(gateway, NODE_MAC, index),
+        netlink.route(ANYWHERE[family], index, via=gateway, onlink=True),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,12 @@ class Routed:
     def node_mac(self, link: PodLink) -> str:
         return NODE_MAC
 
-    def address(self, address: IPAddress, *, by_name_only: bool = False) -> Message:
+    def address(self, address: IPAddress, link: PodLink, *, by_name_only: bool = False) -> Message:
         own = ip_interface((address, address.max_prefixlen))
-        return netlink.address(own, POD_INDEX, by_name_only=by_name_only)
+        return netlink.address(own, link.pod_index, by_name_only=by_name_only)
 
     def leave(self, link: PodLink) -> list[Message]:
-        return [step for own in link.addresses for step in _TO_NODE[own.version]]
+        return [step for own in link.addresses for step in _to_node(own.version, link.pod_index)]
 
     def join(self, link: PodLink) -> list[Message]:
         return [netlink.link_up(link.node_index)]
@@ -72,21 +73,24 @@ class Bridged:
     bridge: int
     """Its ifindex."""
     gateways: tuple[IPInterface, ...]
-    """Its own addresses, one per IP family: pods are in their networks, and send what leaves those there."""
+    """Its own addresses, one per IP family: pods are in their networks."""
+    routes: tuple[IPNetwork, ...] = tuple(ANYWHERE.values())
+    """What pods send there."""
 
     def node_mac(self, link: PodLink) -> str:
         return "02:03" + link.mac[5:]  # ports of one bridge have addresses of their own
 
-    def address(self, address: IPAddress, *, by_name_only: bool = False) -> Message:
+    def address(self, address: IPAddress, link: PodLink, *, by_name_only: bool = False) -> Message:
         prefix = self._gateway(address.version).network.prefixlen
         own = ip_interface((address, prefix))
-        return netlink.address(own, POD_INDEX, by_name_only=by_name_only)
+        return netlink.address(own, link.pod_index, by_name_only=by_name_only)
 
     def leave(self, link: PodLink) -> list[Message]:
-        families = [own.version for own in link.addresses]
+        gateways = {own.version: self._gateway(own.version).ip for own in link.addresses}
         return [
-            netlink.route(ANYWHERE[family], POD_INDEX, via=self._gateway(family).ip.packed)
-            for family in families
+            netlink.route(route, link.pod_index, via=gateways[route.version].packed)
+            for route in self.routes
+            if route.version in gateways
         ]
 
     def join(self, link: PodLink) -> list[Message]:

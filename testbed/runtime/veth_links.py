@@ -71,7 +71,9 @@ class VethLinks:
             addresses = self._addresses.take_more()
             wired.more.append(addresses)
             with netns.entered(wired.namespace), netlink.Netlink() as pod_side:
-                pod_side.send(self._way.address(one, by_name_only=True) for one in addresses)
+                pod_side.send(
+                    self._way.address(one, wired.link, by_name_only=True) for one in addresses
+                )
             self._netlink.send(self._towards(addresses, wired.link))
         return (wired.link.addresses, *wired.more[: count - 1])
 
@@ -86,7 +88,7 @@ class VethLinks:
                 [
                     netlink.veth(near, far),
                     netlink.link_up(1),
-                    *map(way.address, link.addresses),
+                    *(way.address(one, link) for one in link.addresses),
                     *way.leave(link),
                 ]
             )
