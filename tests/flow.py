@@ -89,14 +89,21 @@ class Flow:
     """
 
     masqueraded: Mapping[str, str] = field(default_factory=dict)
-    """Who answers where the pod network gives a pod its node's address towards other nodes. {}: the same."""
+    """Who answers where the pod network hides a pod from other nodes behind its own; {}: the same."""
 
     def expected(self, mode: str, profile: str, *, masquerade: bool = False) -> Answer:
         """What this row is to get in a mode (without variant and scheduler) and profile; `masquerade`:
-        whether the pod network hides pods from what is outside.
+        whether the pod network hides pods from what is outside, and what is outside from pods elsewhere.
         """
         if masquerade and self.masqueraded and mode != "userspace":
             return Answer(self.masqueraded)
+        answer = self._routed(mode, profile)
+        if masquerade and answer.otherwise == LOST:  # hidden behind the node, its reply comes back
+            pods = self.blind.split() or self.answers
+            return Answer(dict.fromkeys(pods, self.proxied_by))
+        return answer
+
+    def _routed(self, mode: str, profile: str) -> Answer:
         deviation = self.deviates.get(mode)
         if deviation is not None and (deviation.documented or profile == PROFILES[0]):
             return Answer(deviation.answers, deviation.otherwise)

@@ -21,11 +21,15 @@ SETTINGS = [
     (Setting("ipvs/rr", IPVS, PROFILES[0], "uml", sctp=True), DIALLED_STATES),
     (Setting("ipvs/rr", IPVS, PROFILES[1], "uml", sctp=True), ("base", "local pods moved")),
     (Setting("iptables-legacy", LEGACY, PROFILES[0], "uml", sctp=True), ("base",)),
+    (Setting("ipvs/rr", IPVS, PROFILES[0], "uml", cni="vxlan"), ("base",)),
+    (Setting("ipvs/rr", IPVS, PROFILES[0], "uml", cni="weave", families=(4,)), ("base",)),
 ]
 
 
 @pytest.mark.parametrize(
-    ("setting", "states"), SETTINGS, ids=[f"{one.label}/{one.profile}" for one, _ in SETTINGS]
+    ("setting", "states"),
+    SETTINGS,
+    ids=[f"{one.label}/{one.profile}/{one.cni}" for one, _ in SETTINGS],
 )
 def test_every_row(setting: Setting, states: tuple[str, ...]) -> None:
     with flow_lab(f"flows-{os.getpid()}-{uuid.uuid4().hex[:6]}", setting) as bench:
