@@ -23,6 +23,8 @@ from testbed.model.objects import (
 from testbed.store import Change, Snapshot
 
 SCHEDULER, KUBELET = "default-scheduler", "kubelet"
+_TOLD = {"FailedCreatePodSandBox": "Failed to create pod sandbox: "}
+"""How the kubelet begins to say why a pod cannot be."""
 _CONTROLLER = {"DaemonSet": "daemonset-controller", "ReplicaSet": "replicaset-controller"}
 _OWNERS: dict[str, type[Object]] = {kind.kind: kind for kind in (DaemonSet, Deployment, ReplicaSet)}
 
@@ -126,7 +128,8 @@ def _of_containers(pod: Pod, before: Pod | None, at_s: float) -> Iterator[Said]:
             yield _kubelet(pod, "BackOff", message, at_s, status, warning=True)
     problem = pod.status.reason
     if problem.startswith("Failed") and (before is None or before.status.reason != problem):
-        yield _kubelet(pod, problem, pod.status.message, at_s, warning=True)
+        said = _TOLD.get(problem, "") + pod.status.message
+        yield _kubelet(pod, problem, said, at_s, warning=True)
 
 
 def _begun(pod: Pod, status: ContainerStatus, at_s: float) -> Iterator[Said]:

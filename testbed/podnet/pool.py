@@ -29,7 +29,10 @@ class AddressPool:
                 self._used.add(candidate)
                 self._next = candidate + 1
                 return self._address(candidate)
+        # As CNI's host-local has it, in front of what there is to know more.
+        first, last = self._address(self._first), self._address(self._last)
         raise OutOfTimeOrRoom(
+            f"no IP addresses available in range set: {first}-{last}: "
             f"all {max(size, 0)} pod addresses of {self._network} are in use",
             "a larger network.podCIDR gives each node more",
         )

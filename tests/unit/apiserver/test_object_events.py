@@ -85,7 +85,7 @@ BACKING_OFF = ContainerStatus("web", False, 1, "waiting", "CrashLoopBackOff", 1,
         ),
         (
             *(pod("n1"), pod("n1", reason="FailedCreatePodSandBox", message="no room")),
-            ["kubelet FailedCreatePodSandBox: no room"],
+            ["kubelet FailedCreatePodSandBox: Failed to create pod sandbox: no room"],
         ),
     ],
 )
