@@ -17,6 +17,7 @@ from testbed.model.bgp import BGP
 from testbed.model.fields import Mistake
 from testbed.model.topology import Topology
 from testbed.podnet.bird import Bfd, Reach, Session, Speaker, Timers, configuration
+from testbed.podnet.masquerade import calico
 from testbed.podnet.network import Daemon, Member, Neighbour, NodeNetwork, Route, Site
 from testbed.spelling import nearest
 
@@ -33,6 +34,7 @@ class BorderGateway:
     def __init__(self, topology: Topology) -> None:
         self._settings = topology.network.bgp
         self._pools = topology.network.pod_cidrs
+        self._masquerades = topology.network.masquerades
         self._fabric = plan(topology)
         self._asns = _asns(topology, self._fabric)
         self._known_macs = topology.underlay is None
@@ -65,6 +67,7 @@ class BorderGateway:
             pod_mtu=site.mtu,
             pod_cidrs=own.pod_cidrs,
             neighbours=self._neighbours(own, members),
+            masquerade=calico(self._pools) if self._masquerades else (),
             daemon=self._daemon(speaker),
             awaits=frozenset(
                 pods for member in members if member is not own for pods in member.pod_cidrs

@@ -55,6 +55,20 @@ def weave(own: IPNetwork, cluster: IPNetwork) -> Masquerade:
     return Masquerade(4, "WEAVE", "weave", "weave masq", rules)
 
 
+def calico(cluster: Iterable[IPNetwork]) -> tuple[Masquerade, ...]:
+    """Source: calico, felix/rules/nat.go: natOutgoing of an IP pool, whose networks it has in IP sets."""
+    return tuple(
+        Masquerade(
+            every.version,
+            "cali-nat-outgoing",
+            f"calico-ipv{every.version}",
+            "natOutgoing",
+            (MasqueradeRule(Match(every), Match(every, outside=True), hide=True),),
+        )
+        for every in cluster
+    )
+
+
 def needs(tool: Tool, families: Iterable[int]) -> frozenset[str]:
     """The features that the tool's rules need."""
     if tool == "nft":

@@ -45,6 +45,7 @@ class Promise:
 PROMISES: Mapping[str, Promise] = {
     "host-gw": Promise(),
     "vxlan": Promise(1450, NODE, NODE, nodes_as=OF_NETWORK),
+    "bgp": Promise(to_nodes=NODE, to_hosts=NODE),
     "weave": Promise(1450, NODE, NODE, nodes_as=OF_NETWORK, nodes_as_at_home=OF_NETWORK),
 }
 """By the name that `network.cni` has for it."""
