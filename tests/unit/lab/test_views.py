@@ -59,6 +59,7 @@ def test_a_node() -> None:
             "ready": True,
             "fake": False,
             "stopped": False,
+            "cutOff": False,
         }
     ]
 
