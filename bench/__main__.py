@@ -29,6 +29,7 @@ ITEMS = {
     "watchers": ("bench.watchers", "spread"),
     "endpoints": ("bench.watchers", "endpoints"),
     "podnets": ("bench.podnets", "ratios"),
+    "bgp": ("bench.bgp", "convergence"),
     "suite": ("bench.suite", "suite"),
 }
 _REPEATS = 5

@@ -12,7 +12,7 @@ from testbed.lab.client import Lab
 from testbed.model.topology import Topology
 from testbed.traffic.paths import PLAIN
 
-_NETWORKS = ("host-gw", "vxlan", "weave")
+_NETWORKS = ("host-gw", "bgp", "vxlan", "weave")
 _GOALS = {"host-gw": 0.9}
 _ROUNDS = 4
 """Of each repeat: both ways once in each, one after the other."""
