@@ -66,11 +66,16 @@ def barrier(
         switches,
         tuple(_bans(groups, networks)) if routers else (),
         routers,
-        tuple(cable.name for cable in fabric.cables if _between(cable, group_of)),
+        tuple(cable.name for cable in fabric.cables if _between(fabric, cable, group_of)),
     )
 
 
-def _between(cable: Cable, group_of: Mapping[str, int]) -> bool:
+def _between(fabric: Fabric, cable: Cable, group_of: Mapping[str, int]) -> bool:
+    """Whether it joins two machines that must not meet. A switch, even one with the control plane in it, goes on
+    passing frames among all who share a group.
+    """
+    if any(fabric.machine(end.machine).kind == "switch" for end in cable.ends):
+        return False
     one, other = (group_of.get(end.machine) for end in cable.ends)
     return one is not None and other is not None and one != other
 

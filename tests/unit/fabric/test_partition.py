@@ -53,6 +53,10 @@ def test_the_control_plane_is_on_a_side_only_where_it_is_named() -> None:
     assert "hook input" not in split(flat, "n1", "n3").switches["switch"]
 
 
+def test_who_is_apart_from_the_control_plane_still_shares_its_switch_with_its_own_side() -> None:
+    assert split(fabric(), "n1,switch", "n2,n3").cables == ()
+
+
 def test_who_is_in_no_group_talks_to_everybody() -> None:
     flat = fabric()
     text = split(flat, "n1", "n3").switches["switch"]
