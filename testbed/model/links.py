@@ -37,12 +37,26 @@ class Direction(Strict):
     loss: Fraction = Field(0.0, description="share of packets lost")
 
 
+class Back(Strict):
+    """What is otherwise on a link the other way; what is not said is as it is there."""
+
+    delay_s: Duration | None = Field(None, alias="delay", description="how long it is under way")
+    jitter_s: Duration | None = Field(None, alias="jitter", description="more or less delay")
+    rate_bps: Rate | None = Field(None, alias="rate", description="how much passes")
+    queue: Queue | None = Field(None, description="packets that may wait for the rate")
+    loss: Fraction | None = Field(None, description="share of packets lost")
+
+    def said(self) -> dict[str, float | int]:
+        """By the name of a `Shape`'s field."""
+        return {name: value for name, value in self if value is not None}
+
+
 class Link(Direction):
     """A link of the underlay. Names that are neither nodes, hosts nor routers are switches."""
 
     endpoints: tuple[Name, Name] = Field(description="what it joins")
-    back: Annotated[Direction, EmptyIfNothing] = Field(
-        Direction(), description="what is otherwise from the second endpoint to the first"
+    back: Annotated[Back, EmptyIfNothing] = Field(
+        Back(), description="what is otherwise from the second endpoint to the first"
     )
     mtu: MTU | None = Field(None, description="in bytes (network.mtu)")
 
@@ -54,10 +68,12 @@ class Link(Direction):
     def shapes(self) -> tuple[Shape, Shape]:
         """Of what goes from the first endpoint to the second, and of what comes back. Raises ValueError."""
         there = Shape(self.delay_s, self.jitter_s, self.loss, self.rate_bps, self.queue)
-        said = {name: getattr(self.back, name) for name in self.back.model_fields_set}
+        said = self.back.said()
         if not said:
             return there, there
         try:
-            return there, replace(there, **said)
+            return there, replace(there, **said)  # type: ignore[arg-type]
         except ValueError as mistake:
-            raise ValueError(f"from {self.endpoints[1]} to {self.endpoints[0]}: {mistake}") from None
+            raise ValueError(
+                f"from {self.endpoints[1]} to {self.endpoints[0]}: {mistake}"
+            ) from None

@@ -83,3 +83,11 @@ def test_a_lognormal_delay_has_its_median_and_p99() -> None:
 )
 def test_a_services_type_follows_from_its_keys(written: dict[str, Any], kind: str) -> None:
     assert ServiceSpec.model_validate(written).kind == kind
+
+
+def test_a_link_is_the_same_on_its_way_to_the_lab() -> None:
+    """A lab is told of its topology in JSON: what is not said of the way back stays not said."""
+    lab = topology(links=[{"endpoints": ["n1", "s1"], "delay": "5ms", "rate": "1mbit"}])
+    told = lab.model_dump(mode="json", by_alias=True, exclude_none=True)
+    there, back = Topology.model_validate(told).links[0].shapes()
+    assert there == back == lab.links[0].shapes()[0]
