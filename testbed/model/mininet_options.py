@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from testbed.model.fields import words
+from testbed.model.shape import DEFAULT_QUEUE
 
 Info = Mapping[str, Any]
 _SHAPES = frozenset({"bw", "delay", "jitter", "loss", "max_queue_size"})
@@ -66,10 +67,18 @@ def link_of(info: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, A
             )
     common = {key: info[key] for key in _SHAPES if info.get(key) is not None}
     there, back = ({**common, **(info.get(side) or {})} for side in ("params1", "params2"))
-    found: dict[str, Any] = {"endpoints": ends, **_shape(there, both)}
-    if _shape(back, both) != _shape(there, both):
-        found["back"] = _shape(back, both)
-    return found
+    return _asymmetric(ends, _shape(there, both), _shape(back, both))
+
+
+def _asymmetric(ends: list[str], there: Info, back: Info) -> dict[str, Any]:
+    """`back` says what is otherwise, and cannot say that a rate is none: that way is written first, then."""
+    if there == back:
+        return {"endpoints": ends, **there}
+    if "rate" in there and "rate" not in back:
+        ends, there, back = ends[::-1], back, there
+    nothing = {"delay": "0s", "jitter": "0s", "loss": "0%", "queue": DEFAULT_QUEUE}
+    otherwise = {key: back.get(key, nothing[key]) for key in there if key in nothing}
+    return {"endpoints": ends, **there, "back": {**otherwise, **back}}
 
 
 def _shape(options: Mapping[str, Any], both: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Mininet's CLI for one line, or for somebody at a terminal; in the process that has the machines."""
+"""Mininet's CLI, for lines that are there or for somebody at a terminal; in the process of the machines."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from mininet.cli import CLI
@@ -41,17 +42,27 @@ def speak() -> None:
     lg.addHandler(_complaints)
 
 
+class _Keys:
+    """What is typed, a key at a time: what a buffer held back would never reach a machine's command."""
+
+    def fileno(self) -> int:
+        return 0
+
+    def read(self, count: int) -> str:
+        return os.read(0, count).decode(errors="replace")
+
+
 class Terminal(CLI):  # type: ignore[misc]
     """What somebody types, until `exit`. `code` is the last command's."""
 
     def __init__(self, net: Any) -> None:
         self.code = 0
-        # The interpreter's own remembers the end of who typed before.
-        sys.stdin = os.fdopen(0, closefd=False)
-        super().__init__(net, stdin=sys.stdin)
+        super().__init__(net, stdin=_Keys())
 
     def onecmd(self, line: str) -> Any:
         """Carry a line out; its code: a machine's command's own, `pingall` 1 where packets were lost."""
+        if line == "EOF" or self.parseline(line)[0] in {"exit", "quit"}:
+            return super().onecmd(line)
         self.code, _complaints.heard = 0, False
         over = super().onecmd(line)
         self.code = self.code or int(_complaints.heard)
@@ -69,7 +80,6 @@ class Terminal(CLI):  # type: ignore[misc]
             self.code = _UNKNOWN
             super().default(line)
         elif not node.alive:
-            self.code = 1
             error(f"{first} is stopped\n")
         else:
             super().default(line)
@@ -77,13 +87,11 @@ class Terminal(CLI):  # type: ignore[misc]
             self.code = int(answer) if answer.isdecimal() else 1
 
 
-class Line(Terminal):
-    """One line of the command line; nobody types."""
+class Lines(Terminal):
+    """Lines that are there already, one after the other; nobody types."""
 
-    def __init__(self, net: Any, words: list[str]) -> None:
-        """Several words are a command as a shell has taken it apart; Mininet's own are one text."""
-        of_machine = len(words) > 1 and words[0] in net.nameToNode
-        self._line = shlex.join(words) if of_machine else " ".join(words)
+    def __init__(self, net: Any, lines: Iterable[str]) -> None:
+        self._lines = lines
         # A machine's command would be given what can be read here: an end of file for ever.
         nothing, writer = os.pipe()
         os.dup2(nothing, 0)
@@ -94,5 +102,16 @@ class Line(Terminal):
             os.close(writer)
 
     def run(self) -> None:
-        """Carry the line out."""
-        self.onecmd(self.precmd(self._line))
+        """Carry them out, up to the first that says `exit`."""
+        for line in self._lines:
+            if line.strip() and self.onecmd(self.precmd(line)):
+                return
+
+
+def lines_of(net: Any, words: list[str]) -> Iterable[str]:
+    """The line that words of a command line are; without any, what can be read."""
+    if not words:
+        return sys.stdin.read().splitlines()
+    # Several words are a command as a shell has taken it apart; Mininet's own are one text.
+    of_machine = len(words) > 1 and words[0] in net.nameToNode
+    return [shlex.join(words) if of_machine else " ".join(words)]

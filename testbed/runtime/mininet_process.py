@@ -26,7 +26,8 @@ with warnings.catch_warnings():
     from mininet.net import Mininet
     from mininet.node import Host, Node, Switch
 
-from testbed.runtime.mininet_cli import Line, Terminal, speak
+from testbed.runtime.mininet_cli import Lines, Terminal, lines_of, speak
+from testbed.runtime.mininet_user import HEARD
 
 
 class Alive(Node):  # type: ignore[misc]
@@ -205,6 +206,7 @@ def _session(net: LabNet, user: socket.socket) -> None:
     data, fds, _, _ = socket.recv_fds(user, 65536, 3)
     if len(fds) != 3:
         return
+    user.sendall(HEARD)
     over = threading.Event()
     watcher = threading.Thread(target=_watch, args=(user, over), daemon=True)
     watcher.start()
@@ -215,7 +217,10 @@ def _session(net: LabNet, user: socket.socket) -> None:
             os.dup2(fd, target)
             os.close(fd)
         words = json.loads(data)["words"]
-        code = Line(net, words).code if words else Terminal(net).code
+        typed = not words and os.isatty(0)
+        # The one before remembers the end of what its user typed.
+        sys.stdin = os.fdopen(0, closefd=False)
+        code = (Terminal(net) if typed else Lines(net, lines_of(net, words))).code
     except KeyboardInterrupt:
         code = 130
     finally:

@@ -10,6 +10,10 @@ import signal
 import socket
 import sys
 
+HEARD = b"."
+"""Mininet has begun with it."""
+_PATIENCE_S = 1.0
+
 
 def main() -> int:
     """The line's exit code, or the last one's of those that were typed."""
@@ -19,7 +23,15 @@ def main() -> int:
         signal.signal(signal.SIGINT, lambda *_: server.send(b"\x03"))
         request = json.dumps({"words": words}).encode()
         socket.send_fds(server, [request], [0, 1, 2])
-        answer = server.recv(4096)
+        server.settimeout(_PATIENCE_S)
+        try:
+            heard = server.recv(1)
+        except TimeoutError:
+            print("testbed: somebody is at Mininet's CLI; waiting", file=sys.stderr, flush=True)
+            server.settimeout(None)
+            heard = server.recv(1)
+        server.settimeout(None)
+        answer = server.recv(4096) if heard else b""
     return int(json.loads(answer)["code"]) if answer else 1
 
 
