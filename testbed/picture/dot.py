@@ -17,6 +17,7 @@ FILLS = {
     "node": "#f2f5f8",
     "host": "#f4f0e6",
     "switch": "#e9e9ee",
+    "router": "#ece4f2",
     "service": "#e3edf8",
     "endpoint": "#e4f1ec",
     "note": "#fefefe",

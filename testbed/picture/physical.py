@@ -1,17 +1,16 @@
-"""The physical view: switches, links with what they cost, nodes, outside hosts."""
+"""The physical view: switches, routers, links with what they cost, nodes, outside hosts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from testbed.model.addressing import AddressPlan, plan_addresses
-from testbed.model.fakes import live_nodes
-from testbed.model.links import Link
 from testbed.model.objects import ZONE_LABEL, Node
+from testbed.model.wiring import SWITCH, Kind, Segment, Wire, Wiring, wiring
 from testbed.picture.fakes import fake_cards
 from testbed.picture.scene import Scene
 from testbed.picture.shapes import Card, Line, Picture, State, Table, some
-from testbed.units import pretty_bps, pretty_s
 
-SWITCH = "switch"
 MOST_NODES = 24
 """More are drawn as one card: a picture of a thousand boxes shows none."""
 
@@ -22,16 +21,20 @@ def physical(scene: Scene) -> Picture:
     many = len(scene.nodes) > MOST_NODES and not scene.topology.links
     machines = [_many(scene)] if many else [_node(scene, node) for node in scene.nodes]
     machines += [_host(name, plan) for name in scene.topology.hosts]
-    switches, lines = _underlay(scene, [card.key for card in machines])
-    machines += fake_cards(scene)
+    if scene.topology.links:
+        between, lines = _links(scene, plan)
+    else:
+        networks = tuple(map(str, scene.topology.network.node_cidrs))
+        between = [Card(SWITCH, "switch", SWITCH, networks)]
+        lines = [Line(SWITCH, machine.key) for machine in machines]
     return Picture(
         name="physical",
         title=f"{scene.name}: machines and links",
         caption=f"MTU {scene.topology.network.mtu}. " + _what_joins(scene),
-        cards=(*switches, *machines),
+        cards=(*between, *machines, *fake_cards(scene)),
         lines=tuple(lines),
         tables=tuple(_table(scene, node) for node in scene.nodes),
-        sideways=len(machines) > 5,
+        sideways=not scene.topology.links and len(machines) > 5,
     )
 
 
@@ -73,35 +76,82 @@ def _host(name: str, plan: AddressPlan) -> Card:
 def _what_joins(scene: Scene) -> str:
     if not scene.topology.links:
         return "One switch joins all machines."
-    return "Links say delay (one way), rate and loss where the topology limits them."
+    said = "Links say delay (one way), loss and rate where the topology limits them."
+    if any(scene.topology.routers.values()):
+        said += " Routers pass on what is for other networks."
+    return said
 
 
-def _underlay(scene: Scene, machines: list[str]) -> tuple[list[Card], list[Line]]:
-    topology = scene.topology
-    if not topology.links:
-        networks = tuple(map(str, topology.network.node_cidrs))
-        lines = [Line(SWITCH, machine) for machine in machines]
-        return [Card(SWITCH, "switch", "switch", networks)], lines
-    keys = {name: node_key(name) for name in live_nodes(topology)}
-    keys |= {name: host_key(name) for name in topology.hosts}
-    ends = dict.fromkeys(end for link in topology.links for end in link.endpoints)
-    switches = [end for end in ends if end not in keys]
-    keys |= {name: f"switch-{name}" for name in switches}
-    lines = [_line(link, keys) for link in topology.links]
-    return [Card(keys[name], "switch", name) for name in switches], lines
+def _links(scene: Scene, plan: AddressPlan) -> tuple[list[Card], list[Line]]:
+    """Switches and routers, and all links, from above down."""
+    wired = wiring(scene.topology)
+    cards = [
+        _switch(segment, name, wired, plan)
+        for segment in wired.segments
+        for name in segment.switches
+    ]
+    cards += [_router(scene, name, wired) for name in scene.topology.routers]
+    heights = _heights(wired)
+    ports = {port.wire: segment for segment in wired.segments for port in segment.ports}
+    lines = []
+    for wire in wired.wires:
+        segment = ports.get(wire.name)
+        between = segment is not None and not segment.switches
+        networks = plan.segments[segment.name] if segment is not None and between else ()
+        lines.append(_line(wire, wired.kinds, heights, tuple(map(str, networks))))
+    return cards, lines
 
 
-def _line(link: Link, keys: dict[str, str]) -> Line:
-    one, other = link.endpoints
-    # From the switch down, so that machines stand below what joins them.
-    if keys[other].startswith("switch-") and not keys[one].startswith("switch-"):
-        one, other = other, one
-    costs = (
-        pretty_s(link.delay_s) if link.delay_s else "",
-        pretty_bps(link.rate_bps) if link.rate_bps else "",
-        f"{link.loss * 100:g} % lost" if link.loss else "",
+def _switch(segment: Segment, name: str, wired: Wiring, plan: AddressPlan) -> Card:
+    here = ("control plane",) if name == wired.control_plane else ()
+    networks = tuple(map(str, plan.segments[segment.name]))
+    return Card(_key(name, "switch"), "switch", name, (*networks, *here))
+
+
+def _router(scene: Scene, name: str, wired: Wiring) -> Card:
+    asn = scene.topology.routers[name].asn
+    lines = [f"router, AS {asn}" if asn is not None else "router"]
+    lines += ["control plane"] if name == wired.control_plane else []
+    return Card(_key(name, "router"), "router", name, tuple(lines))
+
+
+def _key(name: str, kind: Kind) -> str:
+    return f"{kind}-{name}"
+
+
+def _heights(wired: Wiring) -> dict[str, int]:
+    """How many links each is above the nearest node: a spine above its racks. Hosts are at the bottom."""
+    found = {name: 0 for name, kind in wired.kinds.items() if kind == "node"}
+    pairs = [wire.link.endpoints for wire in wired.wires]
+    edge = set(found)
+    while edge:
+        near = {two for one, two in (*pairs, *((b, a) for a, b in pairs)) if one in edge}
+        edge = near - found.keys()
+        found |= dict.fromkeys(edge, max(found.values(), default=0) + 1)
+    hosts = (name for name, kind in wired.kinds.items() if kind == "host")
+    return found | dict.fromkeys(hosts, 0)
+
+
+def _line(
+    wire: Wire, kinds: Mapping[str, Kind], heights: Mapping[str, int], networks: tuple[str, ...]
+) -> Line:
+    one, other = wire.link.endpoints
+    there, back = wire.link.shapes()
+    words = (
+        [there.words()]
+        if there == back
+        else [
+            f"{a} to {b}: {shape.words()}"
+            for a, b, shape in ((one, other, there), (other, one, back))
+        ]
     )
-    return Line(keys[one], keys[other], tuple(filter(None, costs)))
+    # From above down, so that machines stand below what joins them.
+    if heights.get(other, 0) > heights.get(one, 0):
+        one, other = other, one
+    mtu = () if wire.link.mtu is None else (f"MTU {wire.link.mtu}",)
+    costs = (part for said in words for part in said.split(", "))
+    label = tuple(filter(None, (*costs, *mtu, *networks)))
+    return Line(_key(one, kinds[one]), _key(other, kinds[other]), label)
 
 
 def _table(scene: Scene, node: Node) -> Table:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from testbed.ip import family_of
 from testbed.model.objects import TEMPLATE_HASH_LABEL, Node, Pod, name_of
+from testbed.model.wiring import SWITCH
 from testbed.picture.fakes import fake_cards
-from testbed.picture.physical import MOST_NODES, SWITCH, node_key
+from testbed.picture.physical import MOST_NODES, node_key
 from testbed.picture.scene import Scene
 from testbed.picture.shapes import Card, Cell, Line, Picture, State, Table
 

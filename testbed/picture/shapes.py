@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["node", "host", "switch", "service", "endpoint", "note"]
+Kind = Literal["node", "host", "switch", "router", "service", "endpoint", "note"]
 State = Literal["ready", "not ready", "many", "plain"]
 
 

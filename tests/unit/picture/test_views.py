@@ -160,7 +160,7 @@ def test_links_say_what_they_cost() -> None:
         "physical",
     )
     assert '-->|"' not in text, "links have no direction"
-    assert '|"1 ms<br/>1 Gbit/s<br/>0.1 % lost"|' in text
+    assert '|"1 ms<br/>0.1% lost<br/>1 Gbit/s"|' in text
     assert '|"10 Mbit/s"|' in text
     assert text.count('["tor"]') == 1
 
@@ -189,3 +189,24 @@ def test_a_pod_that_is_not_ready_is_told_by_a_word() -> None:
     text = drawn(Scene("t", plain.topology, Snapshot(1, tables)), "pods")
     assert "web-1 (not ready)" in text
     assert "web-0 (not ready)" not in text
+
+
+def test_routers_stand_above_their_racks_and_links_between_them_are_networks() -> None:
+    found = VIEWS["physical"](
+        scene(
+            "name: t\nnodes: {n1: {}}\nhosts: {out: {}}\nrouters: {tor: {}, spine: {asn: 65100}}\nlinks:\n"
+            "- {endpoints: [n1, rack], delay: 1ms, back: {delay: 2ms}}\n- {endpoints: [rack, tor]}\n"
+            "- {endpoints: [tor, spine], mtu: 9000}\n- {endpoints: [out, spine]}\n"
+        )
+    )
+    assert [(line.tail, line.head) for line in found.lines] == [
+        ("switch-rack", "node-n1"),
+        ("router-tor", "switch-rack"),
+        ("router-spine", "router-tor"),
+        ("router-spine", "host-out"),
+    ]
+    assert found.lines[0].label == ("n1 to rack: 1 ms", "rack to n1: 2 ms")
+    assert found.lines[2].label == ("MTU 9000", "172.18.1.0/24")
+    cards = {card.title: card.lines for card in found.cards}
+    assert cards["rack"] == ("172.18.0.0/24", "control plane")
+    assert cards["spine"] == ("router, AS 65100",)
