@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from typing import TYPE_CHECKING
 
 from testbed.cli.arguments import add_set_option, add_topology_argument
 from testbed.cli.output import add_output_option, emit, note, with_fakes
 from testbed.errors import Problem, TopologyError
+
+if TYPE_CHECKING:
+    from testbed.model.topology import Topology
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,11 +44,29 @@ def run(args: argparse.Namespace) -> int:
             counted(sizes.services, "service"),
         )
         print(f"{args.file}: valid: {', '.join(counts)}")
+        if said := _plugins_missing(topology):
+            note(f"{args.file}: {said}: `testbed up` will refuse it on this host")
         if said := idle(topology):
             note(f"{args.file}: {said}")
     else:
         emit(args, list[Problem]())
     return 0
+
+
+def _plugins_missing(topology: Topology) -> str:
+    """Which CNI plug-ins this host lacks, and the remedy; "" where it has all."""
+    from testbed.cni.plugins import find
+    from testbed.errors import MissingFeature
+    from testbed.model.conflist import network_list, types_of
+
+    cni = topology.network.cni
+    if cni.conflist is None:
+        return ""
+    try:
+        find(types_of(network_list(cni.conflist).plugins), cni.path)
+    except MissingFeature as missing:
+        return str(missing)
+    return ""
 
 
 def counted(number: int, noun: str) -> str:

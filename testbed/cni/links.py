@@ -102,10 +102,13 @@ class PluginLinks:
         self._left.append(joined.container)
 
     async def check(self, pod_uid: str) -> None:
-        joined = self._joined[pod_uid]
+        joined = self._joined.get(pod_uid)
+        if joined is None:
+            return  # it went meanwhile
         try:
             await self._attachments.check(joined.container)
         except PluginFailed as failed:
+            self._note("failed", joined.pod, _said(failed))
             raise CheckFailed(f"pod {name_of(joined.pod)}: {failed}") from None
 
     def more_addresses(self, pod_uid: str, count: int) -> tuple[Addresses, ...]:

@@ -319,6 +319,12 @@ class Cluster:
         if silent:
             shown = ", ".join(map(str, sorted(silent)[:5]))
             raise OutOfTimeOrRoom(f"{len(silent)} addresses answer no packet: {shown}")
+        if self.topology.network.cni.conflist is not None:
+            progress("the CNI plug-ins' own CHECK of every pod")
+            nodes = self.nodes.values()
+            for found in await asyncio.gather(*(node.runtime.check_links() for node in nodes)):
+                for trouble in found:
+                    progress(f"CHECK: {trouble} (disableCheck: true in the list: not asked)")
 
     async def _control_plane_settled(self, progress: Progress) -> None:
         """Return when every pod is ready and no controller has anything to write."""

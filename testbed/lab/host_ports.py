@@ -21,13 +21,14 @@ class HostPorts:
         self._pods: dict[str, tuple[PortMapping, ...]] = {}
 
     async def map(self, pod: Pod, addresses: Sequence[IPAddress], interface: str) -> None:
-        """Pass on what comes to a pod's host ports; `interface` is the node's end of its link. Raises
-        TestbedError.
+        """Pass on what comes to a pod's host ports; `interface` is the node's end of its link (""
+        where there is none). Raises TestbedError.
         """
         wanted = mappings(pod, addresses)
         if wanted:
-            with netns.entered(self._namespace):  # or nobody could reach one by 127.0.0.1
-                sysctl.write([(f"ipv4/conf/{interface}/route_localnet", "1")])
+            if interface:  # else nobody reaches one by 127.0.0.1
+                with netns.entered(self._namespace):
+                    sysctl.write([(f"ipv4/conf/{interface}/route_localnet", "1")])
             self._pods[pod.meta.uid] = wanted
             await self._write()
 

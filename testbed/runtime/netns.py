@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from testbed.errors import NotFound
+from testbed.errors import CheckFailed, NotFound
 from testbed.fabric import sysctls
 from testbed.ip import IPAddress
 from testbed.kernel import netns, sysctl
@@ -170,11 +170,16 @@ class NetnsRuntime:
         """The node has lost its power."""
         self._links.cut()
 
-    async def check_link(self, pod_uid: str) -> None:
-        """Raises CheckFailed where a pod's link is not what it was made; a pod without one is in order."""
-        sandbox = self._sandboxes.get(pod_uid)
-        if sandbox is not None and sandbox.attachment is not None:
-            await self._links.check(pod_uid)
+    async def check_links(self) -> list[str]:
+        """What is wrong with each pod's link that is not what it was made."""
+        found: list[str] = []
+        for uid, sandbox in list(self._sandboxes.items()):
+            if sandbox.attachment is not None and uid in self._sandboxes:
+                try:
+                    await self._links.check(uid)
+                except CheckFailed as failed:
+                    found.append(str(failed))
+        return found
 
     async def start_container(self, pod: Pod, container: Container) -> ContainerState:
         """Start the container's program; returns when it serves (or has ended)."""
