@@ -152,6 +152,11 @@ class LabPodNetwork:
         """What a node that runs has."""
         return self._joined[name].network
 
+    def addresses(self, name: str) -> tuple[IPAddress, ...]:
+        """What a machine has in the pod network itself, where pods may see it under these; of a host none."""
+        joined = self._joined.get(name)
+        return tuple(own.ip for _, own in joined.network.addresses) if joined is not None else ()
+
     def lead_away(self, away: Mapping[IPAddress, str]) -> None:
         """Pod addresses that are not on the node of their range, but on another: lead all nodes there."""
         if away != self._away:

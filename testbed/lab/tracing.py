@@ -57,7 +57,8 @@ class Traces:
         place = self._places.find(call.params["source"])
         if place.kind in {"router", "switch"}:
             raise UsageError(
-                f"{place.name} is a {place.kind}", "a trace begins at a pod, a node or an outside host"
+                f"{place.name} is a {place.kind}",
+                "a trace begins at a pod, a node or an outside host",
             )
         async with self._lock:
             self._count += 1
@@ -198,9 +199,14 @@ class Traces:
         name = place.name.removeprefix("default/")
         return {
             "proxy": cluster.proxy_label,
+            "bridged": cluster.topology.network.cni.routes == "weave",
             "from": {"kind": place.kind, "name": name, "node": place.node},
             "machines": {
-                name: {"kind": kind, "addresses": [str(ip) for ip in cluster.addresses(name)]}
+                name: {
+                    "kind": kind,
+                    "addresses": [str(ip) for ip in cluster.addresses(name)],
+                    "overlay": [str(ip) for ip in cluster.pod_network.addresses(name)],
+                }
                 for name, kind in machines.items()
             },
             **view,

@@ -67,11 +67,12 @@ def _ends_alike(way: Way, observed: Mapping[str, Any], evidence: Evidence) -> bo
         return way.verdict == "closed" and observed["verdict"] == DELIVERED
     if way.verdict != DELIVERED:
         return True
-    same_source = not observed["source"] or way.source == observed["source"]
-    own = evidence.world.nodes.get(way.steps[-1][0], ()) if way.steps else ()
-    return way.who == observed["who"] and (
-        same_source or {way.source, observed["source"]} <= set(own)
-    )
+    if way.who != observed["who"]:
+        return False
+    sources = {way.source, observed["source"] or way.source}
+    # Rules do not say which of its addresses a node on the way takes.
+    nodes = [evidence.world.nodes.get(node, ()) for node, _ in way.steps]
+    return len(sources) == 1 or any(sources <= set(own) for own in nodes)
 
 
 def _rule_difference(

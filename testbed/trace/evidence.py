@@ -101,10 +101,15 @@ def _world(answer: Mapping[str, Any], family: int) -> World:
         pod_nodes[name] = pod["node"]
     machines = answer["machines"].items()
     kinds: dict[str, dict[str, tuple[str, ...]]] = {"node": {}, "host": {}}
+    overlay: dict[str, str] = {}
     for name, machine in machines:
         own = tuple(ip for ip in machine["addresses"] if family_of(ip) == family)
-        kinds[machine["kind"]][name] = own
-    return World(pods, pod_nodes, kinds["node"], kinds["host"])
+        more = tuple(ip for ip in machine.get("overlay", ()) if family_of(ip) == family)
+        kinds[machine["kind"]][name] = (*own, *more)
+        if more:
+            overlay[name] = more[0]
+    bridged = bool(answer.get("bridged"))
+    return World(pods, pod_nodes, kinds["node"], kinds["host"], overlay, bridged)
 
 
 def pod_name(namespace: str, name: str) -> str:

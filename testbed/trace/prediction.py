@@ -24,6 +24,17 @@ class World:
     nodes: Mapping[str, tuple[str, ...]]
     """name -> its addresses"""
     hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    overlay: Mapping[str, str] = field(default_factory=dict)
+    """node -> its own address in the pod network, where that has a link of its own"""
+    bridged: bool = False
+    """Whether a node reaches its own pods by that link, too."""
+
+    def hidden_as(self, node: str, packet: Packet) -> str:
+        """The address that a node puts in place of a source: that of the link by which the packet leaves."""
+        to = self.pod_nodes.get(self.pods.get(packet.dst, ""), "")
+        if node in self.overlay and to and (self.bridged or to != node):
+            return self.overlay[node]
+        return _own(self.nodes[node], packet.src)
 
     def owner(self, ip: str) -> str:
         """The machine or pod that has an address; "" where nobody has."""
@@ -117,7 +128,7 @@ class _Paths:
         world = self.world
         seen = replace(packet, mark=0, translated=False, masqueraded=False)
         if packet.masqueraded:
-            seen = replace(seen, src=_own(world.nodes[node], packet.src))
+            seen = replace(seen, src=world.hidden_as(node, seen))
         owner = world.owner(seen.dst)
         here = owner == node or world.pod_nodes.get(owner) == node or is_loopback(seen.dst)
         next_node = world.pod_nodes.get(owner, owner)
