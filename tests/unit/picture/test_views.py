@@ -162,7 +162,7 @@ def test_links_say_what_they_cost() -> None:
     assert '-->|"' not in text, "links have no direction"
     assert '|"1 ms<br/>0.1% lost<br/>1 Gbit/s"|' in text
     assert '|"10 Mbit/s"|' in text
-    assert text.count('["tor"]') == 1
+    assert text.count('["tor<br/>172.18.0.0/24<br/>control plane"]') == 1
 
 
 def test_services_without_addresses_say_so() -> None:
