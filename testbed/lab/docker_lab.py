@@ -13,6 +13,7 @@ from testbed.lab.docker_daemon import Daemon
 from testbed.lab.docker_nodes import DockerNodes
 from testbed.lab.docker_pods import DockerPods
 from testbed.lab.programs import Programs
+from testbed.model.objects import Pod
 from testbed.model.topology import Topology
 from testbed.runtime.docker.outside import Outside
 from testbed.runtime.netns import Started
@@ -73,7 +74,7 @@ class DockerLab:
         return {f"/etc/{name}": str(folder / name) for name in ("hosts", "resolv.conf")}
 
 
-def container_of(started: Mapping[str, Started]) -> str:
-    """The id of the first container of a pod that is one of the daemon's; "" where none is."""
-    found = (one.ident for one in started.values() if isinstance(one, DockerContainer))
-    return next(found, "")
+def container_of(pod: Pod, started: Mapping[str, Started]) -> str:
+    """The id of a pod's first container that is one of the daemon's; "" where none is."""
+    ordered = (started.get(container.name) for container in pod.spec.containers)
+    return next((one.ident for one in ordered if isinstance(one, DockerContainer)), "")

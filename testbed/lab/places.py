@@ -78,7 +78,8 @@ class Places:
             return ""
         place = self.find(where)
         if place.pod is not None:
-            return container_of(self.node_of(place.pod).runtime.started(place.pod.meta.uid))
+            started = self.node_of(place.pod).runtime.started(place.pod.meta.uid)
+            return container_of(place.pod, started)
         is_one = place.kind == "node" and docker.nodes is not None
         return docker.container_of_node(place.name) if is_one else ""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,7 +13,7 @@ from docker.types import Mount
 from testbed.errors import TestbedError
 from testbed.runtime.docker import pause, remains
 from testbed.runtime.docker.daemon import connect, local_image, pull, said
-from testbed.runtime.docker.labels import VARIABLE, Owner
+from testbed.runtime.docker.labels import Owner
 from testbed.runtime.docker.outside import Outside
 from testbed.runtime.docker.remains import Thing
 from testbed.runtime.docker.wanted import Held, Wanted
@@ -118,14 +117,13 @@ class Engine:
         ident = self._create(
             wanted,
             entrypoint=[pause.PATH],
-            environment={VARIABLE: self.owner.instance},
             log_config={"Type": "none"},
         )
         try:
             prepare(ident)
             self._client.start(ident)
             pid = int(self._client.inspect_container(ident)["State"]["Pid"])
-            return Held(ident, self.outside.namespace(pid, self.owner.instance))
+            return Held(ident, self.outside.namespace(pid, ident))
         except BaseException:
             with suppress(TestbedError, APIError):
                 self.remove(ident)
@@ -172,11 +170,6 @@ class Engine:
                     )
                 self._pause = f"{_PAUSE_IMAGE}:{self.owner.instance}"
             return self._pause
-
-
-def new_instance() -> str:
-    """A word that no lab has had."""
-    return secrets.token_hex(6)
 
 
 @contextmanager

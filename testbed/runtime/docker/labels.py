@@ -12,8 +12,6 @@ INSTANCE = "testbed.instance"
 HOME = "testbed.home"
 """The machine, and the folder of the labs: who shares a daemon does not judge the labs of others."""
 NODE, POD, CONTAINER = "testbed.node", "testbed.pod", "testbed.container"
-VARIABLE = "TESTBED_INSTANCE"
-"""In the environment of those whose namespace a lab takes: the value of the label."""
 
 
 @dataclass(frozen=True, slots=True)

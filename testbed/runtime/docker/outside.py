@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from testbed.errors import MissingFeature, NotFound
-from testbed.runtime.docker.labels import VARIABLE
 
 _MAX_MESSAGE = 4096
 
@@ -31,11 +30,11 @@ class Outside:
         self._socket = sock
         self._one_by_one = threading.Lock()
 
-    def namespace(self, pid: int, instance: str) -> int:
-        """The network namespace of a process of this lab's instance: a descriptor. Raises MissingFeature where
-        the process is another's: then the daemon's machine is not this one.
+    def namespace(self, pid: int, container: str) -> int:
+        """The network namespace of a container's process: a descriptor. Raises MissingFeature where the process
+        is another's: then the daemon's machine is not this one.
         """
-        return self._descriptor({"ask": "namespace", "pid": pid, "instance": instance})
+        return self._descriptor({"ask": "namespace", "pid": pid, "container": container})
 
     def process(self, pid: int) -> int:
         """A descriptor that can be read from when the process has ended (pidfd_open(2)). Raises NotFound."""
@@ -119,8 +118,8 @@ def _found(ask: str, pid: int, request: dict[str, Any]) -> tuple[dict[str, Any],
     proc = Path(f"/proc/{pid}")
     match ask:
         case "namespace":
-            mark = f"{VARIABLE}={request['instance']}".encode()
-            if not proc.exists() or mark not in (proc / "environ").read_bytes().split(b"\0"):
+            # Whatever the daemon keeps control groups by, their names hold the container's id.
+            if not proc.exists() or request["container"] not in (proc / "cgroup").read_text():
                 return {"foreign": True}, []
             return {}, [os.open(proc / "ns/net", os.O_RDONLY | os.O_CLOEXEC)]
         case "process":
