@@ -103,7 +103,10 @@ class Traces:
         family = family_of(bound["dst"])
         snapshot = self._cluster.store.snapshot()
         protocol = request["protocol"]
-        there = endpoints_of(snapshot, bound["dst"], bound["dport"], protocol)
+        dialled = (bound["dst"], bound["dport"])
+        there = endpoints_of(snapshot, *dialled, protocol)
+        if self._cluster.topology.network.masquerades:  # its own node may hide it on the way to another
+            there = (dialled, *there)
         wanted = Request(protocol, bound["src"], bound["sport"], there)
         nodes = dict(self._cluster.nodes)
         rules = await _of_each(nodes, lambda node: _rules(node, family))
