@@ -39,8 +39,11 @@ class LinkFault:
 
     def shaped(self, as_in_the_file: Shape) -> Shape:
         """The shape of a link while it lasts. Raises UsageError."""
+        said = dict(self.how)
+        if "delay_s" in said:
+            said.setdefault("jitter_s", 0.0)  # the jitter in the file is the file's delay's
         try:
-            return replace(as_in_the_file, **self.how)
+            return replace(as_in_the_file, **said)
         except ValueError as error:
             raise UsageError(f"impair: {error}") from error
 

@@ -125,5 +125,7 @@ def test_what_an_impairment_does_not_say_is_as_in_the_file() -> None:
     in_file = Shape(delay_s=0.001, rate_bps=1e9)
     lossy = LinkFault("impair", ("n1",), {"loss": 0.01})
     assert lossy.shaped(in_file) == Shape(delay_s=0.001, loss=0.01, rate_bps=1e9)
+    slow = LinkFault("impair", ("n1",), {"delay_s": 0.01})
+    assert slow.shaped(Shape(delay_s=0.1, jitter_s=0.05)) == Shape(delay_s=0.01)
     with pytest.raises(UsageError, match="jitter is more than delay"):
         LinkFault("impair", ("n1",), {"jitter_s": 0.01}).shaped(in_file)
