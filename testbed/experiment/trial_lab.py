@@ -221,7 +221,7 @@ class TrialLab:
         Raises OutOfTimeOrRoom where it, or a node, takes longer than `timeout_s`.
         """
         nodes = [node["name"] for node in live_nodes(self.inspect())]
-        is_meant = partial(_is_write, kind=kind, ip=ip, since_ns=since_ns)
+        is_meant = partial(is_write, kind=kind, ip=ip, since_ns=since_ns)
         write = self.wait_event(is_meant, timeout_s)
         for node in nodes:
             self.wait_event(partial(has_programmed, node=node, write=write), timeout_s)
@@ -280,7 +280,10 @@ class TrialLab:
         self._lab.label(where, labels)
 
 
-def _is_write(event: Event, kind: str, ip: str, since_ns: int) -> bool:
+def is_write(event: Event, kind: str, ip: str, since_ns: float) -> bool:
+    """Whether the event is an EndpointSlice write about a pod's address, from that instant on: `kind` is
+    endpoint-ready or endpoint-not-ready.
+    """
     is_kind = (event.source, event.kind) == ("store", kind)
     return is_kind and event.t_ns >= since_ns and event.detail.get("pod_ip") == ip
 

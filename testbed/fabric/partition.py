@@ -71,8 +71,8 @@ def barrier(
 
 
 def _between(fabric: Fabric, cable: Cable, group_of: Mapping[str, int]) -> bool:
-    """Whether it joins two machines that must not meet. A switch, even one with the control plane in it, goes on
-    passing frames among all who share a group.
+    """Whether it joins two machines that must not meet. A switch, even one with the control plane in it,
+    goes on passing frames among all who share a group.
     """
     if any(fabric.machine(end.machine).kind == "switch" for end in cable.ends):
         return False

@@ -110,6 +110,7 @@ SHIPPED = (
     "busy",
     "failover",
     "modes",
+    "partition",
     "paths",
     "propagation",
     "reschedule",
