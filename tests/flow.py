@@ -91,14 +91,16 @@ class Flow:
     masqueraded: Mapping[str, str] = field(default_factory=dict)
     """Who answers where the pod network hides a pod from other nodes behind its own; {}: the same."""
 
-    def expected(self, mode: str, profile: str, *, masquerade: bool = False) -> Answer:
+    def expected(
+        self, mode: str, profile: str, *, masquerade: bool = False, outside_too: bool = False
+    ) -> Answer:
         """What this row is to get in a mode (without variant and scheduler) and profile; `masquerade`:
-        whether the pod network hides pods from what is outside, and what is outside from pods elsewhere.
+        whether the pod network hides pods from what is outside; `outside_too`: and that from pods elsewhere.
         """
         if masquerade and self.masqueraded and mode != "userspace":
             return Answer(self.masqueraded)
         answer = self._routed(mode, profile)
-        if masquerade and answer.otherwise == LOST:  # hidden behind the node, its reply comes back
+        if outside_too and answer.otherwise == LOST:  # hidden behind the node, its reply comes back
             pods = self.blind.split() or self.answers
             return Answer(dict.fromkeys(pods, self.proxied_by))
         return answer

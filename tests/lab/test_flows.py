@@ -99,7 +99,12 @@ def test_rows_of_an_option(label: str, option: str) -> None:
             assert verdict.rows > 0
 
 
-NETWORKS = (("iptables-nft", "vxlan"), ("userspace", "vxlan"), ("nftables", "weave"))
+NETWORKS = (
+    ("iptables-nft", "vxlan"),
+    ("userspace", "vxlan"),
+    ("nftables", "weave"),
+    ("iptables-nft", "bgp"),
+)
 """Each network under two ways of hiding; IPVS over both: tests/guest."""
 
 
