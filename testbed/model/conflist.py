@@ -100,7 +100,8 @@ def _read(value: Mapping[str, Any], mistakes: list[Mistake]) -> NetworkList:
     fields = Fields(value, (), mistakes, open=True)
     for key in value:
         if key not in _KEYS and (meant := nearest(str(key), _KEYS)):
-            fields.wrong(str(key), f"unknown key {str(key)[:60]!r}", f"did you mean {meant}?")
+            unknown = f"unknown key {str(key)[:60]!r}"
+            fields.wrong(str(key), unknown, f"did you mean {meant}?", at_key=True)
     name = fields.text("name", required=True)
     if name and not _NAME.fullmatch(name):
         hint = "letters and digits, then also _, . and -"

@@ -14,7 +14,7 @@ iptables             # rules
 wrk          bench   # a peer
 kmod
 """
-NOT_FOR_LABS = {"docker.io", "mininet", "containernetworking-plugins", "kubernetes-client"}
+NOT_FOR_LABS = {"docker.io", "mininet", "kubernetes-client"}
 ESSENTIAL = {"util-linux"}
 """On every Debian, and so in no listing."""
 
