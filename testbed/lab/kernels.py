@@ -131,9 +131,10 @@ def needed(topologies: Iterable[Topology], variant: Variant) -> frozenset[Featur
             for family in plain.network.families:
                 found |= set(map(Feature, BACKENDS[plain.proxy.mode](plain, family).needs))
         found |= set(map(Feature, pod_network_needs(plain)))
-        if any(link.rate_bps for link in plain.links):
+        shapes = [shape for link in plain.links for shape in link.shapes()]
+        if not all(shape.nothing for shape in shapes):
             found.add(Feature.TBF)
-        if any(link.delay_s or link.loss for link in plain.links):
+        if any(shape.needs_netem for shape in shapes):
             found.add(Feature.NETEM)
     return frozenset(found)
 

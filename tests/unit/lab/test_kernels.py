@@ -47,9 +47,19 @@ def test_what_is_compared_needs_the_features_of_all() -> None:
     assert {Feature.IPVS, Feature.NFTABLES} <= needed(both, "legacy")
 
 
-def test_a_link_that_is_shaped_needs_netem() -> None:
-    links = [{"endpoints": ["n1", "tor"], "delay": "1ms"}]
-    assert Feature.NETEM in needed([topology(links=links)], "legacy")
+SHAPED: list[tuple[dict[str, Any], set[Feature]]] = [
+    ({}, set()),
+    ({"rate": "1gbit", "queue": 50}, {Feature.TBF}),
+    ({"delay": "1ms"}, {Feature.TBF, Feature.NETEM}),
+    ({"back": {"loss": "1%"}}, {Feature.TBF, Feature.NETEM}),
+]
+
+
+@pytest.mark.parametrize(("link", "features"), SHAPED)
+def test_what_a_shaped_link_needs(link: dict[str, Any], features: set[Feature]) -> None:
+    links = [{"endpoints": ["n1", "tor"], **link}]
+    found = needed([topology(links=links)], "legacy")
+    assert found & {Feature.TBF, Feature.NETEM} == features
 
 
 def test_the_packaged_guest_has_no_mode_of_nf_tables() -> None:
