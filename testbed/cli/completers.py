@@ -63,7 +63,18 @@ def places(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
         pod["name"] if pod["namespace"] == "default" else f"{pod['namespace']}/{pod['name']}"
         for pod in seen.get("pods", [])
     ]
-    return [*nodes(parsed_args), *pods]
+    return [*nodes(parsed_args), *pods, *_of_links(parsed_args, seen)]
+
+
+def _of_links(parsed_args: argparse.Namespace, seen: Mapping[str, Any]) -> list[str]:
+    """Links, and what they join: where faults of links are."""
+    from testbed.faults.link_fault import LINK_KINDS
+
+    if getattr(parsed_args, "kind", None) not in LINK_KINDS:
+        return []
+    links = seen.get("links", [])
+    ends = dict.fromkeys(end for link in links for end in link["endpoints"])
+    return [*ends, *(link["name"] for link in links)]
 
 
 def nodes(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
@@ -95,7 +106,7 @@ def faults(**_: Any) -> tuple[str, ...]:
     """Kinds of faults."""
     from testbed.faults.fault import KINDS
 
-    return (*KINDS, "heal")
+    return KINDS
 
 
 def experiments(prefix: str, **_: Any) -> list[str]:
