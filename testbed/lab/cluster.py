@@ -72,7 +72,7 @@ _REST = 9.0
 """After a look at what is missing comes a rest of this many times as long: the pods need the CPU more."""
 EXTERNAL = "external"
 """The proxy mode that has no back end of ours."""
-_FIXED = ("network", "proxy", "timing", "kernel", "runtime", "underlay")
+_FIXED = ("network", "proxy", "timing", "kernel", "runtime")
 """What cannot change while a lab runs."""
 Progress = Callable[[str], None]
 

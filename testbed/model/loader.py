@@ -67,9 +67,9 @@ def load_text(
         problems.extend(apply_setting(document, setting))
     problems.extend(_read_manifests(document, directory or FilePath()))
     problems.extend(read_conflist(document, directory or FilePath(), _text_of))
-    topo_mistakes = read_topo(document, directory or FilePath())
+    in_topo = read_topo(document, directory or FilePath())
+    problems.extend(map(document.positions.problem, in_topo))
     topology, mistakes = validate(document.value)
-    mistakes.extend(topo_mistakes)
     if topology is not None:
         mistakes.extend(inconsistencies(topology))
         mistakes.extend(check(topology))

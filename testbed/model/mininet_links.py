@@ -9,14 +9,16 @@ from typing import Any
 from testbed.model.document import Document
 from testbed.model.fields import Mistake
 from testbed.model.mininet_topo import TopoError, TopoPlan, load_topo
+from testbed.model.mininet_underlay import MininetUnderlay
 from testbed.spelling import nearest
 
 _MACHINES = ("nodes", "hosts", "routers")
 
 
 def read_topo(document: Document, directory: Path) -> list[Mistake]:
-    """Put the Topo that a topology's document names in place of `links`, and its hosts under `nodes` where
-    there are none; returns what is wrong with it, or with what the document calls its hosts.
+    """Put `links` in place of the Topo that a document names, and its hosts under `nodes` where there are none.
+
+    Returns what is wrong with it, or with what the document calls its hosts.
     """
     value = document.value
     underlay = value.get("underlay")
@@ -29,7 +31,9 @@ def read_topo(document: Document, directory: Path) -> list[Mistake]:
     try:
         plan = load_topo(reference, underlay.get("args") or {}, directory)
     except TopoError as error:
-        return [Mistake(("underlay", error.key), error.message, error.hint)]
+        value.setdefault("nodes", {"unnamed": {}})  # that it has none is no news
+        key = error.key if error.key in underlay else "mininet"
+        return [Mistake(("underlay", key), error.message, error.hint)]
     at = document.positions.find(here, at_key=False)
     value["links"] = [dict(link) for link in plan.links]
     document.positions.keys["links",] = document.positions.values["links",] = at
@@ -38,6 +42,10 @@ def read_topo(document: Document, directory: Path) -> list[Mistake]:
         value["nodes"] = {name: {} for name in plan.hosts if name not in elsewhere}
         document.positions.keys["nodes",] = document.positions.values["nodes",] = at
     value.setdefault("runtime", "mininet")
+    if (
+        set(underlay) <= MininetUnderlay.model_fields.keys()
+    ):  # else what is wrong is said when it is read
+        del value["underlay"]
     return list(_misnamed(value, plan))
 
 

@@ -10,6 +10,12 @@ from testbed.model.scalars import Text
 from testbed.model.strict import Strict
 
 
+def nodes_or_underlay(schema: dict[str, Any]) -> None:
+    """A file has nodes, or the Topo's hosts are the nodes."""
+    schema["required"].remove("nodes")
+    schema["anyOf"] = [{"required": ["nodes"]}, {"required": ["underlay"]}]
+
+
 class MininetUnderlay(Strict):
     """Where the machines and links come from, which are written under `links:` otherwise."""
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from testbed.model.bgp import BGP
 from testbed.model.cni import CNI, CNIKey
 from testbed.model.links import ASN, HostSpec, Link, RouterSpec
-from testbed.model.mininet_underlay import MininetUnderlay
+from testbed.model.mininet_underlay import MininetUnderlay, nodes_or_underlay
 from testbed.model.networks import (
     NODE_CIDR,
     POD_CIDR,
@@ -382,6 +382,8 @@ class ServiceSpec(Strict):
 class Topology(Strict):
     """A lab as its file describes it."""
 
+    model_config = ConfigDict(json_schema_extra=nodes_or_underlay)
+
     name: Name = Field(description="the lab's name")
     kernel: Literal["auto", "host", "uml"] = Field(
         "auto", description="the kernel that carries the lab"
@@ -405,7 +407,7 @@ class Topology(Strict):
         {}, description="machines that forward between the segments they are linked to"
     )
     underlay: MininetUnderlay | None = Field(
-        None, description="a Mininet Topo instead of links: its machines and links are the lab's"
+        None, description="in short for links, and for nodes: those of a Mininet Topo"
     )
     links: tuple[Link, ...] = Field((), description="the underlay; without: one switch joins all")
     workloads: Annotated[dict[Name, Annotated[Workload, EmptyIfNothing]], EmptyIfNothing] = Field(

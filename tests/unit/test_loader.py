@@ -219,7 +219,7 @@ JUNK: st.SearchStrategy[Any] = st.recursive(
 @st.composite
 def mutated_structure(draw: st.DrawFn) -> str:
     name = draw(st.sampled_from(sorted(TEXTS)))
-    value = load_text(TEXTS[name]).model_dump(mode="json", by_alias=True)
+    value = load_text(TEXTS[name], directory=TOPOLOGIES).model_dump(mode="json", by_alias=True)
     for _ in range(draw(st.integers(1, 4))):
         parent: Any = value
         while True:
