@@ -27,7 +27,10 @@ def pods(scene: Scene) -> Picture:
     if scene.pods.get(""):
         cards.append(Card("no-node", "note", "on no node", cells=_cells(scene.pods[""])))
     routes = (
-        *(Line(SWITCH, node_key(node.meta.name), _route(node), arrow=True) for node in shown),
+        *(
+            Line(SWITCH, node_key(node.meta.name), _route(scene, node), arrow=True)
+            for node in shown
+        ),
         *([Line(SWITCH, "more-nodes")] if len(shown) < len(scene.nodes) else []),
     )
     foreseen = "" if scene.live else " Addresses as handed out in turn: a lab's may fall otherwise."
@@ -36,19 +39,40 @@ def pods(scene: Scene) -> Picture:
     return Picture(
         name="pods",
         title=f"{scene.name}: pod network",
-        caption=f"Pods are {cidrs}, routed by {network.cni.routes}: a line is the route that every other "
-        f"node has to this node's pods.{foreseen}",
-        cards=(Card(SWITCH, "switch", "every other node", (f"routes {cidrs}",)), *cards),
+        caption=f"Pods are {cidrs}, {_JOINED.get(network.cni.routes, _ROUTED)}.{foreseen}",
+        cards=(Card(SWITCH, "switch", "every other node", (cidrs, *_everywhere(scene))), *cards),
         lines=routes,
         tables=tuple(_table(scene, node) for node in scene.nodes),
         sideways=len(cards) > 4,
     )
 
 
-def _route(node: Node) -> tuple[str, ...]:
+_ROUTED = "a line is the route that every other node has to this node's pods"
+_JOINED = {
+    "vxlan": "in a VXLAN overlay as flannel's: a line is the tunnel that every other node has to this "
+    "node, and the pods behind it",
+    "weave": "one flat network over VXLAN as Weave Net's: a line is a tunnel to whose end every other node "
+    "floods what it has not learned yet; each node gives out its share of the addresses",
+}
+"""By pod network: what joins the pods of different nodes."""
+
+
+def _everywhere(scene: Scene) -> tuple[str, ...]:
+    """What all nodes have alike of the pod network."""
+    network = scene.topology.network
+    if network.cni.routes == "vxlan":
+        return (f"VXLAN {network.vxlan.vni}, UDP {network.vxlan.port}",)
+    return (network.cni.routes,)
+
+
+def _route(scene: Scene, node: Node) -> tuple[str, ...]:
+    network = scene.topology.network
+    over = {"vxlan": "tunnel to", "weave": "tunnel to"}.get(network.cni.routes, "via")
     vias = {family_of(ip): ip for ip in node.internal_ips}
     return tuple(
-        text for cidr in node.pod_cidrs for text in (cidr, f"via {vias.get(family_of(cidr), '?')}")
+        text
+        for cidr in node.pod_cidrs
+        for text in (cidr, f"{over} {vias.get(family_of(cidr), '?')}")
     )
 
 
