@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from hashlib import blake2s
 from ipaddress import IPv6Address, ip_address, ip_interface
@@ -57,6 +57,17 @@ def plan(topology: Topology) -> Fabric:
 def control_plane_alone(fabric: Fabric) -> Fabric:
     """The fabric before any other machine is there, and any cable."""
     return replace(fabric, machines=(fabric.machine(fabric.control_plane),), cables=())
+
+
+def without(fabric: Fabric, names: Collection[str]) -> Fabric:
+    """The fabric without some machines, and the cables at them."""
+    return replace(
+        fabric,
+        machines=tuple(one for one in fabric.machines if one.name not in names),
+        cables=tuple(
+            one for one in fabric.cables if not any(end.machine in names for end in one.ends)
+        ),
+    )
 
 
 def _interfaces(

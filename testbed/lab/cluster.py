@@ -22,7 +22,7 @@ from testbed.errors import NotFound, OutOfTimeOrRoom, UsageError
 from testbed.events import Event, Record
 from testbed.fabric.machine import Machine
 from testbed.fabric.partition import networks_of
-from testbed.fabric.plan import control_plane_alone, plan
+from testbed.fabric.plan import control_plane_alone, plan, without
 from testbed.faults.link_fault import LinkFault
 from testbed.ip import IPAddress
 from testbed.kernel import features
@@ -225,9 +225,10 @@ class Cluster:
         }
         # A node is known by its address: where that is another one, so is the node.
         have = (*self.nodes, *self.power.off)
-        await self._remove_nodes(
-            [name for name in have if addresses.get(name) != self._addresses[name]]
-        )
+        gone = [name for name in have if addresses.get(name) != self._addresses[name]]
+        await self._remove_nodes(gone)
+        if before is not None and gone:
+            self._underlay.apply(without(plan(before.topology), gone))
         await self.docker.prepare(one for one in fabric.machines if one.name not in self.power.off)
         self._underlay.apply(fabric)
         await self.link_faults.follow(fabric, networks_of(fabric, plan_addresses(topology)))
