@@ -60,7 +60,7 @@ def _yes(value: bool) -> str:
 
 
 def _shape(link: dict[str, Any], end: int) -> str:
-    from testbed.fabric.shape import Shape
+    from testbed.model.shape import Shape
 
     return Shape(**link["shapes"][end]).words() or "-"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from testbed.errors import UsageError
-from testbed.fabric.shape import Shape
+from testbed.model.shape import Shape
 
 LINK_KINDS = ("cut", "impair", "partition", "heal")
 DIRECTIONS = ("both", "out", "in")

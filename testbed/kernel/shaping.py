@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from functools import cache
 
 from testbed.errors import MissingFeature, TestbedError
-from testbed.fabric.shape import DEFAULT_QUEUE, MOST_RATE_BPS, NOTHING, Shape
 from testbed.kernel import netns, qdiscs
 from testbed.kernel.netlink import Netlink, NetlinkError
 from testbed.kernel.qdiscs import Found, Netem, Pfifo, Placed, Tbf
+from testbed.model.shape import DEFAULT_QUEUE, MOST_RATE_BPS, NOTHING, Shape
 
 _FRAMES, _LINE, _PORT, _QUEUE = 1, 2, 3, 4
 _UNLIMITED_BYTES_S = round(MOST_RATE_BPS / 8)

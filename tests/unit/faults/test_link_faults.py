@@ -8,10 +8,10 @@ import pytest
 
 from testbed.errors import NotFound, UsageError
 from testbed.fabric.plan import plan
-from testbed.fabric.shape import Shape
 from testbed.faults.fault import parse_fault
 from testbed.faults.link_choice import checked_groups, chosen
 from testbed.faults.link_fault import LinkFault, Partition, ends_of, link_fault, partition
+from testbed.model.shape import Shape
 from testbed.model.topology import Topology
 
 RACKS: dict[str, Any] = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.fabric.shape import NOTHING, Shape
 from testbed.kernel.qdiscs import Netem, Pfifo, Placed, Qdisc, Tbf, found_on, set_qdisc
 from testbed.kernel.shaping import stack
+from testbed.model.shape import NOTHING, Shape
 
 INDEX = 64
 GBIT = 125_000_000

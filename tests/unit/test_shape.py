@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from testbed.fabric.shape import NOTHING, Shape
+from testbed.model.shape import NOTHING, Shape
 
 WORDS = {
     "": {},
