@@ -112,6 +112,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("testbed fault quickstart stop-node n2", "a machine without power: silence"),
         ("testbed fault quickstart heal n2", "it boots anew"),
         ("testbed fault quickstart delay-watch n2 --delay 3s", "a node that hears of changes late"),
+        ("testbed fault quickstart cut n2", "all links of a machine; heal n2 joins them again"),
+        ("testbed fault quickstart impair n1 switch --rate 10mbit --queue 50", "a slow link"),
+        ("testbed fault quickstart partition n1,switch n2", "sides; the control plane is n1's"),
+        ("testbed fault quickstart heal partition", "and one network again"),
     ),
     "load": (
         (

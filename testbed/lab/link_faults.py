@@ -94,7 +94,9 @@ class LinkFaults:
                     )
         t_ns = now_ns()
         self._touch.doubt()
-        return _event(t_ns, fault.kind, " ".join(fault.where), {**detail, "links": changed})
+        detail["links"] = changed
+        where = " ".join(fault.where)
+        return Event(t_ns, "fault", self._node(fault.where), fault.kind, where, 0, detail)
 
     async def keep_apart(self, wanted: Partition) -> Event:
         """Groups exchange no packet from `t_ns` on; a partition that was there before is over."""
@@ -105,7 +107,7 @@ class LinkFaults:
         self._touch.doubt()
         groups = [list(group) for group in wanted.groups]
         detail = {"level": wanted.level, "groups": groups}
-        return _event(t_ns, PARTITION, _written(wanted), detail)
+        return Event(t_ns, "fault", "", PARTITION, _written(wanted), 0, detail)
 
     async def reunite(self) -> Event:
         """End the partition. Raises CheckFailed where there is none."""
@@ -116,9 +118,8 @@ class LinkFaults:
         self._partition = None
         t_ns = now_ns()
         self._touch.doubt()
-        return _event(
-            t_ns, "heal", _written(was), {"level": "heal", "healed": [PARTITION], "links": []}
-        )
+        detail = {"level": "heal", "healed": [PARTITION]}
+        return Event(t_ns, "fault", "", "heal", _written(was), 0, detail)
 
     async def mend(self, machine: str) -> list[str]:
         """End what is wrong with a machine's links; returns the faults that were."""
@@ -141,6 +142,11 @@ class LinkFaults:
         ]
         groups = self._partition.groups if self._partition is not None else ()
         return {"links": links, "partition": [list(group) for group in groups]}
+
+    def _node(self, where: Sequence[str]) -> str:
+        """The node that is named, where it is the only one."""
+        kinds = {machine.name: machine.kind for machine in self._fabric.machines}
+        return where[0] if len(where) == 1 and kinds.get(where[0]) == "node" else ""
 
     # Cables
 
@@ -221,7 +227,3 @@ class LinkFaults:
 
 def _written(wanted: Partition) -> str:
     return " ".join(",".join(group) for group in wanted.groups)
-
-
-def _event(t_ns: int, kind: str, where: str, detail: Mapping[str, Any]) -> Event:
-    return Event(t_ns, "fault", "", kind, where, 0, detail)
