@@ -38,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
     if args.output != "table":
         emit(args, answer)
         return 0
-    print(f"lab {answer['name']}, kernel {answer['kernel']}, proxy {answer['proxy']}\n")
+    parts = f"kernel {answer['kernel']}, proxy {answer['proxy']}, {_network(answer['podNetwork'])}"
+    print(f"lab {answer['name']}, {parts}\n")
     print(table(answer["nodes"], _NODES), end="\n\n")
     print(table(answer["pods"], _PODS), end="\n\n")
     print(table(answer["services"], _SERVICES))
@@ -48,6 +49,12 @@ def run(args: argparse.Namespace) -> int:
     if answer["partition"]:
         print(f"\npartition: {' | '.join(','.join(group) for group in answer['partition'])}")
     return 0
+
+
+def _network(network: dict[str, Any]) -> str:
+    links = "CNI plug-ins" if network["plugins"] else f"pods' packets {network['podMTU']} bytes"
+    trouble = f" ({network['trouble']})" if network["trouble"] else ""
+    return f"pod network {network['cni']}, {links}{trouble}"
 
 
 def _is_news(link: dict[str, Any]) -> bool:

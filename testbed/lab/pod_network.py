@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 from testbed.clock import now_ns
 from testbed.controllers.timing import Delays
@@ -56,6 +57,7 @@ class LabPodNetwork:
     ) -> None:
         self._topology = topology
         self._network = network_of(topology)
+        self._cni = topology.network.cni
         self._pod_mtu = topology.network.pod_mtu
         self._tool = masquerade_tool(topology)
         self._masquerades = topology.network.masquerades
@@ -170,6 +172,17 @@ class LabPodNetwork:
         """What the first node whose kernel refused something says; "" when all is well."""
         said = (f"{name}: {one.trouble}" for name, one in self._joined.items() if one.trouble)
         return next(said, "")
+
+    def view(self) -> dict[str, Any]:
+        """What `inspect` says of it; `trouble`: what a node's kernel has refused."""
+        mtus = [joined.network.pod_mtu for joined in self._joined.values()]
+        return {
+            "cni": self._cni.routes,
+            "plugins": self._cni.conflist is not None,
+            "podMTU": min(mtus, default=None),
+            "ipMasq": self._masquerades,
+            "trouble": self.trouble,
+        }
 
     def _announce(self, sites: Iterable[Site]) -> None:
         """Let each node's agent say in its Node object what the others need of it."""

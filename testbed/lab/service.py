@@ -160,9 +160,14 @@ class Service:
     async def inspect(self, call: Call) -> dict[str, Any]:
         """DESIGN's JSON of `inspect`."""
         cluster = self._running()
-        head = {"name": self._folder.name, "kernel": label_here()}
+        head = {
+            "name": self._folder.name,
+            "kernel": label_here(),
+            "proxy": cluster.proxy_label,
+            "podNetwork": cluster.pod_network.view(),
+        }
         view = views.inspect(cluster.store.snapshot(), cluster.power.off, cluster.touch.lost)
-        return {**head, "proxy": cluster.proxy_label, **view, **cluster.link_faults.view()}
+        return {**head, **view, **cluster.link_faults.view()}
 
     async def describe(self, call: Call) -> dict[str, Any]:
         """A row of `ls`; `since` is seconds ago."""
