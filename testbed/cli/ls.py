@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
         except OutOfTimeOrRoom as busy:
             note(str(busy))
             continue
+        row.pop("missingImages", None)  # what `up` says
         started = datetime.now(UTC) - timedelta(seconds=row.pop("since_s"))
         rows.append({**row, "since": started.isoformat(timespec="seconds")})
     if args.output == "table" and not rows:

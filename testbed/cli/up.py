@@ -49,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
     if said := idle(Topology.model_validate(lab.topology())):
         note(said)
     about = lab.describe()
+    for image, why in about.get("missingImages", {}).items():
+        note(f"a stand-in runs for {image}: {why}")
     nodes = with_fakes(about["nodes"], about["fakeNodes"], "node")
     pods = with_fakes(about["pods"], about["fakePods"], "pod")
     which = "other pod" if about["fakePods"] else "pod"

@@ -58,6 +58,10 @@ class DockerLab:
         if self.nodes is not None:
             await self.nodes.kill(name)
 
+    def missing_images(self) -> dict[str, str]:
+        """Name -> why the daemon has it not, of the images that containers were to be made of."""
+        return {} if self.pods is None else self.pods.missing_images()
+
     def container_of_node(self, name: str) -> str:
         """Its id. Raises NotFound where it is none."""
         if self.nodes is None:

@@ -115,6 +115,16 @@ class DockerPods:
                 raise NotYet(error.message, error.hint) from None
             return ""
 
+    def missing_images(self) -> dict[str, str]:
+        """Name -> why the daemon has it not, of those that were asked for in vain."""
+        tried = ((name, task) for name, task in self._tried.items() if task.done())
+        failed = ((name, task.exception()) for name, task in tried)
+        return {
+            name: str(error)
+            for name, error in sorted(failed, key=lambda one: one[0])
+            if error is not None
+        }
+
     def _failed(self, name: str) -> bool:
         """Where it is waited for, it is asked for again."""
         task, waits = self._tried[name], self._options.missing_image == "wait"

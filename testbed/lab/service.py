@@ -177,6 +177,7 @@ class Service:
             "topology": self._source or cluster.topology.name,
             "kernel": label_here(),
             **views.numbers(cluster.store.snapshot()),
+            "missingImages": cluster.docker.missing_images(),
             "since_s": (now_ns() - self._since_ns) / 1e9,
         }
 
