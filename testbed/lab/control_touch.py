@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from testbed.clock import now_ns
 from testbed.events import Event, Record
@@ -23,6 +24,16 @@ _PERIOD_S = 0.5
 """Between an answer and the next question."""
 
 
+class Listener(Protocol):
+    """Who else on a node is told of the cluster."""
+
+    def hold(self, node: str) -> None:
+        """The node hears nothing until `release`."""
+
+    def release(self, node: str) -> None:
+        """It hears what it has missed."""
+
+
 class ControlTouch:
     """Keeps each node in touch with the control plane, or not."""
 
@@ -33,6 +44,7 @@ class ControlTouch:
         """An address of the control plane; None: it has none, and all are always in touch."""
         self.in_doubt: Callable[[], bool] = lambda: False
         """Whether links are such that somebody may be cut off."""
+        self.listeners: list[Listener] = []
         self._nodes = nodes
         self._watches = watches
         self._record = record
@@ -59,7 +71,10 @@ class ControlTouch:
         """The node is no more, or without power."""
         if name in self._tasks:
             self._tasks.pop(name).cancel()
-        self._held.discard(name)
+        if name in self._held:
+            self._held.discard(name)
+            for listener in self.listeners:
+                listener.release(name)
         self._lost.pop(name, None)
 
     async def _follow(self, name: str, since_ns: int) -> None:
@@ -87,12 +102,16 @@ class ControlTouch:
             self._nodes[name].kubelet.lose_touch()
             if name in self._watches:
                 self._watches[name].hold()
+            for listener in self.listeners:
+                listener.hold(name)
 
     def _release(self, name: str) -> None:
         if name in self._held:
             self._held.discard(name)
             if name in self._watches:
                 self._watches[name].release()
+            for listener in self.listeners:
+                listener.release(name)
             self._nodes[name].kubelet.regain_touch()
         if self._lost.pop(name, None) is not None:
             self._record(Event(now_ns(), "lab", name, "control-plane-back", name, 0, {}))

@@ -129,14 +129,14 @@ class SharedServer:
 
 
 class Programs:
-    """Starts containers, and commands in them. `on_dns` hears of every new DNS server."""
+    """Starts containers, and commands in them. `on_dns` hears of every new DNS server and its node."""
 
     def __init__(
         self,
         processes: Processes,
         folder: Path,
         domain: str,
-        on_dns: Callable[[LabProcess], None],
+        on_dns: Callable[[LabProcess, str], None],
     ) -> None:
         self.processes = processes
         self._logs = folder / "accepted"
@@ -266,7 +266,7 @@ class Programs:
     async def _start_dns(self, place: Place) -> Started:
         config = {"listen": _everywhere(place), "port": 53, "domain": self._domain}
         process = await self.processes.spawn("dns", config, place.netns)
-        self._on_dns(process)
+        self._on_dns(process, place.node)
         return OwnProcess(process, Kind.DNS.value)
 
     async def _start_program(self, place: Place, found: StandIn) -> Started:

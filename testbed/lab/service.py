@@ -308,6 +308,7 @@ class Service:
         feed = DnsFeed(store)
         programs = Programs(self._processes, self._folder, topology.dns.domain, feed.add)
         cluster = Cluster(self._folder, topology, store, programs, self._journal.record)
+        cluster.touch.listeners.append(feed)
         places = Places(cluster, self._folder)
         programs.name_files = lambda pod: places.files(
             places.find(f"{pod.meta.namespace}/{pod.meta.name}")
