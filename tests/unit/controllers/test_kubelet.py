@@ -454,3 +454,43 @@ def test_a_paused_watch_sees_a_pod_only_when_resumed() -> None:
         assert world.pod().status.ready
 
     play(scenario)
+
+
+def test_a_kubelet_that_is_cut_off_goes_on_and_says_later_what_has_happened() -> None:
+    async def scenario(world: World) -> None:
+        world.add(bound())
+        await asyncio.sleep(1)
+        before = world.pod().status
+        world.kubelet.lose_touch()
+        world.die()
+        world.add(bound("late"))
+        await asyncio.sleep(5)
+        assert (world.pod().status, world.pod("late").status.phase) == (before, "Pending")
+        assert "container-died" in world.kinds()  # it has seen it, and restarted the container
+        lost = world.store.get(Node, "", "n1")
+        world.store.apply([Update(replace(lost, ready=False, unreachable=True))])
+        world.kubelet.regain_touch()
+        assert world.pod().status.containers[0].restart_count == 1
+        await asyncio.sleep(1)
+        assert world.pod("late").status.phase == "Running"
+        assert world.store.get(Node, "", "n1").ready
+
+    play(scenario)
+
+
+def test_a_kubelet_that_begins_cut_off_says_nothing_before_it_is_heard() -> None:
+    async def main() -> None:
+        world = World()
+        world.kubelet.lose_touch()
+        world.kubelet.start()
+        world.add(bound())
+        await asyncio.sleep(5)
+        assert not world.store.get(Node, "", "n1").ready
+        assert world.pod().status.phase == "Pending"
+        world.kubelet.regain_touch()
+        await asyncio.sleep(1)
+        assert world.store.get(Node, "", "n1").ready
+        assert world.pod().status.phase == "Running"
+        await world.kubelet.stop()
+
+    simulate(main)

@@ -126,3 +126,29 @@ def test_the_labs_own_delay_stays(fault: WatchDelay | None) -> None:
         assert (bench.told, bench.known) == ([], 0)
 
     asyncio.run(main())
+
+
+@on_bench
+async def test_a_broken_connection_delivers_nothing_and_lists_anew(bench: Bench) -> None:
+    bench.watch.hold()
+    bench.write("a")
+    bench.write("b")
+    assert (bench.told, bench.known) == ([], 0)
+    bench.watch.relist()  # a new process has no connection either
+    assert bench.known == 0
+    bench.watch.release()
+    assert (bench.told, bench.known) == ([1, 2], 2)
+    bench.write("c")
+    assert bench.told == [1, 2, 3]
+
+
+@on_bench
+async def test_a_broken_connection_outlasts_a_delay(bench: Bench) -> None:
+    bench.watch.delay(LONG, seed=1)
+    bench.write("a")
+    bench.watch.hold()
+    bench.watch.restore()
+    bench.write("b")
+    assert bench.told == []
+    bench.watch.release()
+    assert bench.told == [1, 2]
