@@ -1,7 +1,7 @@
-"""Where a node's plug-ins run: its network namespace, with a /var/lib/cni and an xtables lock of its own.
+"""Where a node's plug-ins run: its network namespace, with its own /var/lib/cni, /run/cni and xtables lock.
 
-A lab's nodes share the lab's mount namespace; plug-ins keep what they have given out below /var/lib/cni, and
-two machines must not share that. So a thread per node has mounts of its own, and what it starts inherits them.
+A lab's nodes share the lab's mount namespace; plug-ins keep what they have given out in those folders, and two
+machines must not share them. So a thread per node has mounts of its own, and what it starts inherits them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from testbed.kernel import netns
 from testbed.kernel.search_path import with_admin_folders
 from testbed.sandbox import world
 
-STATE = Path("/var/lib/cni")
+STATE, RUN = Path("/var/lib/cni"), Path("/run/cni")
+"""Where plug-ins keep what they have given out, and what is gone when the machine is."""
 PATIENCE_S = 60.0
 """Longer no plug-in may take."""
 _MS_REC_BIND = 0x1000 | 0x4000
@@ -48,6 +49,8 @@ class NodeWorld:
     def __init__(self, around: Surroundings) -> None:
         self.folder = around.folder
         (around.folder / "state").mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(around.folder / "run", ignore_errors=True)
+        (around.folder / "run").mkdir()
         tools = _tools(around.folder / "bin", around.variant)
         path = f"{tools}:{with_admin_folders(os.environ.get('PATH', os.defpath))}"
         self._env = {**os.environ, **around.env, "PATH": path}
@@ -128,18 +131,30 @@ def _enter(around: Surroundings) -> None:
     """Let the calling thread be on the node."""
     netns.setns(around.namespace)
     netns.unshare(netns.CLONE_NEWNS)
-    state = around.folder / "state"
-    if not STATE.is_dir():
-        _make_room(STATE, around.folder / "var-lib")
-    world.bind(str(state), str(STATE))
+    for own, seen in (("state", STATE), ("run", RUN)):
+        if not seen.is_dir():
+            _make_room(seen)
+        world.bind(str(around.folder / own), str(seen))
 
 
-def _make_room(wanted: Path, beside: Path) -> None:
-    """Let there be a folder where the host has none: a folder of our own shows what is around it."""
+def _make_room(wanted: Path) -> None:
+    """Let there be a folder where the host has none: a new folder around it shows all that is beside it."""
     around = wanted.parent
-    beside.mkdir(exist_ok=True)
-    world.mount(str(around), str(beside), flags=_MS_REC_BIND)
-    world.mount("tmpfs", str(around), "tmpfs")
-    for name in os.listdir(beside):
-        (around / name).symlink_to(beside / name)
+    old = os.open(around, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with os.scandir(around) as found:
+            beside = list(found)
+        world.mount("tmpfs", str(around), "tmpfs")
+        for entry in beside:
+            here, there = around / entry.name, f"/proc/thread-self/fd/{old}/{entry.name}"
+            if entry.is_symlink():
+                here.symlink_to(os.readlink(there))
+                continue
+            if entry.is_dir():
+                here.mkdir()
+            else:
+                here.touch()
+            world.mount(there, str(here), flags=_MS_REC_BIND)
+    finally:
+        os.close(old)
     wanted.mkdir()
