@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
@@ -39,11 +39,14 @@ class RouteNews:
 
 
 class RouteEar:
-    """Listens in a namespace (a path, or a descriptor) to unicast routes of `origin` in the main table."""
+    """Listens in a namespace (a path, or a descriptor) to unicast routes of `origin` in the main table.
 
-    def __init__(self, place: str | int, origin: int) -> None:
+    `known` are those that there were when somebody looked last: what has changed since is news, too.
+    """
+
+    def __init__(self, place: str | int, origin: int, known: Iterable[RouteNews] = ()) -> None:
         self._origin = origin
-        self._known: dict[IPNetwork, tuple[IPAddress, ...]] = {}
+        self._known = {one.destination: one.vias for one in known}
         self._listed: set[IPNetwork] | None = None
         """While the kernel lists its routes: those that it has listed."""
         with netns.entered(place):

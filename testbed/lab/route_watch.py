@@ -9,18 +9,20 @@ from __future__ import annotations
 import selectors
 import socket
 from contextlib import suppress
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from testbed.clock import now_ns
-from testbed.kernel.routes import BIRD, RouteEar
+from testbed.kernel.routes import BIRD, RouteEar, RouteNews
 from testbed.traffic.channel import TERMINATED, Channel
 
 
 def main(config: dict[str, Any], channel: socket.socket) -> None:
     """Listen until told to stop.
 
-    Says {"ready": true}. {"watch": machine, "netns": path} adds one (or its new namespace), {"forget": machine}
-    ends it. Says {"machine", "t_ns", "routes": [[destination, [via, …]], …]}: without vias it is gone.
+    Says {"ready": true}. {"watch": machine, "netns": path, "known": routes} adds one (or its new namespace),
+    {"forget": machine} ends it. Says {"machine", "t_ns", "routes": [[destination, [via, …]], …]} of what is
+    otherwise than it was known: without vias it is gone.
     """
     control = Channel(channel)
     ears: dict[str, RouteEar] = {}
@@ -42,7 +44,11 @@ def main(config: dict[str, Any], channel: socket.socket) -> None:
                     ear.close()
                 if "watch" in message:
                     with suppress(OSError):  # it has lost its power by now
-                        ears[name] = RouteEar(message["netns"], BIRD)
+                        known = [
+                            RouteNews(ip_network(destination), tuple(map(ip_address, vias)))
+                            for destination, vias in message["known"]
+                        ]
+                        ears[name] = RouteEar(message["netns"], BIRD, known)
                         selector.register(ears[name].socket, selectors.EVENT_READ, name)
 
 

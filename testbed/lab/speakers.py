@@ -29,8 +29,8 @@ class Speakers:
         self._birds: dict[str, Bird] = {}
         self._places: dict[str, str] = {}
         """Paths of their namespaces."""
-        self._routes: dict[str, set[IPNetwork]] = {}
-        """What each machine's kernel has by BIRD."""
+        self._routes: dict[str, dict[IPNetwork, list[str]]] = {}
+        """What each machine's kernel has by BIRD: the next hops of each destination."""
         self._watch: LabProcess | None = None
         self._watching: asyncio.Task[None] | None = None
         self.changed = asyncio.Event()
@@ -64,7 +64,7 @@ class Speakers:
 
     def missing(self, name: str, awaited: Iterable[IPNetwork]) -> list[IPNetwork]:
         """The destinations that a machine's kernel has no route to by BIRD."""
-        have = self._routes.get(name, set())
+        have = self._routes.get(name, {})
         return sorted((one for one in awaited if one not in have), key=str)
 
     @property
@@ -74,11 +74,11 @@ class Speakers:
 
     def _listen_to(self, name: str, place: str) -> None:
         self._places[name] = place
-        self._routes[name] = set()
+        self._routes[name] = {}
         if self._watching is None:
             self._watching = asyncio.get_running_loop().create_task(self._keep_watching())
-        elif self._watch is not None and self._watch.channel is not None:
-            self._watch.channel.send({"watch": name, "netns": place})
+        elif self._watch is not None:
+            self._ask_for(name)
 
     def _forget(self, name: str) -> None:
         del self._places[name]
@@ -90,10 +90,15 @@ class Speakers:
         """One process for all machines; another one should it end."""
         while True:
             self._watch = await self._processes.spawn("routewatch", {}, "", self._hear)
-            for name, place in self._places.items():
-                assert self._watch.channel is not None
-                self._watch.channel.send({"watch": name, "netns": place})
+            for name in self._places:
+                self._ask_for(name)
             await self._watch.ended.wait()
+
+    def _ask_for(self, name: str) -> None:
+        assert self._watch is not None
+        assert self._watch.channel is not None
+        known = [[str(network), vias] for network, vias in self._routes[name].items()]
+        self._watch.channel.send({"watch": name, "netns": self._places[name], "known": known})
 
     def _hear(self, message: dict[str, Any]) -> None:
         name = message["machine"]
@@ -104,10 +109,10 @@ class Speakers:
             network = ip_network(destination)
             if not vias:
                 kind = "route-withdrawn"
-                have.discard(network)
+                have.pop(network, None)
             else:
                 kind = "route-changed" if network in have else "route-learned"
-                have.add(network)
+                have[network] = vias
             self._record(Event(message["t_ns"], "bgp", name, kind, destination, 0, {"via": vias}))
         self.changed.set()
 

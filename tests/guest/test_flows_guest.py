@@ -23,6 +23,7 @@ SETTINGS = [
     (Setting("iptables-legacy", LEGACY, PROFILES[0], "uml", sctp=True), ("base",)),
     (Setting("ipvs/rr", IPVS, PROFILES[0], "uml", cni="vxlan"), ("base",)),
     (Setting("ipvs/rr", IPVS, PROFILES[0], "uml", cni="weave", families=(4,)), ("base",)),
+    (Setting("ipvs/rr", IPVS, PROFILES[0], "uml", cni="bgp"), ("base",)),
 ]
 
 
