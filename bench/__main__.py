@@ -18,6 +18,7 @@ from bench.sandbox import ROOT
 ITEMS = {
     "startup": ("bench.startup", "version"),
     "wiring": ("bench.scale", "wiring"),
+    "cni": ("bench.cni", "wiring"),
     "lives": ("bench.scale", "lives"),
     "load": ("bench.load", "generator"),
     "rules": ("bench.rules", "syncs"),
