@@ -21,8 +21,11 @@ from testbed.kernel.netlink import Netlink
 from testbed.kernel.policy_rules import ban, lift
 from testbed.kernel.run import Shell
 from testbed.lab.control_touch import ControlTouch
+from testbed.model.shape import NOTHING
 from testbed.runtime.interface import Underlay
 
+_EMPTY_S = 0.2
+"""Between two looks at whether a link that is healed is empty."""
 _NFT = ("nft", "-f", "-")
 
 
@@ -38,6 +41,7 @@ class LinkFaults:
         """Cables that were cut as such; a partition may cut more."""
         self._partition: Partition | None = None
         self._barrier: Barrier | None = None
+        self._later = asyncio.get_running_loop().call_later
         touch.in_doubt = lambda: self.in_force
 
     @property
@@ -175,13 +179,24 @@ class LinkFaults:
             had.append("impair")
         for name in impaired:
             for end, shape in enumerate(self._underlay.cables()[name].cable.shapes):
-                self._underlay.set_shape(name, end, shape)
+                if not self._underlay.set_shape(name, end, shape):
+                    self._later(_EMPTY_S, self._clear, name, end)
         barred = self._barrier.cables if self._barrier is not None else ()
         for name in cut:
             self._cut.discard(name)
             if name not in barred:
                 self._underlay.join(name)
         return had
+
+    def _clear(self, name: str, end: int) -> None:
+        """Take the last of a shape away, once what was under way has arrived."""
+        state = self._underlay.cables().get(name)
+        if (
+            state is not None
+            and state.shapes[end].nothing
+            and not self._underlay.set_shape(name, end, NOTHING)
+        ):
+            self._later(_EMPTY_S, self._clear, name, end)
 
     # Partitions
 

@@ -127,7 +127,7 @@ class Underlay(Protocol):
     def join(self, cable: str) -> None:
         """Undo `cut`. Raises NotFound."""
 
-    def set_shape(self, cable: str, end: int, shape: Shape) -> None:
-        """Shape what enters the cable at an end (0 or 1), until the cable is made anew. Raises NotFound and
-        what `kernel.shaping` raises.
+    def set_shape(self, cable: str, end: int, shape: Shape) -> bool:
+        """Shape what enters the cable at an end (0 or 1), until the cable is made anew. False: it is unshaped,
+        but for idle parts that go when this is said again. Raises NotFound and what `kernel.shaping` raises.
         """

@@ -105,11 +105,12 @@ class NetnsUnderlay:
         self._cut.discard(cable)
         self._carry()
 
-    def set_shape(self, cable: str, end: int, shape: Shape) -> None:
-        """Shape what enters the cable at an end (0 or 1). Raises NotFound, and what `kernel.shaping` raises."""
+    def set_shape(self, cable: str, end: int, shape: Shape) -> bool:
+        """Shape what enters the cable at an end (0 or 1). False: see `kernel.shaping.set_shape`, which says
+        what is raised, too, beside NotFound.
+        """
         self._require(cable)
-        wired = self._wired[cable]
-        self._shape(wired, end, shape)
+        return self._shape(self._wired[cable], end, shape)
 
     def unplug(self, name: str) -> None:
         """All of a machine's links are down: from now on no packet comes or goes."""
@@ -184,7 +185,8 @@ class NetnsUnderlay:
         self._wire(new)
         for cable in new:
             for end, shape in enumerate(cable.shapes):
-                self._shape(cable, end, shape)
+                if not shape.nothing:
+                    self._shape(cable, end, shape)
         for made in self._made.values():
             self._configure(made)
         self._carry()
@@ -230,14 +232,14 @@ class NetnsUnderlay:
         for end in cable.ends:
             del self._made[end.machine].indices[end.interface]
 
-    def _shape(self, cable: Cable, end: int, shape: Shape) -> None:
-        have = self._shapes[cable.name]
-        if have[end] == shape:
-            return
+    def _shape(self, cable: Cable, end: int, shape: Shape) -> bool:
         at = cable.ends[end]
         made = self._made[at.machine]
-        shaping.set_shape(shaping.End(made.namespace, made.indices[at.interface], cable.mtu), shape)
+        here = shaping.End(made.namespace, made.indices[at.interface], cable.mtu)
+        done = shaping.set_shape(here, shape)
+        have = self._shapes[cable.name]
         self._shapes[cable.name] = (have[0], shape) if end else (shape, have[1])
+        return done
 
     def _configure(self, made: _Made) -> None:
         """Its addresses and routes, as far as they differ."""

@@ -104,3 +104,10 @@ def test_sides_are_apart_here_too(lab: Lab) -> None:
     assert pinged(lab, 3, wait_s=1)[0] == 0
     lab.heal("partition")
     assert pinged(lab)[0] == PINGS
+
+
+def test_nothing_is_left_of_a_shape_once_its_packets_have_arrived(lab: Lab) -> None:
+    lab.fault("impair", "n2", "core", delay_s=0.2, direction="in")
+    lab.exec("n1", ["ping", "-q", "-i", "0.01", "-c", "3", "-W", "5", "172.18.0.3"], 60)
+    lab.heal("n2")
+    assert link(lab, "n2:core")["impaired"] is False
