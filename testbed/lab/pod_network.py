@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -26,6 +27,9 @@ from testbed.podnet.network import Member, NodeNetwork, Route, Site
 from testbed.podnet.networks import network_of, router_daemons
 from testbed.runtime.node_network import NodeWiring
 from testbed.store import Change, Snapshot, Store, Update
+
+_TELL_S = 1.0
+"""From one word of what is still missing to the next."""
 
 
 @dataclass(slots=True)
@@ -133,6 +137,11 @@ class LabPodNetwork:
         await self._caught_up.wait()
         while lacking := self._without_routes():
             progress(lacking)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._have_routes(), _TELL_S)
+
+    async def _have_routes(self) -> None:
+        while self._without_routes():
             self.speakers.changed.clear()
             await self.speakers.changed.wait()
 
@@ -147,7 +156,8 @@ class LabPodNetwork:
         if not count:
             return ""
         name = next(name for name, missing in absent.items() if missing)
-        text = f"{count} routes to come by BGP; {name} has none to {absent[name][0]}"
+        routes = "1 route" if count == 1 else f"{count:,} routes"
+        text = f"{routes} to come by BGP; {name} has none to {absent[name][0]}"
         return f"{text}; {self.speakers.trouble}" if self.speakers.trouble else text
 
     def of(self, name: str) -> NodeNetwork:
