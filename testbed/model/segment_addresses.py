@@ -1,7 +1,7 @@
 """Each segment's share of nodeCIDR, and who has which address in it.
 
-The one switch of a lab without links has all of it. Else a segment has a /24 (of IPv6 a 256th of the network),
-less where there are many of them, more where one is large.
+The one switch of a lab without links has all of it. Else a segment has a /24 (a /112 of IPv6), less where there
+are many of them, more where one is large.
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ FIRST_HOST = 1
 """Outside hosts are in the upper half, so that nodes and hosts can both be appended to."""
 _LAST = 2
 """Routers' addresses count down from here, from the end; the last one is IPv4's broadcast address."""
-SEGMENT_PREFIX = 24
-_SEGMENT_BITS = 8
-"""By which a segment's prefix is longer than an IPv6 nodeCIDR's."""
+SEGMENT_PREFIX = {4: 24, 6: 112}
+"""By IP family. MAC addresses follow from an address's last 31 bits: they differ between segments, too."""
 NOWHERE = ""
 """The segment of fake nodes, where there are links: it has the last share."""
 
@@ -124,7 +123,7 @@ def _part(network: IPNetwork, prefix: int, index: int) -> IPNetwork:
 
 def _prefix(network: IPNetwork, members: Mapping[str, _Members]) -> int:
     """Of every segment's share of a network. Raises UsageError."""
-    usual = SEGMENT_PREFIX if network.version == 4 else network.prefixlen + _SEGMENT_BITS
+    usual = SEGMENT_PREFIX[network.version]
     least = network.prefixlen + (len(members) - 1).bit_length()
     largest = max(members, key=lambda name: _bits(members[name]))
     prefix = min(max(usual, least), network.max_prefixlen - _bits(members[largest]))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from testbed.fabric.machine import Fabric, Machine, Route
 from testbed.ip import IPAddress
-from tests.unit.fabric.test_plan import linked
+from tests.unit.fabric.test_plan import FAMILIES, linked
 
 SPINE = linked(
     "n1-ra", "n2-ra", "h1-rb", "n3-rb", "ra-rs", "ra-rt", "rb-rs", "rb-rt"
@@ -92,7 +92,10 @@ def fabrics(draw: st.DrawFn) -> Fabric:
         for _ in range(draw(st.integers(1, 2))):
             pairs.append((f"n{number}", draw(st.sampled_from(middle))))
     pairs.append(("h0", draw(st.sampled_from(middle))))
-    return linked(*("-".join(pair) for pair in pairs), network={"podCIDR": "10.244.0.0/16"})
+    return linked(
+        *("-".join(pair) for pair in pairs),
+        network=FAMILIES[draw(st.sampled_from(sorted(FAMILIES)))],
+    )
 
 
 @given(fabrics())
