@@ -138,7 +138,7 @@ class LinkFaults:
             {
                 "name": name,
                 "endpoints": [end.machine for end in state.cable.ends],
-                "state": "cut" if state.cut else "up" if state.carries else "down",
+                "state": state.state,
                 "impaired": self._impaired(name),
                 "shapes": [shape.to_json() for shape in state.shapes],
             }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from testbed.errors import TestbedError
 from testbed.fabric.machine import Cable, Fabric, Machine
@@ -92,9 +92,8 @@ class CableState:
     """A cable as it is now."""
 
     cable: Cable
-    carries: bool
-    """False: it is cut, an end has no power, or it waits in reserve as it would close a loop of switches."""
-    cut: bool
+    state: Literal["up", "cut", "reserve", "down"]
+    """reserve: it would close a loop of switches; down: an end has no power."""
     shapes: tuple[Shape, Shape]
     """In force at each end."""
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 from testbed.errors import NotFound
 from testbed.fabric import sysctls
@@ -89,9 +90,16 @@ class NetnsUnderlay:
     def cables(self) -> dict[str, CableState]:
         """All cables, as they are now."""
         return {
-            name: CableState(cable, name in self._carrying, name in self._cut, self._shapes[name])
+            name: CableState(cable, self._state(cable), self._shapes[name])
             for name, cable in self._wired.items()
         }
+
+    def _state(self, cable: Cable) -> Literal["up", "cut", "reserve", "down"]:
+        if cable.name in self._cut:
+            return "cut"
+        if cable.name in self._carrying:
+            return "up"
+        return "reserve" if self._unplugged.isdisjoint(_machines_of(cable)) else "down"
 
     def cut(self, cable: str) -> None:
         """No packet passes the cable from now on: its ends have no carrier. Raises NotFound."""
@@ -211,9 +219,10 @@ class NetnsUnderlay:
 
     def _veth(self, cable: Cable, near: End, far: End) -> netlink.Message:
         one, other = self._made[near.machine], self._made[far.machine]
+        here, there = _numbered(one, near), _numbered(other, far)
         return netlink.veth(
-            netlink.End(near.interface, near.mac, cable.mtu, _numbered(one, near)),
-            netlink.End(far.interface, far.mac, cable.mtu, _numbered(other, far), other.namespace),
+            netlink.End(near.interface, near.mac, cable.mtu, here, large=True),
+            netlink.End(far.interface, far.mac, cable.mtu, there, other.namespace, large=True),
             master=UPLINK_INDEX if self._is_switch(near.machine) else 0,
         )
 

@@ -28,7 +28,7 @@ REACHED: list[str] = []
         ),
         pytest.param(
             "ring",
-            [REACHED, True, REACHED, REACHED, REACHED, SILENT, REACHED],
+            [REACHED, True, ["c:a", "a:b:2"], REACHED, REACHED, REACHED, SILENT, REACHED],
             id="a ring of switches: no storm, and another way wherever it is cut",
         ),
         pytest.param(
@@ -38,7 +38,7 @@ REACHED: list[str] = []
         ),
         pytest.param(
             "power",
-            [SILENT, REACHED, [False, True], REACHED],
+            [True, SILENT, REACHED, ["cut", "up"], REACHED],
             id="a machine loses its power and is made anew",
         ),
         pytest.param(

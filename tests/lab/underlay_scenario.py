@@ -128,6 +128,7 @@ def ring() -> Iterator[Any]:
     # Nobody has this address: asked for by broadcast, three times at most.
     asyncio.run(ping(underlay.namespace("n1"), [fabric.machine("n1").addresses[0].ip + 100], 0.3))
     yield packets_in(underlay, "n3") - before < 50
+    yield [name for name, state in underlay.cables().items() if state.state == "reserve"]
     for cuts in (("a:b",), ("a:b", "b:c"), ("a:b", "c:a"), ("a:b", "c:a", "a:b:2")):
         for cable in cuts:
             underlay.cut(cable)
@@ -160,13 +161,14 @@ def power() -> Iterator[Any]:
     underlay, fabric = NetnsUnderlay(), planned("n1-a", "n1-r1", "n2-a", "a-r1", "r1-n3")
     underlay.apply(fabric)
     underlay.unplug("n1")
+    yield {state.state for name, state in underlay.cables().items() if "n1" in name} == {"down"}
     yield unreached(underlay, fabric, "n1")
     underlay.renew("n1")
     yield unreached(underlay, fabric, every=True)
     underlay.cut("n1:a")
     underlay.renew("n1")
     states = underlay.cables()
-    yield [states["n1:a"].carries, states["n1:r1"].carries]
+    yield [states["n1:a"].state, states["n1:r1"].state]
     underlay.join("n1:a")
     yield unreached(underlay, fabric, every=True)
 
