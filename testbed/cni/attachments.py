@@ -107,6 +107,10 @@ class Attachments:
             for plugin in self._listed.plugins:
                 await self._call(STATUS, plugin, None)
 
+    def close(self) -> None:
+        """Run nothing more; the thread that was on the node leaves it."""
+        self._world.close()
+
     async def _undo(self, container: Container, result: Json | None) -> None:
         # What plug-ins are told from 0.4.0 on.
         told = result if at_least(await self.version(), "0.4.0") else None

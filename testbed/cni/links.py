@@ -120,6 +120,7 @@ class PluginLinks:
     def cut(self) -> None:
         """The node has no power any more: what was attached is found when it boots."""
         self._powered = False
+        self._attachments.close()
 
     async def _begin(self) -> None:
         """Once, before the first pod: what an earlier life of the node left is undone."""
