@@ -105,6 +105,14 @@ class Fabric:
     families: tuple[int, ...]
     """IP families, the primary one first."""
 
+    def wires(self, name: str) -> frozenset[tuple[tuple[End, End], int]]:
+        """What a machine hangs on: the ends and the MTU of each of its cables."""
+        return frozenset(
+            (cable.ends, cable.mtu)
+            for cable in self.cables
+            if name in (cable.ends[0].machine, cable.ends[1].machine)
+        )
+
     def machine(self, name: str) -> Machine:
         """By name. Raises KeyError."""
         for machine in self.machines:

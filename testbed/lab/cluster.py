@@ -249,6 +249,10 @@ class Cluster:
                 if machine.kind == "router"
             },
         )
+        old = plan(before.topology) if before is not None else fabric
+        for name in self.nodes:
+            if old.wires(name) != fabric.wires(name):
+                self.pod_network.rewired(_site(fabric.machine(name)))
         known = {*self.nodes, *self.power.off}
         self._start_nodes(
             [one for one in fabric.machines if one.kind == "node" and one.name not in known]

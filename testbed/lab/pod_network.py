@@ -120,6 +120,13 @@ class LabPodNetwork:
         if wanted := commands(self._joined[name].network.masquerade, self._tool):
             self._hiding[name] = asyncio.create_task(shell.run_all(wanted))
 
+    def rewired(self, site: Site) -> None:
+        """A node that runs hangs on other cables now."""
+        joined = self._joined[site.name]
+        joined.site = site
+        joined.wiring.rewired()
+        self._hears(site.name)
+
     def leave(self, name: str) -> None:
         """A node that is about to lose its power: what it runs for the network is not started again."""
         self.speakers.abandon(name)

@@ -65,6 +65,14 @@ class NodeWiring:
         self._parts, self._devices, self._sysctls = parts, devices, want.sysctls
         return len(stale) + len(gone) + len(new)
 
+    def rewired(self) -> None:
+        """The node's cables are others: what hung on them went with them."""
+        self._parts = {
+            key: part
+            for key, part in self._parts.items()
+            if isinstance(part, IPv4Network | IPv6Network) or _device(part) in self._devices
+        }
+
     def _write_sysctls(self, wanted: tuple[tuple[str, str], ...]) -> None:
         if refused := sysctl.write(wanted):
             raise MissingFeature(
