@@ -16,6 +16,7 @@ from testbed.apiserver.writing import Writer
 from testbed.clock import now_s
 from testbed.controllers.builtin import FOR_CLIENTS
 from testbed.controllers.loop import ControllerLoop
+from testbed.fabric.plan import plan
 from testbed.ip import family_of
 from testbed.kernel import netns
 from testbed.lab.api_credentials import Credentials
@@ -40,8 +41,10 @@ class LabApi:
         self._cluster = cluster
         self._journal = journal
         network = topology.network
-        self._addresses = tuple(str(machines[1]) for machines in network.node_cidrs)
-        """The switch's, one per IP family."""
+        fabric = plan(topology)
+        own = fabric.machine(fabric.control_plane).addresses
+        self._addresses = tuple(str(address.ip) for address in own)
+        """Those of where the control plane is, one per IP family."""
         service_ip = bootstrap.service_ip(network.service_cidrs[0], cluster.store.snapshot())
         service_name = f"kubernetes.default.svc.{topology.dns.domain}"
         names = (*_NAMES, "kubernetes.default.svc", service_name, service_ip, *self._addresses)

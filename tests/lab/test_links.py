@@ -23,7 +23,7 @@ def topology(nodes: list[str], links: list[str], **more: Any) -> str:
     return json.dumps(
         {
             "name": "racks",
-            "network": {"cni": "vxlan"},
+            "network": {"cni": "vxlan", "controlPlane": "spine1"},
             "nodes": {node: {} for node in nodes},
             "hosts": {"client": {}},
             "routers": {"tor1": {}, "tor2": {}, "spine1": {}, "spine2": {}},
@@ -64,6 +64,13 @@ def test_services_answer_over_both_racks(user: User, racks: str) -> None:
         answers = set(said(user, "exec", racks, "client", "--", "sh", "-c", ask).split())
         assert answers <= {"web-0", "web-1"}
         assert answers
+
+
+def test_the_api_server_answers_nodes_and_pods_from_wherever_it_is(user: User, racks: str) -> None:
+    assert "n2" in said(user, "kubectl", racks, "--", "get", "nodes", "-o", "name")
+    for where in ("n2", "web-0", "web-1"):
+        asked = ["curl", "-sk", "-m", "5", "https://10.96.0.1/healthz"]
+        assert said(user, "exec", racks, where, "--", *asked) == "ok"
 
 
 def test_commands_run_on_routers_and_switches(user: User, racks: str) -> None:
