@@ -16,8 +16,9 @@ from testbed.model.addressing import plan_addresses
 from testbed.model.bgp import BGP
 from testbed.model.loader import load
 from testbed.model.topology import Topology
-from testbed.podnet.bgp import BorderGateway, router_id
+from testbed.podnet.bgp import MOST_WITH_ARP, BorderGateway, router_id
 from testbed.podnet.bird import StateChange, state_change
+from testbed.podnet.masquerade import commands
 from testbed.podnet.network import Daemon, Member, NodeNetwork, Site
 from tests.lab.outer import ROOT
 
@@ -102,6 +103,14 @@ def members(families: Sequence[int] = (4,)) -> list[Member]:
             tuple(ip_network(base[family][1].format(number)) for family in families),
         )
         for name, number in NODES.items()
+    ]
+
+
+def everybody_of(lab: Topology) -> list[Member]:
+    """The members of a lab as its address plan has them."""
+    return [
+        Member(name, tuple(map(ip_address, own.ips)), tuple(map(ip_network, own.pod_cidrs)))
+        for name, own in plan_addresses(lab).nodes.items()
     ]
 
 
@@ -203,10 +212,7 @@ def in_racks(**nodes: dict[str, Any]) -> tuple[dict[str, Daemon], Topology]:
     }
     lab = Topology.model_validate({**RACKS.model_dump(by_alias=True), "nodes": specs})
     network, fabric = BorderGateway(lab), plan(lab)
-    everybody = [
-        Member(name, tuple(map(ip_address, own.ips)), tuple(map(ip_network, own.pod_cidrs)))
-        for name, own in plan_addresses(lab).nodes.items()
-    ]
+    everybody = everybody_of(lab)
     found = network.routers()
     for one in everybody:
         site = Site(one.name, fabric.machine(one.name).all_addresses, 1500)
@@ -320,3 +326,32 @@ def test_a_line_of_the_log_tells_when_a_session_changed() -> None:
     assert not replace(change, state="start").is_up
     assert state_change("2026-11-21 21:39:40.697585 <TRACE> device1: Starting") is None
     assert state_change("bird: bird.conf:15:3 syntax error") is None
+
+
+@pytest.mark.parametrize(("nodes", "known"), [(MOST_WITH_ARP, 0), (MOST_WITH_ARP + 1, 16)])
+def test_a_large_mesh_asks_nobody_for_mac_addresses(nodes: int, known: int) -> None:
+    names = [f"n{number}" for number in range(nodes)]
+    lab = Topology.model_validate(
+        {"name": "t", "nodes": {name: {} for name in names}, "network": {"cni": "bgp"}}
+    )
+    everybody = everybody_of(lab)
+    found = planned("n0", lab, everybody).neighbours
+    assert len(found) == known
+    fabric = plan(lab)
+    for one in found:
+        (interface,) = (
+            machine.interfaces[0]
+            for machine in fabric.machines
+            if machine.kind == "node" and machine.addresses[0].ip == one.address
+        )
+        assert (one.mac, one.device) == (interface.mac, "eth0")
+
+
+def test_pods_are_hidden_from_what_is_outside_unless_the_file_says_otherwise() -> None:
+    (hidden,) = planned("n1", topology()).masquerade
+    (command,) = commands([hidden], "iptables-nft")
+    assert (
+        '-A cali-nat-outgoing -s 10.244.0.0/16 ! -d 10.244.0.0/16 -m comment --comment "natOutgoing" '
+        "-j MASQUERADE --random-fully"
+    ) in command.stdin
+    assert planned("n1", topology(ipMasq=False)).masquerade == ()
