@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.errors import MissingFeature
 from testbed.events import Record
 from testbed.ip import IPNetwork
-from testbed.kernel import netns, sysctl
 from testbed.model.topology import Topology
 from testbed.podnet.addresses import PodAddresses
 from testbed.podnet.network import Bridge, NodeNetwork
@@ -77,23 +75,7 @@ def plugin_links(topology: Topology, host: Host, record: Record) -> Links:
             iptables_variant(topology),
             host.environment(node),
         )
-        with netns.entered(namespace):
-            refused = sysctl.write(_BRIDGED_PACKETS)
-        if refused and any(plugin["type"] in _BRIDGING for plugin in listed.plugins):
-            raise MissingFeature(
-                f"the kernel does not take {', '.join(refused)} on node {node}",
-                "load the module br_netfilter, or wire pods without a bridge",
-            )
         attachments = Attachments(listed, plugins, NodeWorld(around))
         return PluginLinks(Place(node, topology.network.families), listed, attachments, record)
 
     return links
-
-
-_BRIDGING = frozenset({"bridge", "testbed-bridged"})
-_BRIDGED_PACKETS = (
-    ("bridge/bridge-nf-call-iptables", "1"),
-    ("bridge/bridge-nf-call-ip6tables", "1"),
-)
-"""What crosses a node's bridge must meet its service rules, too: else a pod's answer to its neighbour would
-come from an address that nobody has dialled."""

@@ -29,7 +29,7 @@ NETWORKS: Mapping[str, Factory] = MappingProxyType(
 def network_of(topology: Topology) -> PodNetwork:
     """The pod network of a topology that `model.support` takes."""
     found = NETWORKS[topology.network.cni.routes](topology)
-    return found if topology.network.cni.conflist is None else Plugged(found)
+    return found if topology.network.cni.conflist is None else Plugged(found, topology)
 
 
 def router_daemons(topology: Topology) -> dict[str, Daemon]:

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from testbed.ip import IPAddress
 from testbed.model.fields import Mistake
 from testbed.model.topology import Topology
 from testbed.podnet.network import Member, NodeNetwork, PodNetwork, Route, Site
 
+_WITHOUT_BRIDGE = frozenset({"ptp", "testbed-routed"})
+_BRIDGED_PACKETS = {
+    4: ("bridge/bridge-nf-call-iptables", "1"),
+    6: ("bridge/bridge-nf-call-ip6tables", "1"),
+}
+"""As kubeadm demands. What crosses a node's bridge must meet its service rules, too: else a pod's answer to its
+neighbour would come from an address that nobody has dialled."""
+
 
 class Plugged:
     """A `PodNetwork`: another one, without what it has of the node's own pods."""
 
-    def __init__(self, inner: PodNetwork) -> None:
+    def __init__(self, inner: PodNetwork, topology: Topology) -> None:
+        network = topology.network
+        has_bridge = may_bridge(network.cni.conflist or {})
+        families = network.families if has_bridge else ()
         self._inner = inner
-        self.needs = inner.needs
+        self._sysctls = tuple(_BRIDGED_PACKETS[family] for family in families)
+        self.needs = inner.needs | (frozenset({"br-netfilter"}) if has_bridge else frozenset())
         self.overhead = inner.overhead
         self.mistakes = inner.mistakes
         self.annotations = inner.annotations
@@ -24,10 +37,20 @@ class Plugged:
 
     def plan(self, site: Site, members: Sequence[Member]) -> NodeNetwork:
         planned = self._inner.plan(site, members)
-        # A bridge that has the range's network would come second to a black hole of the same length.
         return replace(
-            planned, pod_links=None, blackholes=planned.blackholes - {*planned.pod_cidrs}
+            planned,
+            pod_links=None,
+            # A bridge that has the range's network would come second to a black hole of the same length.
+            blackholes=planned.blackholes - {*planned.pod_cidrs},
+            sysctls=(*planned.sysctls, *self._sysctls),
         )
+
+
+def may_bridge(conflist: Mapping[str, Any]) -> bool:
+    """Whether a list, right or wrong, may put pods on a bridge: all that are not known to do without."""
+    plugins = conflist.get("plugins")
+    first = plugins[0] if isinstance(plugins, list) and plugins else conflist
+    return not isinstance(first, dict) or first.get("type") not in _WITHOUT_BRIDGE
 
 
 class NoRoutes:
