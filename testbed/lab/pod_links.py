@@ -10,7 +10,7 @@ from testbed.events import Record
 from testbed.ip import IPNetwork
 from testbed.model.topology import Topology
 from testbed.podnet.addresses import PodAddresses
-from testbed.podnet.network import Bridge, NodeNetwork
+from testbed.podnet.network import Bridge, NodeNetwork, Vxlan
 from testbed.podnet.ways import Bridged, Routed, Way
 from testbed.runtime.pod_links import PodLinks
 from testbed.runtime.veth_links import VethLinks
@@ -26,7 +26,9 @@ def own_links(addresses: Addresses) -> Links:
 
     def links(node: str, namespace: int, network: NodeNetwork) -> PodLinks:
         given = addresses(node, network.pod_cidrs)
-        return VethLinks(namespace, network.pod_mtu, given, way_of(network))
+        tunnels = any(isinstance(device, Vxlan) for device in network.devices)
+        way = way_of(network)
+        return VethLinks(namespace, network.pod_mtu, given, way, large=not tunnels)
 
     return links
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from testbed.errors import CheckFailed
-from testbed.kernel import link_state, netlink, netns
+from testbed.kernel import link_state, netlink, netns, packet_socket
 from testbed.model.objects import Pod
 from testbed.podnet.addresses import Addresses, PodAddresses
 from testbed.podnet.link import FIRST_POD_INDEX, POD_INDEX, POD_INTERFACE, PodLink, pod_link
@@ -25,9 +25,13 @@ class VethLinks:
 
     maps_ports = False
 
-    def __init__(self, namespace: int, mtu: int, addresses: PodAddresses, way: Way) -> None:
+    def __init__(
+        self, namespace: int, mtu: int, addresses: PodAddresses, way: Way, *, large: bool = False
+    ) -> None:
+        """`large`: see `netlink.End`."""
         self._namespace = namespace
         self._mtu = mtu
+        self._large = large
         self._addresses = addresses
         self._way = way
         self._wired: dict[str, _Wired] = {}
@@ -79,9 +83,14 @@ class VethLinks:
 
     def _wire(self, link: PodLink, namespace: int) -> None:
         way = self._way
-        near = netlink.End(POD_INTERFACE, link.mac, link.mtu, POD_INDEX)
+        near = netlink.End(POD_INTERFACE, link.mac, link.mtu, POD_INDEX, large=self._large)
         far = netlink.End(
-            link.node_interface, way.node_mac(link), link.mtu, link.node_index, self._namespace
+            link.node_interface,
+            way.node_mac(link),
+            link.mtu,
+            link.node_index,
+            self._namespace,
+            self._large,
         )
         with netns.entered(namespace), netlink.Netlink() as pod_side:
             pod_side.send(
@@ -93,6 +102,9 @@ class VethLinks:
                 ]
             )
         self._netlink.send([*way.join(link), *self._towards(link.addresses, link)])
+        if frames := way.announcements(link):
+            with netns.entered(namespace):
+                packet_socket.send(POD_INTERFACE, frames)
 
     def _towards(self, addresses: Addresses, link: PodLink) -> list[netlink.Message]:
         return [step for address in addresses for step in self._way.towards(address, link)]

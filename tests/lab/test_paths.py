@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from testbed.errors import TestbedError
+from testbed.kernel.netlink import LARGE_BYTES
 from testbed.lab.client import Lab
-from testbed.model.topology import Topology
+from testbed.model.topology import Network, Topology
 from tests.lab.conducted import conducted
 from tests.lab.conftest import unique_name
 
@@ -53,3 +56,31 @@ def test_the_experiment_notes_every_ratio_of_every_network(tmp_path: Path) -> No
     table = run.trials.set_index("network")
     assert (table.filter(like="over_plain") > 0).all(axis=None)
     assert table.filter(like="over_plain").shape == (2, 21)
+
+
+LARGEST = """
+import json, struct
+from testbed.kernel import netlink
+with netlink.Netlink() as link:
+    links = [netlink.attributes(body[16:]) for _, body in link.dump(netlink.Message(18, 0, bytes(16), ""))]
+veths = [one for one in links if b"veth" in one.get(18, b"")]
+print(json.dumps([struct.unpack("=I", one[63])[0] if 63 in one else None for one in veths]))
+"""
+"""What each veth end takes whole; null: the kernel (before 6.3) has no such thing."""
+
+
+@pytest.mark.parametrize(("network", "is_large"), [("host-gw", True), ("vxlan", False)])
+def test_offloads_pass_large_packets_all_the_way_or_not_at_all(
+    network: str, is_large: bool
+) -> None:
+    topology = TOPOLOGY.model_copy(update={"network": Network.model_validate({"cni": network})})
+    with Lab.up(topology, name=unique_name(), ephemeral=True) as lab:
+        pod, node = (
+            json.loads(lab.exec(where, [sys.executable, "-c", LARGEST]).stdout)
+            for where in ("client-0", "n1")
+        )
+        assert len(pod) == 1
+        assert len(node) == 2  # its cable, and the pod's link
+        large = {LARGE_BYTES, None}
+        assert {*pod} <= large if is_large else LARGE_BYTES not in pod
+        assert {*node} <= large if is_large else {*node} & large  # the cable, for others
