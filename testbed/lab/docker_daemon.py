@@ -33,6 +33,20 @@ class Daemon:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: work(*args, **kwargs))
 
+    async def made(self, undo: Callable[[T], None], work: Callable[..., T], *args: Any) -> T:
+        """What a method makes. Where nobody waits for it any more, it is undone as soon as it is there."""
+        making = asyncio.ensure_future(self.do(work, *args))
+
+        def undone(done: asyncio.Future[T]) -> None:
+            if done.exception() is None:
+                undo(done.result())
+
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(undone)
+            raise
+
     def later(self, work: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
         """Begun now, awaited by nobody, or by somebody else."""
         return asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(*args))

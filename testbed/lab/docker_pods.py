@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from testbed.model.containers import Container, SecurityContext
 from testbed.model.objects import REAL_IMAGE, SERVER_ANNOTATION, Pod, name_of
 from testbed.model.runtime import Docker
 from testbed.model.topology import ECHO_IMAGE
-from testbed.runtime.docker.wanted import Wanted
+from testbed.runtime.docker.wanted import Held, Wanted
 from testbed.runtime.interface import NotYet
 from testbed.runtime.netns import Place
 from testbed.runtime.processes import Processes
@@ -75,7 +76,8 @@ class DockerPods:
         every = (*pod.spec.init_containers, *pod.spec.containers)
         if not any(self.wants(pod, one) for one in every):
             return netns.create()
-        held = await self.daemon.do(
+        held = await self.daemon.made(
+            self._let_go,
             self.daemon.engine.sandbox,
             name_of(pod),
             self._name(pod, "POD"),
@@ -132,10 +134,11 @@ class DockerPods:
 
     async def _found(self, name: str, policy: str) -> str:
         engine = self.daemon.engine
-        found = await self.daemon.do(engine.image, name, pulled=policy == "IfNotPresent")
+        # A slow registry must not keep other requests waiting.
+        found = await asyncio.to_thread(engine.image, name, pulled=policy == "IfNotPresent")
         if policy == "Always":
             try:
-                return await self.daemon.do(engine.fetched, name)
+                return await asyncio.to_thread(engine.fetched, name)
             except TestbedError:
                 if not found:
                     raise
@@ -148,10 +151,10 @@ class DockerPods:
         pod, container = place.pod, place.container
         wanted = self._wanted(place, image)
         engine = self.daemon.engine
-        ident = await self.daemon.do(engine.make, wanted)
+        ident = await self.daemon.made(self._remove_later, engine.make, wanted)
         containers = self._sandboxes[pod.meta.uid].containers
         if container.name in containers:  # its last run, which is over
-            self.daemon.later(engine.remove, containers[container.name])
+            self._remove_later(containers[container.name])
         containers[container.name] = ident
         streams = {"stdin": container.stdin, "tty": container.tty}
         config = {"url": engine.url, "container": ident, **streams}
@@ -173,16 +176,25 @@ class DockerPods:
         await started.follow()
         return started
 
+    def _remove_later(self, ident: str) -> None:
+        self.daemon.later(self.daemon.engine.remove, ident)
+
+    def _let_go(self, held: Held) -> None:
+        os.close(held.namespace)
+        self._remove_later(held.ident)
+
     def _wanted(self, place: Place, image: str) -> Wanted:
         pod, container = place.pod, place.container
         self._kitchen.recipes.new_run(place)
         env = self._kitchen.recipes.asked_for(place)
         labels = {"pod": name_of(pod), "container": container.name}
+        home = self._home(place)
         return Wanted(
             self._name(pod, container.name),
             image,
             self.daemon.engine.owner.labels(**labels),
-            network=f"container:{self._home(place)}",
+            network=f"container:{home}",
+            ipc=None if pod.spec.host_network else f"container:{home}",
             entrypoint=[expanded(word, env) for word in container.command] or None,
             command=[expanded(word, env) for word in container.args] or None,
             environment=env,

@@ -5,17 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from docker.errors import APIError
 from docker.types import Mount
 
 from testbed.errors import TestbedError
-from testbed.runtime.docker import pause, remains
+from testbed.runtime.docker import pause
 from testbed.runtime.docker.daemon import connect, local_image, pull, said
 from testbed.runtime.docker.labels import Owner
 from testbed.runtime.docker.outside import Outside
-from testbed.runtime.docker.remains import Thing
 from testbed.runtime.docker.wanted import Held, Wanted
 
 _PAUSE_IMAGE = "testbed/pause"
@@ -34,20 +34,17 @@ class Engine:
         self.outside = outside
         self._client = connect(url)
         self._pause = ""
-        self._one_by_one = threading.Lock()
-        """What must not be made twice: the pause image, a pull."""
+        self._making_pause = threading.Lock()
 
     def image(self, name: str, *, pulled: bool) -> str:
         """The id of an image; "" where the daemon has none, and does not pull it. Raises TestbedError."""
-        with self._one_by_one:
-            with said(f"image {name}"):
-                found = local_image(self._client, name)
-            return found or (pull(self._client, name) if pulled else "")
+        with said(f"image {name}"):
+            found = local_image(self._client, name)
+        return found or (self.fetched(name) if pulled else "")
 
     def fetched(self, name: str) -> str:
         """The id of an image that is fetched whether it is there or not. Raises TestbedError."""
-        with self._one_by_one:
-            return pull(self._client, name)
+        return pull(self._client, name)
 
     def node(self, name: str, image: str, files: Mapping[str, str]) -> Held:
         """A node's container, whatever its image runs otherwise. `files`: path in it -> file of this machine.
@@ -108,17 +105,8 @@ class Engine:
             state = self._client.exec_inspect(ident)
             return int(state["Pid"]) if state["Running"] else 0
 
-    def remove_all(self, wanted: Callable[[Thing], bool] | None = None) -> None:
-        """What this lab has made, or what is `wanted`."""
-        mine = self.owner.instance
-        remains.remove(self._client, wanted or (lambda thing: thing.instance == mine))
-
     def _holding(self, wanted: Wanted, prepare: Callable[[str], None]) -> Held:
-        ident = self._create(
-            wanted,
-            entrypoint=[pause.PATH],
-            log_config={"Type": "none"},
-        )
+        ident = self._create(replace(wanted, entrypoint=(pause.PATH,)))
         try:
             prepare(ident)
             self._client.start(ident)
@@ -132,20 +120,13 @@ class Engine:
     def _with_pause(self, ident: str) -> None:
         self._client.put_archive(ident, "/", pause.archive())
 
-    def _create(self, wanted: Wanted, **instead: Any) -> str:
-        log_config = instead.pop("log_config", None)
+    def _create(self, wanted: Wanted) -> str:
         host_config = self._client.create_host_config(
             network_mode=wanted.network,
             mounts=[Mount(to, source, "bind", ro) for source, to, ro in wanted.mounts],
             ipc_mode=wanted.ipc,
             cap_add=list(wanted.capabilities),
-            log_config=log_config,
         )
-        settings: dict[str, Any] = {
-            "entrypoint": wanted.entrypoint,
-            "command": wanted.command,
-            "environment": dict(wanted.environment),
-        }
         made = self._client.create_container(
             wanted.image,
             name=wanted.name,
@@ -156,12 +137,15 @@ class Engine:
             tty=wanted.tty,
             stdin_open=wanted.stdin,
             host_config=host_config,
-            **(settings | instead),
+            healthcheck={"test": ["NONE"]},  # a pod's probes are its manifest's
+            entrypoint=None if wanted.entrypoint is None else list(wanted.entrypoint),
+            command=None if wanted.command is None else list(wanted.command),
+            environment=dict(wanted.environment),
         )
         return str(made["Id"])
 
     def _pause_image(self) -> str:
-        with self._one_by_one:
+        with self._making_pause:
             if not self._pause:
                 labels = [f'LABEL "{key}"="{value}"' for key, value in self.owner.labels().items()]
                 with said("the image of sandboxes"):

@@ -24,7 +24,7 @@ _CHUNK = 1 << 16
 _HEADER = struct.Struct(">BxxxI")
 """Of a piece of output: 1 or 2, for standard output or error, and its length."""
 _SWITCHING = 101
-CANNOT_EXECUTE, NOT_FOUND = 126, 127
+_CANNOT_EXECUTE, _NOT_FOUND, _UNKNOWN = 126, 127, 137
 
 
 class _Connection(http.client.HTTPConnection):
@@ -125,7 +125,7 @@ def command(config: dict[str, Any], fds: list[int]) -> NoReturn:
 
     def code() -> int:
         found = daemon.call("GET", f"{path}/json")["ExitCode"]
-        return 137 if found is None else int(found)
+        return _UNKNOWN if found is None else int(found)
 
     _be(config, fds, begin, code)
 
@@ -148,12 +148,15 @@ def _be(
         os.close(fd)
     with suppress(BrokenPipeError):
         _pump(sock, come, fds, stdin=config["stdin"], plain=config["tty"])
-    os._exit(code())
+    try:
+        os._exit(code())
+    except (_Refused, OSError):  # the daemon, or the container, was taken away
+        os._exit(_UNKNOWN)
 
 
 def _not_started(fds: list[int], why: str) -> NoReturn:
     missing = "no such file" in why or "not found" in why
-    code = NOT_FOUND if missing else CANNOT_EXECUTE
+    code = _NOT_FOUND if missing else _CANNOT_EXECUTE
     if len(fds) > 3:
         os.write(fds[3], f"error {code} {why}\n".encode())
     else:
