@@ -59,6 +59,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("testbed exec quickstart client-0 -- curl -s http://web/hostname", "from a pod"),
         ("testbed exec quickstart n1 -- ip route", "on a node"),
         ("testbed exec quickstart client -- bash", "a shell on the machine outside"),
+        ("testbed exec mininet-tree mininet -- pingall", "a line of Mininet's CLI"),
     ),
     "apply": (
         ("testbed apply quickstart -f shop.yaml", "created, configured or unchanged, one by one"),
