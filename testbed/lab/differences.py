@@ -61,7 +61,7 @@ def writes(
             found += [Delete(*key, uid=current.meta.uid), Create(item)]
         elif isinstance(item, Node):
             assert isinstance(current, Node)
-            found.append(Update(_as_its_kubelet_says(item, current)))
+            found.append(Update(_as_its_kubelet_says(item, current, before)))
         elif isinstance(item, Deployment):
             assert isinstance(current, Deployment)
             found.append(Update(_as_far_as_it_is(item, current)))
@@ -70,10 +70,12 @@ def writes(
     return found
 
 
-def _as_its_kubelet_says(item: Node, current: Node) -> Node:
-    """The node as it is wanted, with its present state."""
+def _as_its_kubelet_says(item: Node, current: Node, before: Object | None) -> Node:
+    """The node as it is wanted, with its present state and what others have noted on it."""
+    asked = before.meta.annotations if before is not None else {}
+    noted = {key: text for key, text in current.meta.annotations.items() if key not in asked}
     return replace(
-        item,
+        with_meta(item, annotations={**noted, **item.meta.annotations}),
         ready=current.ready,
         unreachable=current.unreachable,
         ready_changed_s=current.ready_changed_s,

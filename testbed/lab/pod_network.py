@@ -236,6 +236,7 @@ class LabPodNetwork:
         joined = self._joined[name]
         joined.due, joined.trouble = None, ""
         self._is_it_quiet()
+        self._announce([joined.site])  # somebody may have taken it away
         try:
             self._look(name, members_of(self._store.snapshot()))
         except (NetlinkError, TestbedError) as error:

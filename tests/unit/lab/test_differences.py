@@ -22,6 +22,7 @@ from testbed.model.objects import (
     PodTemplate,
     Service,
     ServicePort,
+    with_meta,
 )
 from testbed.store import Create, Delete, Store, Update
 
@@ -137,3 +138,13 @@ def test_a_service_keeps_the_addresses_of_the_families_that_it_keeps(
     assert len(new.cluster_ips) == (2 if after.get("ip_family_policy") else 1)
     assert new.cluster_ips[:kept] == old.cluster_ips[:kept]
     assert len(new.cluster_ips) == len(new.ip_families)
+
+
+def test_what_others_have_noted_on_a_node_stays() -> None:
+    asked = with_meta(NODE, annotations={"ours": "1"})
+    store, before = applied(asked)
+    noted = with_meta(asked, annotations={"ours": "1", "theirs": "2"})
+    store.apply([Update(noted)])
+    (change,) = writes(before, [replace(NODE, unschedulable=True)], store.snapshot())
+    assert isinstance(change, Update)
+    assert change.object.meta.annotations == {"theirs": "2"}
