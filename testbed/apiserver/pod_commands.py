@@ -112,11 +112,11 @@ def exit_status(code: int) -> dict[str, Any]:
 
 
 def _not_started(error: TestbedError) -> dict[str, Any]:
+    if isinstance(error, ApiFailure):  # its code is HTTP's
+        return error.status()
     code = getattr(error, "code", None)
     if isinstance(code, int):
         return {**exit_status(code), "message": f"exec failed: {error.message}"}
-    if isinstance(error, ApiFailure):
-        return error.status()
     return not_reached(error.message).status()
 
 

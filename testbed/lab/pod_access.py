@@ -6,7 +6,9 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+from testbed.apiserver.streaming import not_reached
 from testbed.errors import NotFound
+from testbed.ip import host_port
 from testbed.kernel import netns
 from testbed.lab.cluster import Cluster
 from testbed.lab.container_log import ContainerLog
@@ -18,6 +20,7 @@ from testbed.model.objects import Pod
 from testbed.runtime.netns import NetnsRuntime
 
 _CONNECT_S = 10.0
+_KUBELET_PORT = 10250
 
 
 class PodAccess:
@@ -28,13 +31,14 @@ class PodAccess:
         self._programs = cluster.programs
 
     def log(self, pod: Pod, container: str, *, previous: bool) -> ContainerLog | None:
-        """What a container printed, or the run of it before."""
+        """What a container printed, or the run of it before. Raises ApiFailure."""
+        self._require_touch(pod)
         return self._programs.log(pod.meta.uid, container, previous=previous)
 
     async def execute(
         self, pod: Pod, container: Container, argv: tuple[str, ...], *, stdin: bool, tty: bool
     ) -> Running:
-        """Start a command in a container. Raises StartError, NotFound."""
+        """Start a command in a container. Raises StartError, NotFound, ApiFailure."""
         runtime = self._runtime(pod)
         place, started = runtime.place(pod, container), runtime.started(pod.meta.uid)
         own = started.get(container.name)
@@ -48,7 +52,7 @@ class PodAccess:
         return found.running if isinstance(found, ProgramContainer | DockerContainer) else None
 
     async def connect(self, pod: Pod, port: int) -> socket.socket:
-        """A TCP connection to a port of a pod, from within it. Raises OSError."""
+        """A TCP connection to a port of a pod, from within it. Raises OSError, ApiFailure."""
         namespace = self._runtime(pod).namespace(pod.meta.uid)
         failure: OSError | None = None
         for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
@@ -81,7 +85,17 @@ class PodAccess:
             if pod.spec.node_name:
                 require_live(pod.spec.node_name, self._cluster.store.snapshot())
             raise NotFound(f"pod {pod.meta.name} does not have a host assigned")
+        self._require_touch(pod)
         return self._cluster.nodes[pod.spec.node_name].runtime
+
+    def _require_touch(self, pod: Pod) -> None:
+        """The API server asks the kubelet, which it has to reach."""
+        node = pod.spec.node_name
+        if node in self._cluster.touch.lost:
+            kubelet = host_port(str(self._cluster.addresses(node)[0]), _KUBELET_PORT)
+            raise not_reached(
+                f"error dialing backend: dial tcp {kubelet}: connect: no route to host"
+            )
 
 
 def _tcp(family: socket.AddressFamily) -> socket.socket:
