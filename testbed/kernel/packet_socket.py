@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
@@ -102,6 +102,14 @@ class Tap:
         with suppress(BlockingIOError):
             while True:
                 self._socket.recv(1)
+
+
+def send(interface: str, frames: Iterable[bytes]) -> None:
+    """Put whole frames on an interface of the namespace that the calling thread is in."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+        sock.bind((interface, 0))
+        for frame in frames:
+            sock.send(frame)
 
 
 def _attach(sock: socket.socket, program: Sequence[Instruction]) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from testbed.ip import ANYWHERE, IPAddress, IPInterface, IPNetwork
 from testbed.kernel import netlink
-from testbed.kernel.netlink import Message
+from testbed.kernel.netlink import Message, mac_bytes
 from testbed.podnet.link import GATEWAY, NODE_MAC, PodLink
 
 
@@ -30,6 +30,9 @@ class Way(Protocol):
 
     def towards(self, address: IPAddress, link: PodLink) -> list[Message]:
         """On the node: makes packets for an address of the pod's find the link."""
+
+    def announcements(self, link: PodLink) -> list[bytes]:
+        """Frames that the pod sends once it is joined, so that others find its addresses there."""
 
 
 @cache
@@ -64,6 +67,9 @@ class Routed:
             netlink.route(ip_network((address, address.max_prefixlen)), link.node_index),
             netlink.neighbour(address.packed, link.mac, link.node_index),
         ]
+
+    def announcements(self, link: PodLink) -> list[bytes]:
+        return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,5 +109,17 @@ class Bridged:
     def towards(self, address: IPAddress, link: PodLink) -> list[Message]:
         return []
 
+    def announcements(self, link: PodLink) -> list[bytes]:
+        """Gratuitous ARP: switches that know an address elsewhere learn that it has moved."""
+        return [_gratuitous_arp(link.mac, own) for own in link.addresses if own.version == 4]
+
     def _gateway(self, family: int) -> IPInterface:
         return next(one for one in self.gateways if one.version == family)
+
+
+def _gratuitous_arp(mac: str, address: IPAddress) -> bytes:
+    """A request for one's own address, to everybody (RFC 5227, section 3)."""
+    own = mac_bytes(mac)
+    ethernet = b"\xff" * 6 + own + b"\x08\x06"
+    arp = b"\x00\x01\x08\x00\x06\x04\x00\x01"  # Ethernet, IPv4, their lengths, a request
+    return ethernet + arp + own + address.packed + bytes(6) + address.packed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from testbed.errors import CheckFailed
@@ -11,6 +12,9 @@ from testbed.podnet.addresses import Addresses, PodAddresses
 from testbed.podnet.link import FIRST_POD_INDEX, POD_INDEX, POD_INTERFACE, PodLink, pod_link
 from testbed.podnet.ways import Way
 from testbed.runtime.pod_links import Attachment
+
+_ANNOUNCED_AFTER_S = (0.0, 0.05, 0.2, 1.0)
+"""Pauses before each: a bridge passes nothing on until it has noticed that the port's link is up."""
 
 
 @dataclass(slots=True)
@@ -36,6 +40,7 @@ class VethLinks:
         self._way = way
         self._wired: dict[str, _Wired] = {}
         self._next_index = FIRST_POD_INDEX
+        self._announcing: set[asyncio.Task[None]] = set()
         with netns.entered(namespace):
             self._netlink = netlink.Netlink()
 
@@ -44,9 +49,21 @@ class VethLinks:
         link = pod_link(await self._addresses.take(pod), self._next_index, self._mtu)
         self._next_index += 1
         self._wire(link, namespace)
-        self._wired[uid] = _Wired(link, namespace)
+        self._wired[uid] = wired = _Wired(link, namespace)
+        if frames := self._way.announcements(link):
+            task = asyncio.create_task(self._announce(uid, wired, frames))
+            self._announcing.add(task)
+            task.add_done_callback(self._announcing.discard)
         self._addresses.wired(uid)
         return Attachment(link.addresses, link.node_interface)
+
+    async def _announce(self, uid: str, wired: _Wired, frames: list[bytes]) -> None:
+        for pause_s in _ANNOUNCED_AFTER_S:
+            await asyncio.sleep(pause_s)
+            if self._wired.get(uid) is not wired:
+                return
+            with netns.entered(wired.namespace):
+                packet_socket.send(POD_INTERFACE, frames)
 
     async def detach(self, pod_uid: str) -> None:
         wired = self._wired.pop(pod_uid, None)
@@ -102,9 +119,6 @@ class VethLinks:
                 ]
             )
         self._netlink.send([*way.join(link), *self._towards(link.addresses, link)])
-        if frames := way.announcements(link):
-            with netns.entered(namespace):
-                packet_socket.send(POD_INTERFACE, frames)
 
     def _towards(self, addresses: Addresses, link: PodLink) -> list[netlink.Message]:
         return [step for address in addresses for step in self._way.towards(address, link)]

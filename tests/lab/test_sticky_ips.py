@@ -10,6 +10,7 @@ import pytest
 
 from testbed.events import Event
 from testbed.experiment.trial_lab import has_programmed
+from testbed.ip import host_port
 from testbed.lab.client import Lab
 from testbed.model.topology import Topology
 from tests.lab.conftest import unique_name
@@ -18,16 +19,18 @@ pytestmark = pytest.mark.lab
 
 NODES = ("n1", "n2", "n3")
 PATIENCE_S = 30.0
+BOTH = "10.244.0.0/16,fd00:10:244::/56"
 
 
-def topology(home: str) -> Topology:
+def topology(home: str, cni: str = "host-gw", pods: str = BOTH) -> Topology:
     """Only `home` takes new pods of `web`: the other nodes are cordoned."""
     return Topology.model_validate(
         {
             "name": "sticky",
             "network": {
                 "stickyIPs": True,
-                "podCIDR": "10.244.0.0/16,fd00:10:244::/56",
+                "podCIDR": pods,
+                "cni": cni,
             },
             "nodes": {node: {"unschedulable": node != home} for node in NODES},
             "dns": {"replicas": 0},
@@ -50,10 +53,10 @@ def pod(lab: Lab) -> dict[str, Any]:
     return row
 
 
-def moved(lab: Lab, node: str) -> dict[str, Any]:
+def moved(lab: Lab, node: str, *network: str) -> dict[str, Any]:
     """The pod after it was deleted, its heir being scheduled on `node`."""
     before = pod(lab)
-    lab.change(topology(node))
+    lab.change(topology(node, *network))
     asked = lab.fault("delete", before["name"])
 
     def is_heir(event: Event) -> bool:
@@ -102,3 +105,15 @@ def test_a_node_that_boots_gives_its_pods_their_addresses_back(lab: Lab) -> None
     now = pod(lab)
     assert (now["uid"], now["ips"]) == (away["uid"], away["ips"])
     assert answers(lab, f"http://{away['ip']}:8080/hostname") == {away["name"]}
+
+
+@pytest.mark.parametrize(("cni", "pods"), [("vxlan", BOTH), ("weave", "10.244.0.0/16")])
+def test_other_pod_networks_find_it_too(cni: str, pods: str) -> None:
+    with Lab.up(topology("n1", cni, pods), name=unique_name(), ephemeral=True) as lab:
+        first = pod(lab)
+        urls = [f"http://{host_port(ip, 8080)}/hostname" for ip in first["ips"]]
+        for node in ("n1", "n2", "n3"):
+            now = pod(lab) if node == "n1" else moved(lab, node, cni, pods)
+            assert (now["node"], now["ips"]) == (node, first["ips"])
+            for url in urls:
+                assert answers(lab, url) == {now["name"]}
