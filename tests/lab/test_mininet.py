@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from testbed.lab.client import Lab
 from tests.lab.conftest import User, unique_name
 from tests.lab.outer import ROOT
+from tests.lab.reachability import PROMISES, broken, topology
 
 pytestmark = pytest.mark.lab
 
@@ -166,9 +168,9 @@ def test_machines_come_and_move_and_at_the_end_nothing_is_left(user: User) -> No
 def test_loops_are_no_matter(user: User) -> None:
     """The fat tree that comes with the package, made small: two ways between its hosts."""
     lab = unique_name()
-    topology = str(ROOT / "topologies" / "mininet-tree.yaml")
+    shipped = str(ROOT / "topologies" / "mininet-tree.yaml")
     small = ("--set", "underlay.args.k=2", "--set", "hosts={}", "--set", "workloads.web.replicas=2")
-    done = user.testbed("up", topology, "--name", lab, *small)
+    done = user.testbed("up", shipped, "--name", lab, *small)
     assert done.returncode == 0, done.stderr
     try:
         assert "0% dropped (2/2 received)" in mininet(user, lab, "pingall").stdout
@@ -196,6 +198,16 @@ workloads: {web: {replicas: 2}}
         assert mininet(user, lab, "n1", "ping", "-c", "1", "n2").returncode == 0
     finally:
         user.testbed("down", lab)
+
+
+@pytest.mark.parametrize("network", ["host-gw", "vxlan"])
+def test_who_reaches_whom_is_as_with_namespaces(network: str) -> None:
+    """Every pod, node and outside host to every other one, over three switches in a ring."""
+    ring = ("n1 s1", "n2 s2", "n3 s3", "outside s3", "s1 s2", "s2 s3", "s3 s1")
+    links = [{"endpoints": link.split()} for link in ring]
+    lab = topology({"cni": network}, runtime="mininet", links=links)
+    with Lab.up(lab, name=unique_name(), ephemeral=True) as running:
+        assert broken(running, PROMISES[network]) == []
 
 
 def _processes_of(lab: str) -> list[str]:
