@@ -40,7 +40,7 @@ HYPOTHESIS = (
 REFUTED_IF = "Some share is shown to be further from that than its margin."
 
 FACTORS: dict[str, tuple[Value, ...]] = {
-    "network": ("host-gw", "vxlan", "weave"),
+    "network": ("host-gw", "vxlan", "weave", "bgp"),
     "control_plane": ("beyond", "reached"),
     "proxy": ("iptables-nft",),
     "monitor_period_s": (5,),

@@ -46,6 +46,7 @@ PROMISES: Mapping[str, Promise] = {
     "host-gw": Promise(),
     "vxlan": Promise(1450, NODE, NODE, nodes_as=OF_NETWORK),
     "bgp": Promise(to_nodes=NODE, to_hosts=NODE),
+    "bgp": Promise(LINK_MTU, NODE, NODE),
     "weave": Promise(1450, NODE, NODE, nodes_as=OF_NETWORK, nodes_as_at_home=OF_NETWORK),
 }
 """By the name that `network.cni` has for it."""
