@@ -12,22 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from testbed.clock import now_ns
-from testbed.errors import OutOfTimeOrRoom, UsageError
+from testbed.errors import OutOfTimeOrRoom
 from testbed.lab.container_log import ContainerLog
 from testbed.lab.containers import ProgramContainer, Running, StartError, run
 from testbed.lab.docker_container import DockerContainer
 from testbed.lab.docker_pods import DockerPods
 from testbed.lab.images import Kind, StandIn, base_name, stand_in
+from testbed.lab.listeners import everywhere, listeners
 from testbed.lab.recipes import Recipes, other_user
-from testbed.model.containers import Container
-from testbed.model.objects import SERVER_ANNOTATION, SERVICE_TIME_OPTION, Pod
+from testbed.model.objects import SERVER_ANNOTATION, Pod
 from testbed.runtime.interface import ContainerState, Executed
 from testbed.runtime.netns import Place, Started
 from testbed.runtime.processes import LabProcess, Processes
 from testbed.store import Change
-from testbed.units import duration_s
 
-_DEFAULT_PORT = 8080
 _OUTPUT_LINES, _OUTPUT_BYTES = 200, 10 * 1024
 """Of a probe's command, as much as kubelet reads."""
 
@@ -254,7 +252,7 @@ class Programs:
         return self._logs / f"{pod.meta.namespace}_{pod.meta.name}_{pod.meta.uid[:8]}"
 
     async def _start_echo(self, place: Place) -> Started:
-        pods = _listeners(place)
+        pods = listeners(place)
         if place.pod.meta.annotations.get(SERVER_ANNOTATION) == "shared":
             return await (await self._shared_server()).add(place, pods)
         for pod in pods:
@@ -264,7 +262,7 @@ class Programs:
         return OwnProcess(process, Kind.ECHO.value)
 
     async def _start_dns(self, place: Place) -> Started:
-        config = {"listen": _everywhere(place), "port": 53, "domain": self._domain}
+        config = {"listen": everywhere(place), "port": 53, "domain": self._domain}
         process = await self.processes.spawn("dns", config, place.netns)
         self._on_dns(process, place.node)
         return OwnProcess(process, Kind.DNS.value)
@@ -316,46 +314,3 @@ class Programs:
 def _to_lab_log(data: bytes) -> None:
     if data:
         os.write(2, data)
-
-
-def _listeners(place: Place) -> list[dict[str, Any]]:
-    """The echo server's entry for each port of the container."""
-    ports = _ports(place.container)
-    sctp = {(port.container_port, port.protocol) for port in place.container.ports}
-    return [
-        {
-            "pod": place.pod.meta.name,
-            "uid": place.pod.meta.uid,
-            "namespace": place.pod.meta.namespace,
-            "node": place.node,
-            "ip": str(place.addresses[0]),
-            "listen": _everywhere(place),
-            "port": port,
-            "sctp": (port, "SCTP") in sctp,
-            "netns": place.netns,
-            "service_s": _service_s(place.container),
-        }
-        for port in ports
-    ]
-
-
-def _service_s(container: Container) -> float:
-    """How long the echo server is told to work on a request. Raises UsageError for what is no time."""
-    args = container.args
-    if SERVICE_TIME_OPTION not in args:
-        return 0.0
-    at = args.index(SERVICE_TIME_OPTION) + 1
-    try:
-        return duration_s(args[at] if at < len(args) else "")
-    except ValueError as error:
-        raise UsageError(f"{container.name}: {SERVICE_TIME_OPTION}: {error}") from error
-
-
-def _everywhere(place: Place) -> list[str]:
-    """What a server of the pod listens on: every address of the IP families that it has."""
-    return ["::" if address.version == 6 else "0.0.0.0" for address in place.addresses]
-
-
-def _ports(container: Container) -> list[int]:
-    """Distinct port numbers: the echo server answers TCP and UDP on each, and SCTP where it is asked to."""
-    return sorted({port.container_port for port in container.ports}) or [_DEFAULT_PORT]
