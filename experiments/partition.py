@@ -53,7 +53,7 @@ how long the partition lasts after it has been noticed, or could have been, and 
 `rate_rps` of new connections, of a client on each side."""
 CHOICES = {"proxy": MODES}
 REPEATS = 10
-REQUIRES = frozenset({Feature.CONNTRACK})
+REQUIRES = frozenset({Feature.CONNTRACK, Feature.NFTABLES_BRIDGE})
 TIMING = True
 PROFILES = {
     "smoke": Profile(
