@@ -105,7 +105,11 @@ class LabNet(Mininet):  # type: ignore[misc]
     def create(self, name: str, switch: bool) -> int:
         """A new machine in place of one of that name; the pid of its shell, which sits in its namespace."""
         self.remove(name)
-        node = self.addSwitch(name, inNamespace=True) if switch else self.addHost(name, ip=None)
+        if switch:
+            # OpenFlow's number, which bridges have none of: Mininet would read it off the name.
+            node = self.addSwitch(name, inNamespace=True, dpid="0")
+        else:
+            node = self.addHost(name, ip=None)
         return int(node.pid)
 
     def remove(self, name: str) -> None:

@@ -1,6 +1,6 @@
 """Who reaches whom, as each pod network promises it; and a lab held against that promise.
 
-`python -m tests.lab.reachability NETWORK` brings a lab up and prints what is not as promised: for a test that
+`python -m tests.lab.reachability NETWORK RUNTIME` brings a lab up and prints what is not as promised: for a test that
 does so as an ordinary user.
 """
 
@@ -142,10 +142,11 @@ def _whose_address(source: Seen, target: Seen, promise: Promise) -> str:
     return OWN
 
 
-def main(network: str) -> int:
+def main(network: str, runtime: str) -> int:
     """0 where all is as promised."""
     name = f"test-{uuid.uuid4().hex[:8]}"
-    with Lab.up(topology({"cni": network}), name=name, ephemeral=True) as lab:
+    asked = topology({"cni": network}, runtime=runtime)
+    with Lab.up(asked, name=name, ephemeral=True) as lab:
         problems = broken(lab, PROMISES[network])
     print("\n".join(problems))
     return bool(problems)

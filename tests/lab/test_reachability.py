@@ -18,10 +18,12 @@ from tests.lab.reachability import PROMISES, broken, topology
 pytestmark = pytest.mark.lab
 
 
-@pytest.mark.parametrize("network", PROMISES)
-def test_a_pod_network_keeps_its_promise(user: User, network: str) -> None:
+@pytest.mark.parametrize(
+    ("network", "runtime"), [*((network, "netns") for network in PROMISES), ("host-gw", "mininet")]
+)
+def test_a_pod_network_keeps_its_promise(user: User, network: str, runtime: str) -> None:
     done = subprocess.run(
-        [*user.prefix, sys.executable, "-m", reachability.__name__, network],
+        [*user.prefix, sys.executable, "-m", reachability.__name__, network, runtime],
         capture_output=True,
         text=True,
         env=dict(user.env),
