@@ -105,12 +105,10 @@ class LabNet(Mininet):  # type: ignore[misc]
     def create(self, name: str, switch: bool) -> int:
         """A new machine in place of one of that name; the pid of its shell, which sits in its namespace."""
         self.remove(name)
-        if switch:
-            # OpenFlow's number, which bridges have none of: Mininet would read it off the name.
-            node = self.addSwitch(name, inNamespace=True, dpid="0")
-        else:
-            node = self.addHost(name, ip=None)
-        return int(node.pid)
+        if not switch:
+            return int(self.addHost(name, ip=None).pid)
+        # dpid: OpenFlow's number, of which bridges have none. Mininet would read it off the name.
+        return int(self.addSwitch(name, inNamespace=True, dpid="0").pid)
 
     def remove(self, name: str) -> None:
         """Take a machine away, its namespace with it once nobody else holds it."""

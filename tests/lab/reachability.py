@@ -1,7 +1,7 @@
 """Who reaches whom, as each pod network promises it; and a lab held against that promise.
 
-`python -m tests.lab.reachability NETWORK RUNTIME` brings a lab up and prints what is not as promised: for a test that
-does so as an ordinary user.
+`python -m tests.lab.reachability NETWORK RUNTIME` brings a lab up and prints what is not as promised: for
+a test that does so as an ordinary user.
 """
 
 from __future__ import annotations
@@ -46,7 +46,6 @@ PROMISES: Mapping[str, Promise] = {
     "host-gw": Promise(),
     "vxlan": Promise(1450, NODE, NODE, nodes_as=OF_NETWORK),
     "bgp": Promise(to_nodes=NODE, to_hosts=NODE),
-    "bgp": Promise(LINK_MTU, NODE, NODE),
     "weave": Promise(1450, NODE, NODE, nodes_as=OF_NETWORK, nodes_as_at_home=OF_NETWORK),
 }
 """By the name that `network.cni` has for it."""
