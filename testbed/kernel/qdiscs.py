@@ -90,8 +90,6 @@ class Found:
     placed: Placed | None
     queued: int
     """Packets that are in it now."""
-    dropped: int
-    """Packets that it has dropped so far, on purpose or for want of room."""
 
 
 def set_qdisc(index: int, placed: Placed, *, change: bool = False) -> Message:
@@ -126,11 +124,11 @@ def found_on(index: int, payload: bytes) -> Found | None:
     said = attributes(payload[_TCMSG.size :])
     kind = said[_TCA_KIND].rstrip(b"\0").decode()
     stats = attributes(said.get(_TCA_STATS2, b"")).get(_TCA_STATS_QUEUE, bytes(_QUEUE_STATS.size))
-    queued, _, dropped = _QUEUE_STATS.unpack_from(stats)
+    queued = _QUEUE_STATS.unpack_from(stats)[0]
     qdisc = _decode(kind, said.get(_TCA_OPTIONS, b""))
     below = 0 if parent == ROOT else parent >> 16
     placed = Placed(handle >> 16, below, qdisc) if qdisc is not None else None
-    return Found(kind, placed, queued, dropped)
+    return Found(kind, placed, queued)
 
 
 def _parent(placed: Placed) -> int:

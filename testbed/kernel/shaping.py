@@ -47,16 +47,6 @@ class End:
     mtu: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What an end has done with packets since it was shaped."""
-
-    queued: int
-    """That are under way or wait now."""
-    dropped: int
-    """By loss, and for want of room."""
-
-
 def set_shape(end: End, shape: Shape) -> bool:
     """Shape what enters the cable here; returns once the kernel has been read back and says the same.
 
@@ -90,19 +80,6 @@ def set_shape(end: End, shape: Shape) -> bool:
             return False
         link.send([qdiscs.delete_root(end.index)], missing_ok=True)
         return True
-
-
-def tally(end: End) -> Tally | None:
-    """Counted at an end now; None: it is not shaped."""
-    with netns.entered(end.namespace), Netlink() as link:
-        have = _found(link, end.index)
-    if not _ours(have):
-        return None
-    # A classful qdisc counts what is in those below it, too; what one drops, those above count as well.
-    by_major = {one.placed.major: one for one in have if one.placed is not None}
-    line = by_major.get(_LINE)
-    lost = line.dropped if line is not None else 0
-    return Tally(max(one.queued for one in have), lost + by_major[_QUEUE].dropped)
 
 
 def stack(shape: Shape, mtu: int, *, netem: bool) -> tuple[Placed, ...]:

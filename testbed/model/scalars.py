@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -14,10 +15,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from testbed.model.fields import kind_of
 from testbed.model.ip_text import address_mistake, cidr_mistake
 from testbed.model.metadata_read import NAME_HINT, is_label_name
-from testbed.units import duration_s
+from testbed.units import duration_s, rate_bps
 
-_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:bit|bps)", re.IGNORECASE)
-_SCALE = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 LONGEST_S = 1e7
 """No duration of a topology is longer (some four months)."""
 
@@ -44,10 +43,10 @@ def _name(value: Any) -> str:
 def _rate(value: Any) -> float:
     if isinstance(value, float) and math.isfinite(value) and value > 0:
         return value  # a resolved topology, read back
-    found = _RATE.fullmatch(value.strip()) if isinstance(value, str) and len(value) < 40 else None
-    if found is None or not float(found[1]):
-        raise ValueError(f"must be a rate like 1gbit or 100mbit, not {kind_of(value)}")
-    return float(found[1]) * _SCALE[found[2].lower()]
+    with suppress(ValueError):
+        if isinstance(value, str) and len(value) < 40:
+            return rate_bps(value)
+    raise ValueError(f"must be a rate like 1gbit or 100mbit, not {kind_of(value)}")
 
 
 def _fraction(value: Any) -> float:
