@@ -134,6 +134,7 @@ class Cluster:
         )
         self._parts = self._node_parts(topology, delays)
         self.touch = ControlTouch(self.nodes, self.watches, record)
+        self.touch.listeners.append(self.pod_network)
         self.link_faults = LinkFaults(self._underlay, self.touch)
         self._applied: _Applied | None = None
         self._hosts: list[str] = []

@@ -44,6 +44,8 @@ class _Joined:
     due: asyncio.Handle | None = None
     """When it looks at the Node objects again."""
     trouble: str = ""
+    held: bool = False
+    """It is cut off from the control plane."""
 
 
 class LabPodNetwork:
@@ -112,8 +114,9 @@ class LabPodNetwork:
             wiring = NodeWiring(site.name, namespace)
             self._joined[site.name] = _Joined(site, namespace, wiring, nothing)
         members = members_of(self._store.snapshot())
-        for name in self._joined:
-            self._look(name, members)
+        for name, joined in self._joined.items():
+            if not joined.held:
+                self._look(name, members)
 
     def hide(self, name: str, shell: Shell) -> None:
         """Let a node hide its pods from what is outside, where its network does; `settled` waits for it."""
@@ -190,6 +193,18 @@ class LabPodNetwork:
         said = (f"{name}: {one.trouble}" for name, one in self._joined.items() if one.trouble)
         return next(said, "")
 
+    def hold(self, node: str) -> None:
+        """A node that does not reach the control plane hears of no other (a `control_touch.Listener`)."""
+        if (joined := self._joined.get(node)) is not None:
+            joined.held = True
+
+    def release(self, node: str) -> None:
+        """It hears what it has missed."""
+        joined = self._joined.get(node)
+        if joined is not None and joined.held:
+            joined.held = False
+            self._hears(node)
+
     def view(self) -> dict[str, Any]:
         """What `inspect` says of it; `trouble`: what a node's kernel has refused."""
         mtus = [joined.network.pod_mtu for joined in self._joined.values()]
@@ -236,6 +251,8 @@ class LabPodNetwork:
         joined = self._joined[name]
         joined.due, joined.trouble = None, ""
         self._is_it_quiet()
+        if joined.held:
+            return
         self._announce([joined.site])  # somebody may have taken it away
         try:
             self._look(name, members_of(self._store.snapshot()))

@@ -150,6 +150,20 @@ def test_nodes_come_and_go_and_the_others_know(lab: Lab, cni: str) -> None:
         assert third not in known(lab, node)
 
 
+def test_a_node_that_is_cut_off_hears_of_the_others_when_it_is_back() -> None:
+    with Lab.up(topology("vxlan", 3), name=unique_name(), ephemeral=True) as lab:
+        third = nodes(lab)["n3"]
+        cut = lab.fault("cut", "n1")
+        argv = [*TESTBED, "kubectl", lab.name, "--", "delete", "node", "n3"]
+        assert subprocess.run(argv, capture_output=True, check=False).returncode == 0
+        lab.wait_event(partial(is_told, node="n2", since_ns=cut.t_ns), PATIENCE_S)
+        assert third not in known(lab, "n2")
+        assert third in known(lab, "n1")
+        lab.heal("n1")
+        lab.wait_event(partial(is_told, node="n1", since_ns=cut.t_ns), PATIENCE_S)
+        assert third not in known(lab, "n1")
+
+
 def test_a_pod_without_an_address_waits_for_one(cni: str) -> None:
     small = {"podCIDR": "10.244.0.0/28"}
     full = topology(cni, 1, **small).model_copy(update={"hosts": {}})
