@@ -323,7 +323,7 @@ class Cluster:
         progress("a packet from every pod")
         silent = await proof.unanswered(self._pings(), max(1.0, deadline_s - now_s()))
         if silent:
-            shown = ", ".join(map(str, sorted(silent)[:5]))
+            shown = ", ".join(map(str, sorted(silent, key=str)[:5]))
             raise OutOfTimeOrRoom(f"{len(silent)} addresses answer no packet: {shown}")
         if self.topology.network.cni.conflist is not None:
             progress("the CNI plug-ins' own CHECK of every pod")
