@@ -19,6 +19,11 @@ _BRIDGED_PACKETS = {
 """As kubeadm demands. What crosses a node's bridge must meet its service rules, too: else a pod's answer to its
 neighbour would come from an address that nobody has dialled."""
 
+_LINK_LOCAL = (("ipv6/conf/default/addr_gen_mode", "0"),)
+"""The kernel's default, for links that plug-ins make: a node that forwards asks for its neighbours from its
+link-local address there.
+"""
+
 
 class Plugged:
     """A `PodNetwork`: another one, without what it has of the node's own pods."""
@@ -26,9 +31,9 @@ class Plugged:
     def __init__(self, inner: PodNetwork, topology: Topology) -> None:
         network = topology.network
         has_bridge = may_bridge(network.cni.conflist or {})
-        families = network.families if has_bridge else ()
+        bridged = [_BRIDGED_PACKETS[family] for family in network.families if has_bridge]
         self._inner = inner
-        self._sysctls = tuple(_BRIDGED_PACKETS[family] for family in families)
+        self._sysctls = (*bridged, *(_LINK_LOCAL if 6 in network.families else ()))
         self.needs = inner.needs | (frozenset({"br-netfilter"}) if has_bridge else frozenset())
         self.overhead = inner.overhead
         self.mistakes = inner.mistakes

@@ -17,7 +17,8 @@ from testbed.model.loader import load
 from testbed.model.topology import Topology
 from tests.lab.reachability import OF_NETWORK, PROMISES, Promise, broken, topology
 
-SHIPPED = load(Path(__file__).parents[2] / "topologies/cni-bridge.yaml").network.cni.conflist
+SHIPPED_FILE = Path(__file__).parents[2] / "topologies/cni-bridge.yaml"
+SHIPPED = load(SHIPPED_FILE).network.cni.conflist
 assert SHIPPED is not None
 HOST_LOCAL = {
     "type": "host-local",

@@ -14,11 +14,12 @@ import pytest
 
 from testbed.errors import MissingFeature, UsageError
 from testbed.lab.client import Lab
+from testbed.model.loader import load
 from testbed.model.objects import Pod
 from testbed.model.topology import Topology
 from testbed.traffic.spec import LoadSpec
 from tests.lab import cni_scenario
-from tests.lab.cni_scenario import BRIDGED, DOOR, KINDS, lab_of, listed
+from tests.lab.cni_scenario import BRIDGED, DOOR, KINDS, SHIPPED_FILE, lab_of, listed
 from tests.lab.conftest import User, unique_name
 from tests.lab.reachability import topology
 
@@ -38,6 +39,14 @@ def test_plugins_give_the_reachability_of_our_own_links(user: User, kind: str) -
         check=False,
     )
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
+
+
+def test_a_list_for_both_ip_families() -> None:
+    dual = load(SHIPPED_FILE, ['network.podCIDR="10.244.0.0/16,fd00:10:244::/56"'])
+    wanted = lab_of(BRIDGED).model_copy(update={"network": dual.network, "manifests": ()})
+    with Lab.up(wanted, name=unique_name(), ephemeral=True) as lab:
+        ways = lab.reachability(["a-0", "n1"], ["b-0", "c-0"])
+    assert [one.outcome for one in ways] == ["reached"] * 8, ways
 
 
 NOTER = """#!{python}

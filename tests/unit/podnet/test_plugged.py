@@ -56,4 +56,5 @@ def test_what_crosses_a_bridge_meets_the_nodes_rules(
     kind: str, sysctls: tuple[tuple[str, str], ...], needs: set[str]
 ) -> None:
     network = plugged(kind)
-    assert (on_n1(network).sysctls, network.needs) == (sysctls, needs)
+    link_local = ("ipv6/conf/default/addr_gen_mode", "0")
+    assert (on_n1(network).sysctls, network.needs) == ((*sysctls, link_local), needs)
