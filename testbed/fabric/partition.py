@@ -44,6 +44,7 @@ class Barrier:
     """To cut."""
 
 
+NO_BARRIER = Barrier({}, (), (), ())
 NO_PARTITION = f"table bridge {TABLE} {{}}\ndelete table bridge {TABLE}\n"
 """nft's input, whether there is one or not."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from testbed.clock import now_ns
@@ -11,7 +11,7 @@ from testbed.command import Command
 from testbed.errors import CheckFailed
 from testbed.events import Event
 from testbed.fabric.machine import Fabric
-from testbed.fabric.partition import NO_PARTITION, Barrier, barrier
+from testbed.fabric.partition import NO_BARRIER, NO_PARTITION, Barrier, barrier
 from testbed.faults.link_choice import Chosen, checked_groups, chosen
 from testbed.faults.link_fault import PARTITION, LinkFault, Partition, ends_of
 from testbed.ip import IPNetwork
@@ -40,7 +40,8 @@ class LinkFaults:
         self._cut: set[str] = set()
         """Cables that were cut as such; a partition may cut more."""
         self._partition: Partition | None = None
-        self._barrier: Barrier | None = None
+        self._barrier = NO_BARRIER
+        self._parting = asyncio.Lock()
         self._later = asyncio.get_running_loop().call_later
         touch.in_doubt = lambda: self.in_force
 
@@ -48,7 +49,9 @@ class LinkFaults:
     def in_force(self) -> bool:
         """Whether anything is other than the topology says."""
         return (
-            bool(self._cut) or self._barrier is not None or any(map(self._impaired, self._names()))
+            bool(self._cut)
+            or self._partition is not None
+            or any(map(self._impaired, self._names()))
         )
 
     def knows(self, name: str) -> bool:
@@ -65,7 +68,7 @@ class LinkFaults:
         control_plane = fabric.machine(fabric.control_plane)
         self._touch.target = next((one.ip for one in control_plane.addresses), None)
         if self._partition is not None:
-            await self._raise_barrier(self._partition)
+            await self._part(self._partition)
 
     async def inject(self, fault: LinkFault) -> Event:
         """Do what the fault says, now; the event's `t_ns` is when all of it was in force, and read back.
@@ -73,24 +76,16 @@ class LinkFaults:
         Raises NotFound, UsageError, MissingFeature; CheckFailed where it is so already.
         """
         found = chosen(fault.where, self._fabric)
-        detail: dict[str, Any] = {"level": fault.level}
+        names = [one.cable.name for one in found]
+        detail: dict[str, Any] = {"level": fault.level, "links": names}
         match fault.kind:
             case "cut":
-                changed = [one.cable.name for one in found if one.cable.name not in self._cut]
-                if not changed:
-                    raise CheckFailed(
-                        f"{' '.join(fault.where)} is cut already", "`heal` joins it again"
-                    )
-                for name in changed:
-                    self._cut.add(name)
-                    self._underlay.cut(name)
+                detail["links"] = self._cut_all(names, fault)
             case "impair":
-                changed = [one.cable.name for one in found]
-                detail |= {**fault.how, "direction": fault.direction}
                 self._impair(fault, found)
+                detail |= {**fault.how, "direction": fault.direction}
             case _:  # heal
-                changed = [one.cable.name for one in found]
-                detail["healed"] = self._mend(changed)
+                detail["healed"] = self._mend(names)
                 if not detail["healed"]:
                     raise CheckFailed(
                         f"nothing is wrong with {' '.join(fault.where)}",
@@ -98,7 +93,6 @@ class LinkFaults:
                     )
         t_ns = now_ns()
         self._touch.doubt()
-        detail["links"] = changed
         where = " ".join(fault.where)
         return Event(t_ns, "fault", self._node(fault.where), fault.kind, where, 0, detail)
 
@@ -106,7 +100,7 @@ class LinkFaults:
         """Groups exchange no packet from `t_ns` on; a partition that was there before is over."""
         checked_groups(wanted.groups, self._fabric)
         features.require(Feature.NFTABLES_BRIDGE)
-        await self._raise_barrier(wanted)
+        await self._part(wanted)
         t_ns = now_ns()
         self._touch.doubt()
         groups = [list(group) for group in wanted.groups]
@@ -118,8 +112,7 @@ class LinkFaults:
         if self._partition is None:
             raise CheckFailed("there is no partition", "`partition n1,n2 n3` makes one")
         was = self._partition
-        await self._drop_barrier()
-        self._partition = None
+        await self._part(None)
         t_ns = now_ns()
         self._touch.doubt()
         detail = {"level": "heal", "healed": [PARTITION]}
@@ -161,6 +154,16 @@ class LinkFaults:
         state = self._underlay.cables()[name]
         return state.shapes != state.cable.shapes
 
+    def _cut_all(self, names: Sequence[str], fault: LinkFault) -> list[str]:
+        """Cut what is not cut yet; returns which those were."""
+        whole = [name for name in names if name not in self._cut]
+        if not whole:
+            raise CheckFailed(f"{' '.join(fault.where)} is cut already", "`heal` joins it again")
+        for name in whole:
+            self._cut.add(name)
+            self._underlay.cut(name)
+        return whole
+
     def _impair(self, fault: LinkFault, found: Sequence[Chosen]) -> None:
         shapes = [
             (one.cable.name, end, fault.shaped(one.cable.shapes[end]))
@@ -181,12 +184,15 @@ class LinkFaults:
             for end, shape in enumerate(self._underlay.cables()[name].cable.shapes):
                 if not self._underlay.set_shape(name, end, shape):
                     self._later(_EMPTY_S, self._clear, name, end)
-        barred = self._barrier.cables if self._barrier is not None else ()
-        for name in cut:
-            self._cut.discard(name)
-            if name not in barred:
-                self._underlay.join(name)
+        self._cut.difference_update(cut)
+        self._join(cut)
         return had
+
+    def _join(self, names: Iterable[str]) -> None:
+        """Join what is there, and nothing keeps apart any more."""
+        for name in set(names).intersection(self._names()).difference(self._cut):
+            if name not in self._barrier.cables:
+                self._underlay.join(name)
 
     def _clear(self, name: str, end: int) -> None:
         """Take the last of a shape away, once what was under way has arrived."""
@@ -200,32 +206,31 @@ class LinkFaults:
 
     # Partitions
 
-    async def _raise_barrier(self, wanted: Partition) -> None:
-        raised = barrier(self._fabric, wanted.groups, self._networks)
-        if self._barrier is not None:
-            await self._drop_barrier()
-        self._partition, self._barrier = wanted, raised
-        for cable in raised.cables:
-            self._underlay.cut(cable)
-        for router in raised.routers:
-            with netns.entered(self._underlay.namespace(router)), Netlink() as link:
-                for one in raised.bans:
-                    link.send(ban(one.table, one.sources, one.destinations))
-        await self._load(raised.switches)
+    async def _part(self, wanted: Partition | None) -> None:
+        """Go from one partition (or none) to another (or none); who is apart in both is so meanwhile."""
+        async with self._parting:
+            had, self._barrier = self._barrier, self._barrier_of(wanted)
+            self._partition = wanted
+            for cable in self._barrier.cables:
+                self._underlay.cut(cable)
+            self._join(had.cables)
+            known = {machine.name for machine in self._fabric.machines}
+            for router in known.intersection((*had.routers, *self._barrier.routers)):
+                self._ban(router, had, self._barrier)
+            gone = {name: NO_PARTITION for name in had.switches if name in known}
+            await self._load({**gone, **self._barrier.switches})
 
-    async def _drop_barrier(self) -> None:
-        had, self._barrier = self._barrier, None
-        assert had is not None
-        for cable in had.cables:
-            if cable in self._names() and cable not in self._cut:
-                self._underlay.join(cable)
-        known = {machine.name for machine in self._fabric.machines}
-        for router in known.intersection(had.routers):
-            with netns.entered(self._underlay.namespace(router)), Netlink() as link:
-                for one in had.bans:
-                    gone = lift(one.table, one.sources, one.destinations)
-                    link.send(gone, missing_ok=True)
-        await self._load({name: NO_PARTITION for name in had.switches if name in known})
+    def _barrier_of(self, wanted: Partition | None) -> Barrier:
+        if wanted is None:
+            return NO_BARRIER
+        return barrier(self._fabric, wanted.groups, self._networks)
+
+    def _ban(self, router: str, had: Barrier, now: Barrier) -> None:
+        with netns.entered(self._underlay.namespace(router)), Netlink() as link:
+            for one in had.bans:
+                link.send(lift(one.table, one.sources, one.destinations), missing_ok=True)
+            for one in now.bans:
+                link.send(ban(one.table, one.sources, one.destinations))
 
     async def _load(self, switches: Mapping[str, str]) -> None:
         """Have nft load a text on each switch, each in one transaction."""

@@ -167,6 +167,9 @@ def test_groups_straddle_switches_and_routers(routed: Lab) -> None:
     assert within <= now
     other_side = {"n2", "b-0"}
     assert not [pair for pair in now if len(other_side.intersection(pair)) == 1]
+    routed.fault("partition", "n1", "n2,n3")  # instead of the one before
+    now = reached(routed, "n1", "n2", "n3")
+    assert now == both_ways(("n2", "n3"))
     routed.heal("partition")
     assert reached(routed, *names) == everybody
 
