@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +21,7 @@ from testbed.model.objects import Pod, name_of
 from testbed.podnet.addresses import Addresses
 from testbed.podnet.host_ports import port_mappings
 from testbed.podnet.link import POD_INTERFACE
+from testbed.runtime.netns import path_of
 from testbed.runtime.pod_links import Attachment
 
 _DEL_TRIES, _DEL_PAUSE_S = 3, 0.5
@@ -69,7 +69,7 @@ class PluginLinks:
             link.send([netlink.link_up(1)])  # as kubelet's runtimes do with the plug-in loopback
         container = Container(
             hashlib.sha256(f"{self._place.name}/{pod.meta.uid}".encode()).hexdigest(),
-            f"/proc/{os.getpid()}/fd/{namespace}",
+            path_of(namespace),
             POD_INTERFACE,
             _args(pod),
             capabilities(pod),
@@ -214,8 +214,11 @@ def _bandwidth(pod: Pod) -> dict[str, int]:
     """Of Kubernetes' annotations: `kubernetes.io/ingress-bandwidth: 10M`."""
     found: dict[str, int] = {}
     for direction in ("ingress", "egress"):
-        written = pod.meta.annotations.get(f"kubernetes.io/{direction}-bandwidth")
-        if written:
-            found[f"{direction}Rate"] = int(quantity(written))
+        key = f"kubernetes.io/{direction}-bandwidth"
+        if written := pod.meta.annotations.get(key):
+            try:
+                found[f"{direction}Rate"] = int(quantity(written))
+            except (ValueError, KeyError, ArithmeticError):
+                raise UsageError(f"{key}: {written!r} is no quantity", "as in 10M") from None
             found[f"{direction}Burst"] = _BURST_BITS
     return found
