@@ -8,7 +8,7 @@ from typing import Any
 
 from testbed.clock import now_ns
 from testbed.command import Command
-from testbed.errors import CheckFailed
+from testbed.errors import CheckFailed, CommandFailed
 from testbed.events import Event
 from testbed.fabric.machine import Fabric
 from testbed.fabric.partition import NO_BARRIER, NO_PARTITION, Barrier, barrier
@@ -22,7 +22,7 @@ from testbed.kernel.policy_rules import ban, lift
 from testbed.kernel.run import Shell
 from testbed.lab.control_touch import ControlTouch
 from testbed.model.shape import NOTHING
-from testbed.runtime.interface import Underlay
+from testbed.runtime.interface import CableState, Underlay
 
 _EMPTY_S = 0.2
 """Between two looks at whether a link that is healed is empty."""
@@ -43,16 +43,9 @@ class LinkFaults:
         self._barrier = NO_BARRIER
         self._parting = asyncio.Lock()
         self._later = asyncio.get_running_loop().call_later
-        touch.in_doubt = lambda: self.in_force
-
-    @property
-    def in_force(self) -> bool:
+        self.in_force = False
         """Whether anything is other than the topology says."""
-        return (
-            bool(self._cut)
-            or self._partition is not None
-            or any(map(self._impaired, self._names()))
-        )
+        touch.in_doubt = lambda: self.in_force
 
     def knows(self, name: str) -> bool:
         """Whether it is a link, or a machine that has some."""
@@ -69,6 +62,8 @@ class LinkFaults:
         self._touch.target = next((one.ip for one in control_plane.addresses), None)
         if self._partition is not None:
             await self._part(self._partition)
+        if self.in_force:
+            self._changed()
 
     async def inject(self, fault: LinkFault) -> Event:
         """Do what the fault says, now; the event's `t_ns` is when all of it was in force, and read back.
@@ -92,17 +87,16 @@ class LinkFaults:
                         "`testbed inspect` shows links; `heal partition` ends a partition",
                     )
         t_ns = now_ns()
-        self._touch.doubt()
+        self._changed()
         where = " ".join(fault.where)
         return Event(t_ns, "fault", self._node(fault.where), fault.kind, where, 0, detail)
 
     async def keep_apart(self, wanted: Partition) -> Event:
         """Groups exchange no packet from `t_ns` on; a partition that was there before is over."""
         checked_groups(wanted.groups, self._fabric)
-        features.require(Feature.NFTABLES_BRIDGE)
         await self._part(wanted)
         t_ns = now_ns()
-        self._touch.doubt()
+        self._changed()
         groups = [list(group) for group in wanted.groups]
         detail = {"level": wanted.level, "groups": groups}
         return Event(t_ns, "fault", "", PARTITION, _written(wanted), 0, detail)
@@ -114,7 +108,7 @@ class LinkFaults:
         was = self._partition
         await self._part(None)
         t_ns = now_ns()
-        self._touch.doubt()
+        self._changed()
         detail = {"level": "heal", "healed": [PARTITION]}
         return Event(t_ns, "fault", "", "heal", _written(was), 0, detail)
 
@@ -122,8 +116,14 @@ class LinkFaults:
         """End what is wrong with a machine's links; returns the faults that were."""
         healed = self._mend([one.cable.name for one in chosen((machine,), self._fabric)])
         if healed:
-            self._touch.doubt()
+            self._changed()
         return healed
+
+    def _changed(self) -> None:
+        """Links are other than they were."""
+        impaired = any(map(_is_impaired, self._underlay.cables().values()))
+        self.in_force = bool(self._cut) or self._partition is not None or impaired
+        self._touch.doubt()
 
     def view(self) -> dict[str, Any]:
         """Links and partition as `inspect` shows them."""
@@ -132,7 +132,7 @@ class LinkFaults:
                 "name": name,
                 "endpoints": [end.machine for end in state.cable.ends],
                 "state": state.state,
-                "impaired": self._impaired(name),
+                "impaired": _is_impaired(state),
                 "shapes": [shape.to_json() for shape in state.shapes],
             }
             for name, state in self._underlay.cables().items()
@@ -149,10 +149,6 @@ class LinkFaults:
 
     def _names(self) -> list[str]:
         return [cable.name for cable in self._fabric.cables]
-
-    def _impaired(self, name: str) -> bool:
-        state = self._underlay.cables()[name]
-        return state.shapes != state.cable.shapes
 
     def _cut_all(self, names: Sequence[str], fault: LinkFault) -> list[str]:
         """Cut what is not cut yet; returns which those were."""
@@ -178,10 +174,11 @@ class LinkFaults:
         had = []
         if cut := [name for name in names if name in self._cut]:
             had.append("cut")
-        if impaired := [name for name in names if self._impaired(name)]:
+        states = self._underlay.cables()
+        if impaired := [name for name in names if _is_impaired(states[name])]:
             had.append("impair")
         for name in impaired:
-            for end, shape in enumerate(self._underlay.cables()[name].cable.shapes):
+            for end, shape in enumerate(states[name].cable.shapes):
                 if not self._underlay.set_shape(name, end, shape):
                     self._later(_EMPTY_S, self._clear, name, end)
         self._cut.difference_update(cut)
@@ -209,16 +206,16 @@ class LinkFaults:
     async def _part(self, wanted: Partition | None) -> None:
         """Go from one partition (or none) to another (or none); who is apart in both is so meanwhile."""
         async with self._parting:
-            had, self._barrier = self._barrier, self._barrier_of(wanted)
-            self._partition = wanted
-            for cable in self._barrier.cables:
+            had, want = self._barrier, self._barrier_of(wanted)
+            known = {machine.name for machine in self._fabric.machines}
+            gone = {name: NO_PARTITION for name in had.switches if name in known}
+            await self._load({**gone, **want.switches})
+            self._partition, self._barrier = wanted, want
+            for cable in want.cables:
                 self._underlay.cut(cable)
             self._join(had.cables)
-            known = {machine.name for machine in self._fabric.machines}
-            for router in known.intersection((*had.routers, *self._barrier.routers)):
-                self._ban(router, had, self._barrier)
-            gone = {name: NO_PARTITION for name in had.switches if name in known}
-            await self._load({**gone, **self._barrier.switches})
+            for router in known.intersection((*had.routers, *want.routers)):
+                self._ban(router, had, want)
 
     def _barrier_of(self, wanted: Partition | None) -> Barrier:
         if wanted is None:
@@ -233,7 +230,7 @@ class LinkFaults:
                 link.send(ban(one.table, one.sources, one.destinations))
 
     async def _load(self, switches: Mapping[str, str]) -> None:
-        """Have nft load a text on each switch, each in one transaction."""
+        """Have nft load a text on each switch, each in one transaction. Raises MissingFeature."""
 
         async def load(switch: str, text: str) -> None:
             shell = Shell(self._underlay.namespace(switch))
@@ -242,7 +239,15 @@ class LinkFaults:
             finally:
                 shell.close()
 
-        await asyncio.gather(*(load(name, text) for name, text in switches.items()))
+        try:
+            await asyncio.gather(*(load(name, text) for name, text in switches.items()))
+        except CommandFailed:
+            await asyncio.to_thread(features.require, Feature.NFTABLES_BRIDGE)
+            raise
+
+
+def _is_impaired(state: CableState) -> bool:
+    return state.shapes != state.cable.shapes
 
 
 def _written(wanted: Partition) -> str:
