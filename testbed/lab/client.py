@@ -275,9 +275,15 @@ class Lab:
         return rows
 
     def exec(
-        self, where: str, argv: Sequence[str], timeout_s: float | None = None
+        self,
+        where: str,
+        argv: Sequence[str],
+        timeout_s: float | None = None,
+        *,
+        inside: bool = False,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command on a node, pod or host with no input; returns its code and what it printed.
+        """Run a command on a node, pod or host with no input; returns its code and what it printed. `inside`:
+        see `execute`.
 
         Raises NotFound, OutOfTimeOrRoom (and then the command was killed).
         """
@@ -292,7 +298,8 @@ class Lab:
             reader.start()
         try:
             fds = (nothing, out_write, err_write)
-            code = self.execute(where, argv, fds, dict(os.environ), timeout_s=timeout_s)
+            env = dict(os.environ)
+            code = self.execute(where, argv, fds, env, timeout_s=timeout_s, inside=inside)
         finally:
             for fd in (nothing, out_write, err_write):
                 os.close(fd)
