@@ -32,14 +32,16 @@ REFUTED_IF = (
 TOPOLOGY = "claims.yaml"
 FACTORS: dict[str, tuple[Value, ...]] = {
     "proxy": ("iptables-legacy", "ipvs/rr", "ipvs/lc", "ipvs/sh", "ipvs/mh", "userspace"),
+    "network": ("host-gw",),
     "claims": (register.ALL,),
     "duration_s": (5.0,),
 }
 """`claims`: all, those of a subject, or one by its name. `duration_s`: of the connections that are
 counted, one after the other from every node. The modes are those of the packaged guest kernel; where
-another kernel is meant, name its modes. In smoke they are the host's."""
+another kernel is meant, name its modes. In smoke they are the host's. `network` is the pods'."""
 CHOICES = {
     "proxy": tuple(mode for mode in MODES if mode != "external"),
+    "network": ("host-gw", "vxlan", "weave", "bgp"),
     "claims": register.CHOICES,
 }
 REPEATS = 10
@@ -67,7 +69,10 @@ def arrange(topology: Topology, factors: Factors) -> Topology:
             f"claims needs a service {missing[0]}",
             "as in topologies/claims.yaml, with one for each subject",
         )
-    return with_clients_on_every_node(with_mode(topology, str(factors["proxy"])))
+    cni = type(topology.network).model_validate({"cni": factors["network"]}).cni
+    network = topology.network.model_copy(update={"cni": cni})
+    topology = with_mode(topology.model_copy(update={"network": network}), str(factors["proxy"]))
+    return with_clients_on_every_node(topology)
 
 
 def estimate_s(factors: Factors) -> float:

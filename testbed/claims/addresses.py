@@ -8,6 +8,7 @@ from typing import Any
 from testbed.claims.claim import Claim, Observation, still
 from testbed.claims.judging import always, saw
 from testbed.claims.stage import POD_PORT, Stage
+from testbed.traffic.reachability import Reach
 
 PORT = 80
 """Of every service of the claims' topology."""
@@ -34,7 +35,13 @@ def observe(stage: Stage) -> Mapping[str, Observation]:
         for place, rows in answers.items()
         if place not in (home, stage.asker(home))
     }
+    askers = [stage.asker(node) for node in stage.nodes]
+    matrix = stage.lab.reachability([*askers, *stage.nodes], [pod.name for pod in servers])
     return {
+        "full-size-packets": _whole(one for one in matrix if one.source in askers),
+        "node-reaches-its-pods": _at_home(
+            one for one in matrix if one.source == stage.pods[one.target].node
+        ),
         "flat-network": _reached(asked, "expect"),
         "source-unchanged": _unchanged(asked, own),
         "pods-by-cluster-address": _answered(asked),
@@ -71,6 +78,27 @@ def _unchanged(
     return saw(len(rows), len(rows) - len(wrong), *wrong[:1])
 
 
+def _whole(rows: Iterable[Reach]) -> Observation:
+    """Whether packets came in one piece both ways, as large as any came between two pods."""
+    tried = list(rows)
+    largest = max((max(one.there_bytes, one.back_bytes) for one in tried), default=0)
+    wrong = [
+        f"of {largest} bytes, {one.there_bytes} came from {one.source} to {one.target}, "
+        f"{one.back_bytes} back"
+        for one in tried
+        if {one.there_bytes, one.back_bytes} != {largest}
+    ]
+    remark = f"Packets have {largest} bytes."
+    return saw(len(tried), len(tried) - len(wrong), *wrong[:1], remark=remark)
+
+
+def _at_home(rows: Iterable[Reach]) -> Observation:
+    """Whether every attempt reached."""
+    tried = list(rows)
+    wrong = [f"{one.source} to {one.target}: {one.outcome}" for one in tried if not one.reached]
+    return saw(len(tried), len(tried) - len(wrong), *wrong[:1])
+
+
 def _answered(asked: Mapping[str, Iterable[Mapping[str, Any]]]) -> Observation:
     """Whether anybody answered at the cluster addresses."""
     rows = [(place, row) for place, several in asked.items() for row in several if "service" in row]
@@ -97,6 +125,22 @@ CLAIMS = (
         "A pod sees the address of the pod that calls it, unchanged.",
         "documentation",
         "every pod sees the caller's own address, from a pod on each node",
+        SCENE,
+        always,
+    ),
+    Claim(
+        "full-size-packets",
+        "Two pods exchange packets as large as their links say, wherever both run.",
+        "answer",
+        "unfragmented packets of one size come between all pods and from them, both ways, from each node",
+        SCENE,
+        always,
+    ),
+    Claim(
+        "node-reaches-its-pods",
+        "What runs on a node reaches all pods on that node.",
+        "documentation",
+        "every pod answers its own node",
         SCENE,
         always,
     ),

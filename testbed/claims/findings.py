@@ -17,12 +17,26 @@ SPEAKERS: Mapping[Source, str] = {
     "answer": "answers in forums",
     "documentation": "Kubernetes' documentation",
 }
+NETWORK = "network"
+"""The factor."""
 ONLY_RANDOM = "only-iptables-random"
 RANDOM = "random-pick"
 
 
 def findings(run: Run) -> list[Finding]:
-    """Every claim that was observed, in each mode; where there are several modes, over all of them too."""
+    """Every claim that was observed, in each mode; where there are several modes, over all of them too. Of
+    several pod networks each by itself: its name is then part of an answer's arm.
+    """
+    if NETWORK not in run.varied:
+        return _findings(run)
+    return [
+        replace(one, arm=f"{network}, {one.arm}" if one.arm else network)
+        for network in map(str, run.meta["factors"][NETWORK])
+        for one in _findings(run.only(run.trials.loc[run.trials[NETWORK] == network, "trial"]))
+    ]
+
+
+def _findings(run: Run) -> list[Finding]:
     modes = [mode for mode in run.meta["factors"]["proxy"] if mode in set(run.trials["proxy"])]
     found: list[Finding] = []
     judged: dict[str, dict[str, Judgement]] = {}

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.lab
 HOLD = {
     "flat-network",
     "source-unchanged",
+    "full-size-packets",
+    "node-reaches-its-pods",
     "pods-by-cluster-address",
     "node-without-backend",
     "automatic-address",

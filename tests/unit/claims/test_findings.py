@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,27 @@ def test_a_finding_for_each_claim_and_mode_and_one_over_the_modes() -> None:
         ("proxy-not-in-path", "nftables"): "holds",
         ("proxy-not-in-path", "userspace"): "does not hold",
         ("proxy-not-in-path", ""): "does not hold",
+    }
+
+
+def test_each_pod_network_has_findings_of_its_own() -> None:
+    trials = pd.DataFrame(
+        {"trial": ["a", "b"], "proxy": "nftables", "network": ["host-gw", "weave"], "valid": True}
+    )
+    notes = [
+        ("a", 1, "trial", "", "claim", "", 0, {"claim": "flat-network", **saw(9, 9)}),
+        ("b", 1, "trial", "", "claim", "", 0, {"claim": "flat-network", **saw(9, 8, "b")}),
+    ]
+    run = replace(
+        IN_ONE,
+        meta={"factors": {"proxy": ["nftables"], "network": ["host-gw", "weave"]}},
+        trials=trials,
+        samples=pd.DataFrame({"trial": []}),
+        events=pd.DataFrame(notes, columns=pd.Index(EVENT_COLUMNS)),
+    )
+    assert {(one.name, one.arm): one.verdict for one in findings.findings(run)} == {
+        ("flat-network", "host-gw, nftables"): "holds",
+        ("flat-network", "weave, nftables"): "does not hold",
     }
 
 
