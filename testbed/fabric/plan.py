@@ -150,7 +150,7 @@ def _sysctls(topology: Topology) -> dict[Kind, sysctls.Sysctls]:
     """What each kind of machine asks for, beside what all namespaces have."""
     ipv6 = 6 in topology.network.families
     linked: sysctls.Sysctls = ()
-    if topology.links:
+    if topology.all_links:
         linked = (*sysctls.LINKED, *(sysctls.LINKED_IPV6 if ipv6 else ()))
     forwards = (*sysctls.NODE, *(sysctls.NODE_IPV6 if ipv6 else ()), *linked)
     return {

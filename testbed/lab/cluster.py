@@ -235,7 +235,7 @@ class Cluster:
         await self.link_faults.follow(fabric, networks_of(fabric, plan_addresses(topology)))
         self._addresses = addresses
         self._hosts = [machine.name for machine in fabric.machines if machine.kind == "host"]
-        between = ("router", "switch") if topology.links else ()
+        between = ("router", "switch") if topology.all_links else ()
         self._between = {one.name: one.kind for one in fabric.machines if one.kind in between}
         self.programs.images = topology.images
         applied = before.objects if before else {}

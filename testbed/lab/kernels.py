@@ -131,7 +131,7 @@ def needed(topologies: Iterable[Topology], variant: Variant) -> frozenset[Featur
             for family in plain.network.families:
                 found |= set(map(Feature, BACKENDS[plain.proxy.mode](plain, family).needs))
         found |= set(map(Feature, pod_network_needs(plain)))
-        shapes = [shape for link in plain.links for shape in link.shapes()]
+        shapes = [shape for link in plain.all_links for shape in link.shapes()]
         if not all(shape.nothing for shape in shapes):
             found.add(Feature.TBF)
         if any(shape.needs_netem for shape in shapes):

@@ -103,7 +103,7 @@ def _names_alike(topology: Topology, found: list[Origin]) -> Iterator[Mistake]:
                 message = f"{kind} {name} has a {machines[name]}'s name"
                 yield Mistake((f"{kind}s", name), message, "rename one of them", at_key=True)
             machines[name] = kind
-    for link in topology.links:
+    for link in topology.all_links:
         for end in link.endpoints:
             machines.setdefault(end, "switch")
     for name, kind in machines.items():

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from testbed.ip import IPV6_LEAST_MTU
-from testbed.model.fields import Mistake
+from testbed.model.fields import Mistake, Path
 from testbed.model.topology import Topology
 from testbed.model.wiring import Segment, Wiring, wiring
 from testbed.spelling import nearest
@@ -17,11 +17,11 @@ MOST_LINKS = 30
 
 def mistakes(topology: Topology) -> Iterator[Mistake]:
     """In the order of the checks below."""
-    if not topology.links:
+    if not topology.all_links:
         yield from _without_links(topology)
         return
     wired = wiring(topology)
-    astray = [*_ends(topology, wired)]
+    astray = [*_racks(topology, wired)] or [*_ends(topology, wired)]
     yield from astray
     if astray:
         return  # whatever else is wrong may follow from that
@@ -43,9 +43,11 @@ def _without_links(topology: Topology) -> Iterator[Mistake]:
 def _ends(topology: Topology, wired: Wiring) -> Iterator[Mistake]:
     """A name that is no machine is a switch, and a switch joins at least two links."""
     machines = {*topology.nodes, *topology.hosts, *topology.routers}
-    ends = Counter(end for link in topology.links for end in set(link.endpoints))
-    for index, link in enumerate(topology.links):
-        path = ("links", index, "endpoints")
+    ends = Counter(end for link in topology.all_links for end in set(link.endpoints))
+    paths = _paths(topology)
+    for index, link in enumerate(topology.all_links):
+        written = paths[index]
+        path = (*written, "endpoints") if written[0] == "links" else written
         one, other = link.endpoints
         if one == other:
             yield Mistake(path, f"a link from {one} to itself", "name another end")
@@ -53,7 +55,7 @@ def _ends(topology: Topology, wired: Wiring) -> Iterator[Mistake]:
             spec = topology.nodes.get(end)
             if spec is not None and spec.fake:
                 hint = "fake nodes are only objects: leave the link out"
-                yield Mistake((*path, side), f"node {end} is fake: no link ends there", hint)
+                yield Mistake(_at(path, side), f"node {end} is fake: no link ends there", hint)
             if end in machines or ends[end] > 1:
                 continue
             meant = nearest(end, {*machines, *(name for name in ends if ends[name] > 1)})
@@ -61,11 +63,45 @@ def _ends(topology: Topology, wired: Wiring) -> Iterator[Mistake]:
             message = (
                 f"leads nowhere: {end} is no node, host or router, and no other link ends there"
             )
-            yield Mistake((*path, side), message, hint)
+            yield Mistake(_at(path, side), message, hint)
     for name, ports in wired.ports().items():
         if wired.kinds[name] == "node" and len(ports) > MOST_LINKS:
             message = f"node {name} has {len(ports)} links; at most {MOST_LINKS}"
             yield Mistake(("nodes", name), message, "use a switch", at_key=True)
+
+
+def _paths(topology: Topology) -> list[Path]:
+    """Where each of `all_links` is written."""
+    racked: list[Path] = [
+        ("racks", name) for name, rack in topology.racks.items() for _ in rack.links(name)
+    ]
+    return [*racked, *(("links", index) for index, _ in enumerate(topology.links))]
+
+
+def _at(path: Path, side: int) -> Path:
+    """An end of a link; of a rack's links, the rack."""
+    return (*path, side) if path[0] == "links" else path
+
+
+def _racks(topology: Topology, wired: Wiring) -> Iterator[Mistake]:
+    """A rack is a switch, its machines are none, and its router is one."""
+    for name, rack in topology.racks.items():
+        if wired.kinds[name] != "switch":
+            message = f"rack {name} has a {wired.kinds[name]}'s name, and is a switch"
+            yield Mistake(("racks", name), message, "rename one of them", at_key=True)
+        for index, machine in enumerate(rack.machines):
+            if machine not in {*topology.nodes, *topology.hosts}:
+                meant = nearest(machine, {*topology.nodes, *topology.hosts})
+                hint = (
+                    f"did you mean {meant}?" if meant else "what is above the rack goes to uplinks"
+                )
+                message = f"{machine} is no node or host"
+                yield Mistake(("racks", name, "machines", index), message, hint)
+        if rack.router is not None and rack.router not in topology.routers:
+            meant = nearest(rack.router, topology.routers)
+            hint = f"did you mean {meant}?" if meant else f"say routers: {{{rack.router}: {{}}}}"
+            message = f"there is no router {rack.router}"
+            yield Mistake(("racks", name, "router"), message, hint)
 
 
 def _unlinked(topology: Topology, wired: Wiring) -> Iterator[Mistake]:
@@ -79,22 +115,23 @@ def _unlinked(topology: Topology, wired: Wiring) -> Iterator[Mistake]:
 def _mtus(topology: Topology, wired: Wiring) -> Iterator[Mistake]:
     """Switches neither cut packets nor say that one is too large: it is lost without a word."""
     mtus = {wire.name: wire.link.mtu or topology.network.mtu for wire in wired.wires}
-    places = {wire.name: index for index, wire in enumerate(wired.wires)}
+    paths = dict(zip((wire.name for wire in wired.wires), _paths(topology), strict=True))
+    written = {wire.name for wire in wired.wires if wire.link.mtu is not None}
     for segment in wired.segments:
         least = min(segment.wires, key=lambda name: mtus[name])
         for name in segment.wires:
             if mtus[name] > mtus[least]:
                 message = f"{mtus[name]} bytes, and {least} in the same segment takes {mtus[least]}"
                 hint = "links that switches join need one mtu; routers may join different ones"
-                own = wired.wires[places[name]].link.mtu is not None
-                yield Mistake(("links", places[name], *(("mtu",) if own else ())), message, hint)
+                own = ("mtu",) if name in written else ()
+                yield Mistake((*paths[name], *own), message, hint)
                 break
     if 6 in topology.network.families:
         for wire in wired.wires:
             if wire.link.mtu is not None and wire.link.mtu < IPV6_LEAST_MTU:
                 message = f"IPv6 needs links of {IPV6_LEAST_MTU} bytes at least"
                 hint = "use a larger one, or IPv4 networks alone"
-                yield Mistake(("links", places[wire.name], "mtu"), message, hint)
+                yield Mistake((*paths[wire.name], "mtu"), message, hint)
 
 
 def _control_plane(topology: Topology, wired: Wiring) -> Iterator[Mistake]:

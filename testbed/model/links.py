@@ -77,3 +77,42 @@ class Link(Direction):
             raise ValueError(
                 f"from {self.endpoints[1]} to {self.endpoints[0]}: {mistake}"
             ) from None
+
+
+class Rack(Strict):
+    """Machines on one switch, which is named as the key, and what that is joined to: links, in short."""
+
+    machines: tuple[Name, ...] = Field(description="nodes and hosts in it", min_length=1)
+    router: Name | None = Field(
+        None,
+        description="its top-of-rack router, one of routers (none: the switch has the uplinks)",
+    )
+    uplinks: tuple[Name, ...] = Field((), description="routers and switches above it")
+    link: Annotated[Direction, EmptyIfNothing] = Field(
+        Direction(), description="of each machine's link, both ways"
+    )
+    uplink: Annotated[Direction, EmptyIfNothing] = Field(
+        Direction(), description="of each uplink, both ways"
+    )
+
+    @model_validator(mode="after")
+    def _can_be_shaped(self) -> Rack:
+        for key, direction in (("link", self.link), ("uplink", self.uplink)):
+            try:
+                _alike("a", "b", direction).shapes()
+            except ValueError as mistake:
+                raise ValueError(f"{key}: {mistake}") from None
+        return self
+
+    def links(self, name: str) -> list[Link]:
+        """What the rack of that name stands for."""
+        found = [_alike(machine, name, self.link) for machine in self.machines]
+        if self.router is not None:
+            found.append(_alike(name, self.router, Direction()))
+        top = self.router or name
+        return [*found, *(_alike(top, above, self.uplink) for above in self.uplinks)]
+
+
+def _alike(one: str, other: str, both_ways: Direction) -> Link:
+    said = {key: getattr(both_ways, key) for key in both_ways.model_fields_set}
+    return Link.model_construct(endpoints=(one, other), **said)

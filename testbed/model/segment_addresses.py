@@ -55,7 +55,7 @@ _PLACES: Mapping[Kind, Callable[[int, int], int]] = {
 def segment_addresses(topology: Topology, wired: Wiring) -> tuple[Shares, Addresses]:
     """The segments' networks and the machines' addresses. Raises UsageError where nodeCIDR is too small."""
     networks = topology.network.node_cidrs
-    if topology.links:
+    if topology.all_links:
         ghosts = [(entry.name, 0) for entry in fakes.nodes(topology) if entry.spec.fake]
         members = {segment.name: _members(segment, wired) for segment in wired.segments}
         if ghosts:

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from testbed.model.bgp import BGP
 from testbed.model.cni import CNI, CNIKey
-from testbed.model.links import ASN, HostSpec, Link, RouterSpec
+from testbed.model.links import ASN, HostSpec, Link, Rack, RouterSpec
 from testbed.model.mininet_underlay import MininetUnderlay, nodes_or_underlay
 from testbed.model.networks import (
     NODE_CIDR,
@@ -409,6 +409,9 @@ class Topology(Strict):
     underlay: MininetUnderlay | None = Field(
         None, description="in short for links, and for nodes: those of a Mininet Topo"
     )
+    racks: Annotated[dict[Name, Annotated[Rack, EmptyIfNothing]], EmptyIfNothing] = Field(
+        {}, description="machines on a switch of their own, and what is above it: links, in short"
+    )
     links: tuple[Link, ...] = Field((), description="the underlay; without: one switch joins all")
     workloads: Annotated[dict[Name, Annotated[Workload, EmptyIfNothing]], EmptyIfNothing] = Field(
         {}, description="pods, in short"
@@ -422,6 +425,14 @@ class Topology(Strict):
     images: Annotated[dict[Text, Text], EmptyIfNothing] = Field(
         {}, description="which program an image is: pattern of its name -> command line"
     )
+
+    @property
+    def all_links(self) -> tuple[Link, ...]:
+        """Those of racks spelled out, and then `links`."""
+        if not self.racks:
+            return self.links
+        racked = (link for name, rack in self.racks.items() for link in rack.links(name))
+        return (*racked, *self.links)
 
     @property
     def serves_sctp(self) -> bool:

@@ -77,12 +77,12 @@ def wiring(topology: Topology) -> Wiring:
     kinds: dict[str, Kind] = dict.fromkeys(live_nodes(topology), "node")
     kinds |= dict.fromkeys(topology.hosts, "host")
     kinds |= dict.fromkeys(topology.routers, "router")
-    if not topology.links:
+    if not topology.all_links:
         return _one_switch(kinds)
-    for link in topology.links:
+    for link in topology.all_links:
         for end in link.endpoints:
             kinds.setdefault(end, "switch")
-    wires = _named(topology.links)
+    wires = _named(topology.all_links)
     return Wiring(kinds, wires, _segments(kinds, wires), _control_plane(topology, kinds))
 
 
@@ -143,7 +143,7 @@ def _segments(kinds: Mapping[str, Kind], wires: Iterable[Wire]) -> tuple[Segment
 def _control_plane(topology: Topology, kinds: Mapping[str, Kind]) -> str:
     if topology.network.control_plane:
         return topology.network.control_plane
-    ends = [end for link in topology.links for end in link.endpoints]
+    ends = [end for link in topology.all_links for end in link.endpoints]
     for wanted in ("switch", "router"):
         for end in ends:
             if kinds[end] == wanted:

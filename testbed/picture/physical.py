@@ -18,10 +18,10 @@ MOST_NODES = 24
 def physical(scene: Scene) -> Picture:
     """Machines and what joins them."""
     plan = plan_addresses(scene.topology)
-    many = len(scene.nodes) > MOST_NODES and not scene.topology.links
+    many = len(scene.nodes) > MOST_NODES and not scene.topology.all_links
     machines = [_many(scene)] if many else [_node(scene, node) for node in scene.nodes]
     machines += [_host(name, plan) for name in scene.topology.hosts]
-    if scene.topology.links:
+    if scene.topology.all_links:
         between, lines = _links(scene, plan)
     else:
         networks = tuple(map(str, scene.topology.network.node_cidrs))
@@ -34,7 +34,7 @@ def physical(scene: Scene) -> Picture:
         cards=(*between, *machines, *fake_cards(scene)),
         lines=tuple(lines),
         tables=tuple(_table(scene, node) for node in scene.nodes),
-        sideways=not scene.topology.links and len(machines) > 5,
+        sideways=not scene.topology.all_links and len(machines) > 5,
     )
 
 
@@ -74,7 +74,7 @@ def _host(name: str, plan: AddressPlan) -> Card:
 
 
 def _what_joins(scene: Scene) -> str:
-    if not scene.topology.links:
+    if not scene.topology.all_links:
         return "One switch joins all machines."
     said = "Links say delay (one way), loss and rate where the topology limits them."
     if any(scene.topology.routers.values()):

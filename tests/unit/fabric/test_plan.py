@@ -120,6 +120,23 @@ def test_every_link_of_a_machine_is_an_interface_with_an_address_of_its_segment(
     assert (found.control_plane, str(found.machine("sw").addresses[0])) == ("sw", "172.18.0.1/24")
 
 
+def test_a_rack_stands_for_its_links() -> None:
+    machines = {"nodes": {"n1": {}, "n2": {}}, "hosts": {"h1": {}}, "routers": {"r1": {}, "r2": {}}}
+    up = {"delay": "1ms"}
+    racks = {
+        "a": {"machines": ["n1", "h1"], "router": "r1", "uplinks": ["r2"], "uplink": up},
+        "b": {"machines": ["n2"], "uplinks": ["r2"], "link": {"rate": "1gbit"}},
+    }
+    written = linked("n1-a", "h1-a", "a-r1", "r1-r2", "n2-b", "b-r2")
+    found = planned(**machines, racks=racks)
+    assert found.machines == written.machines
+    assert {one.name: one.shapes[0] for one in found.cables} == {
+        **{one.name: Shape() for one in written.cables},
+        "r1:r2": Shape(0.001),
+        "n2:b": Shape(rate_bps=1e9),
+    }
+
+
 def test_a_direction_that_says_nothing_of_its_own_is_like_the_other() -> None:
     link = {"endpoints": ["n1", "sw"], "delay": "2ms", "rate": "1gbit", "back": {"rate": "10mbit"}}
     found = planned(nodes={"n1": {}, "n2": {}}, links=[link, {"endpoints": ["n2", "sw"]}])
