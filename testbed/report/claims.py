@@ -43,7 +43,10 @@ def verdicts(run: Run, findings: Sequence[Finding]) -> Figure:
             x, y = modes.index(finding.arm), names.index(finding.name)
             axes.plot([x], [y], linestyle="", marker=marker, color=colour, markersize=8)
         _legend(axes)
-        axes.set_xticks(range(len(modes)), modes, rotation=20 if len(modes) > 4 else 0, ha="center")
+        labels = [mode.replace(", ", ",\n") for mode in modes]  # the pod network above the mode
+        axes.set_xticks(
+            range(len(modes)), labels, rotation=20 if len(modes) > 4 else 0, ha="center"
+        )
         axes.xaxis.tick_top()
         axes.set_yticks(range(len(names)), [style.wrapped(says[name], 72) for name in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
