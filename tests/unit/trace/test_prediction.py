@@ -104,3 +104,14 @@ def test_what_a_pod_has_that_is_not_there_is_dropped() -> None:
 def test_a_client_that_affinity_knows_has_one_way() -> None:
     found = kept_ways(Packet("tcp", POD, SERVICE, 80), "client", WORLD, TRACERS)
     assert ("web-2", 1.0) in {(way.who, way.probability) for way in found}
+
+
+@pytest.mark.parametrize(
+    ("bridged", "here"), [(False, N1), (True, "10.244.0.1")], ids=["own link for tunnels", "bridge"]
+)
+def test_a_node_hides_others_behind_its_address_on_the_link_they_leave_by(
+    bridged: bool, here: str
+) -> None:
+    world = replace(WORLD, overlay={"n1": "10.244.0.1"}, bridged=bridged)
+    found = ways(Packet("tcp", HOST, N1, 80), "outside", world, TRACERS)
+    assert {way.who: way.source for way in found} == {"web-0": here, "web-2": "10.244.0.1"}
