@@ -28,7 +28,7 @@ TOPOLOGY: dict[str, Any] = {
         "nodeMonitorGracePeriod": "2s",
         "notReadyToleration": "1s",
     },
-    "proxy": {"minSyncPeriod": "100ms"},
+    "proxy": {"minSyncPeriod": "100ms", "syncPeriod": "1h"},
     "workloads": {
         "a": {"port": 8080, "node": "n1"},
         "b": {"port": 8080, "node": "n2"},
