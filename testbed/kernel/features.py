@@ -333,15 +333,20 @@ def _install(package: str) -> str:
     return f"apt-get install --no-install-recommends {package}"
 
 
+_REMEDIES = {
+    # mnexec is there, Mininet's own Python is not
+    Feature.MININET: "pip install 'kube-testbed[mininet]'",
+    Feature.DOCKER: f"as root: {_install('docker.io')}, and: systemctl start docker, or"
+    " DOCKER_HOST=unix:///PATH of its socket",
+}
+
+
 def _remedy(feature: Feature, trial: Trial) -> str:
     """What to do where the tool is there and the trial failed."""
     if feature is Feature.USER_NAMESPACES:
         return user_namespace_remedy()
-    if feature is Feature.MININET:
-        return "pip install 'kube-testbed[mininet]'"  # mnexec is there, Mininet's own Python is not
-    if feature is Feature.DOCKER:
-        started = "systemctl start docker, or DOCKER_HOST=unix:///PATH of its socket"
-        return f"as root: {_install(trial.package)}, and: {started}"
+    if feature in _REMEDIES:
+        return _REMEDIES[feature]
     if not trial.sandboxed:
         return _install(trial.package)
     if os.geteuid() != 0 and _failure(TRIALS[Feature.USER_NAMESPACES]) is not None:
