@@ -12,6 +12,7 @@ from pathlib import Path
 from time import CLOCK_REALTIME, clock_gettime_ns
 
 from testbed.clock import now_ns
+from testbed.errors import TestbedError
 from testbed.kernel.search_path import with_admin_folders
 from testbed.podnet.bird import STARTED, state_change
 from testbed.podnet.network import Daemon
@@ -88,20 +89,29 @@ class Bird:
     async def _main(self) -> None:
         pause_s, again = _FIRST_RESTART_S, False
         while True:
-            process = self._process = await self._start(again)
-            self._tell(process.started_ns, "speaker-started", "", {"pid": process.pid})
-            await process.ended.wait()
-            self._process, self._takes_signals = None, False
-            ended_ns = process.finished_ns or now_ns()
-            self._tell(ended_ns, "speaker-ended", "", {"code": process.code})
-            self._down("ended")
-            if (ended_ns - process.started_ns) / 1e9 > _LONGEST_RESTART_S:
+            start_ns = now_ns()
+            try:
+                await self._run(await self._start(again))
+            except TestbedError as error:  # no process could be made
+                self._last = [str(error)]
+            if (now_ns() - start_ns) / 1e9 > _LONGEST_RESTART_S:
                 pause_s = _FIRST_RESTART_S
             await asyncio.sleep(pause_s)
             pause_s, again = min(2 * pause_s, _LONGEST_RESTART_S), True
 
+    async def _run(self, process: LabProcess) -> None:
+        """Until it has ended."""
+        self._process = process
+        self._tell(process.started_ns, "speaker-started", "", {"pid": process.pid})
+        await process.ended.wait()
+        self._process, self._takes_signals = None, False
+        self._tell(process.finished_ns or now_ns(), "speaker-ended", "", {"code": process.code})
+        self._down("ended")
+
     async def _start(self, again: bool) -> LabProcess:
-        """`again`: its peers and the kernel may still have its routes, which it is to find back into."""
+        """`again`: its peers and the kernel may still have its routes, which it is to find back into. Calico's
+        does so from its first start on; then a peer that is away holds up the first routes for minutes.
+        """
         assert self._daemon is not None
         self._read = self._daemon.config
         recover = " -R" if again else ""
