@@ -99,7 +99,9 @@ class Kubelet:
         self._informer: Informer | None = None
         self._over = False
         self._away = False
-        """The control plane cannot be reached: it hears nothing, and nothing of it is heard."""
+        """The control plane cannot be reached: nothing of it is heard."""
+        self._speaking: asyncio.TimerHandle | None = None
+        """When it can be heard again, though it hears already."""
         self._heartbeats = heartbeats
 
     def start(self) -> None:
@@ -141,7 +143,10 @@ class Kubelet:
 
     def lose_touch(self) -> None:
         """The control plane cannot be reached: pods go on as they are, and what they become is said later."""
-        if self._away:
+        if self._speaking is not None:
+            self._speaking.cancel()
+            self._speaking = None
+        elif self._away:
             return
         self._away = True
         self.pause_watch()
@@ -149,17 +154,25 @@ class Kubelet:
             self._heartbeats.end(self.node, self._now_s())
 
     def regain_touch(self) -> None:
-        """The control plane can be reached: hear what was missed, say what has happened, and with the next
-        heartbeat that the node is ready.
+        """The control plane can be reached: hear what was missed, and say what has happened. Where the node is
+        lost, with the next heartbeat: who says that a pod is ready before that is not believed.
         """
-        if not self._away:
+        if not self._away or self._speaking is not None:
             return
-        self._away = False
         self.resume_watch()
-        self._flush()
         now_s = self._now_s()
         next_s = now_s if self._heartbeats is None else self._heartbeats.resume(self.node, now_s)
-        self._loop.call_later(max(0.0, next_s - now_s), self._report_ready)
+        node = self._store.snapshot().get(Node, "", self.node)
+        if node is None or (node.ready and not node.unreachable):
+            self._speak()
+        else:
+            self._speaking = self._loop.call_later(max(0.0, next_s - now_s), self._speak)
+
+    def _speak(self) -> None:
+        self._speaking = None
+        self._away = False
+        self._report_ready()
+        self._flush()
 
     def pause_watch(self) -> None:
         """See no change of the store until `resume_watch`."""
@@ -172,7 +185,7 @@ class Kubelet:
             self._informer.resume()
 
     def _report_ready(self) -> None:
-        if self._over or self._away:
+        if self._over:
             return
         node = self._store.snapshot().get(Node, "", self.node)
         if node is not None and (node.unreachable or not node.ready):

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from testbed.controllers.asking import Outcome
+from testbed.controllers.heartbeats import Heartbeats
 from testbed.controllers.kubelet import Kubelet
 from testbed.controllers.pod_deletion import deletion
 from testbed.controllers.pod_record import PodRecord
@@ -32,7 +33,12 @@ class World:
     """A store, a fake runtime and one kubelet on n1; `healthy` is what probes
     find, unless the container has `hung`."""
 
-    def __init__(self, delays: Delays | None = None, start_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        delays: Delays | None = None,
+        start_s: float = 0.0,
+        heartbeats: Heartbeats | None = None,
+    ) -> None:
         self.start_s = now_s()
         self.store = Store(now_s)
         self.store.apply([Create(node("n1", ready=False))])
@@ -51,6 +57,7 @@ class World:
             now_ns,
             delays=delays or Delays(),
             ask=self._ask,
+            heartbeats=heartbeats,
         )
 
     async def _ask(self, pod: PodRecord, container: Container, probe: Probe) -> Outcome:
@@ -470,8 +477,8 @@ def test_a_kubelet_that_is_cut_off_goes_on_and_says_later_what_has_happened() ->
         lost = world.store.get(Node, "", "n1")
         world.store.apply([Update(replace(lost, ready=False, unreachable=True))])
         world.kubelet.regain_touch()
-        assert world.pod().status.containers[0].restart_count == 1
         await asyncio.sleep(1)
+        assert world.pod().status.containers[0].restart_count == 1
         assert world.pod("late").status.phase == "Running"
         assert world.store.get(Node, "", "n1").ready
 
@@ -491,6 +498,32 @@ def test_a_kubelet_that_begins_cut_off_says_nothing_before_it_is_heard() -> None
         await asyncio.sleep(1)
         assert world.store.get(Node, "", "n1").ready
         assert world.pod().status.phase == "Running"
+        await world.kubelet.stop()
+
+    simulate(main)
+
+
+def test_a_lost_nodes_pods_are_ready_again_once_and_not_before_it() -> None:
+    async def main() -> None:
+        world = World(heartbeats=Heartbeats(grace_s=50.0))
+        world.kubelet.start()
+        world.add(bound())
+        await asyncio.sleep(12)
+        world.kubelet.lose_touch()
+        await asyncio.sleep(60)
+        lost = replace(world.store.get(Node, "", "n1"), ready=False, unreachable=True)
+        silent = replace(world.pod(), status=replace(world.pod().status, ready=False))
+        world.store.apply([Update(lost), Update(silent)])
+        world.kubelet.regain_touch()
+        await asyncio.sleep(1)  # the next heartbeat is 8 s after the silence began, and every 10 s
+        assert (world.pod().status.ready, world.store.get(Node, "", "n1").ready) == (False, False)
+        world.kubelet.lose_touch()  # it was a short one
+        await asyncio.sleep(20)
+        assert not world.store.get(Node, "", "n1").ready
+        world.kubelet.regain_touch()
+        await asyncio.sleep(10)
+        assert (world.pod().status.ready, world.store.get(Node, "", "n1").ready) == (True, True)
+        assert [ready for _, ready in world.ready_history] == [True, False, True]
         await world.kubelet.stop()
 
     simulate(main)
