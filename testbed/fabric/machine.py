@@ -15,8 +15,6 @@ UPLINK_INDEX = 64
 """ifindex of a machine's `eth0`, and of a switch's bridge: above those that the kernel gives out by itself.
 `eth1` has the next one, and so on.
 """
-MOST_LINKS = 30
-"""Of a node."""
 
 
 @dataclass(frozen=True, slots=True)

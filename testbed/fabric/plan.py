@@ -156,8 +156,8 @@ def _sysctls(topology: Topology) -> dict[Kind, sysctls.Sysctls]:
     return {
         "node": forwards,
         "router": forwards,
-        "host": linked,
-        "switch": (*sysctls.SWITCH, *linked),
+        "host": (*sysctls.STAYS_OUT, *linked),
+        "switch": (*sysctls.STAYS_OUT, *sysctls.SWITCH, *linked),
     }
 
 

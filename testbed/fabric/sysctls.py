@@ -4,6 +4,11 @@ from __future__ import annotations
 
 Sysctls = tuple[tuple[str, str], ...]
 
+STAYS_OUT: Sysctls = (
+    # A new namespace takes over what the host's own has.
+    ("ipv4/ip_forward", "0"),
+)
+"""Of outside hosts and switches: they pass no packets on between networks."""
 NODE: Sysctls = (
     # All machines share one link, so a node often forwards out of the link that a packet came in by; it does
     # not tell the sender of a shorter way, which would bypass the node's rules.

@@ -5,23 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Literal
 
 from testbed.errors import NotFound
 from testbed.fabric import sysctls
-from testbed.fabric.machine import UPLINK_INDEX, Cable, End, Fabric, Interface, Machine
-from testbed.fabric.plan import link_local
+from testbed.fabric.machine import UPLINK_INDEX, Cable, End, Fabric, Machine
 from testbed.fabric.tree import carrying
-from testbed.ip import IPInterface, IPNetwork
 from testbed.kernel import netlink, netns, shaping, sysctl
 from testbed.kernel.bridge_table import flushed
-from testbed.kernel.multipath import Hop, no_route, shared_route
 from testbed.model.shape import NOTHING, Shape
 from testbed.runtime.interface import CableState, Machines
+from testbed.runtime.made_machine import MadeMachine
 
-_FIRST_PORT_INDEX = 100
-"""Of a switch's ports."""
 _VALVES = ("switch", "router", "host", "node")
 """At which end a cable is cut: the other one sees its carrier go, and keeps addresses and routes."""
 
@@ -39,37 +34,12 @@ class Namespaces:
         """Nobody else has to know."""
 
 
-@dataclass(slots=True)
-class _Made:
-    """A machine that is there, and what its namespace has."""
-
-    machine: Machine
-    namespace: int
-    indices: dict[str, int] = field(default_factory=dict)
-    """Interface -> ifindex, of those that are wired."""
-    next_port: int = _FIRST_PORT_INDEX
-    down: set[str] = field(default_factory=set)
-    """Interfaces that are switched off here."""
-    addresses: dict[str, tuple[IPInterface, ...]] = field(default_factory=dict)
-    routes: dict[IPNetwork, tuple[Hop, ...]] = field(default_factory=dict)
-    """No hops: the kernel may have taken some back."""
-
-    def lost(self, interface: str) -> None:
-        """The interface has gone down, or away: so have routes by it, and its link-local address."""
-        have = self.addresses.get(interface, ())
-        self.addresses[interface] = tuple(one for one in have if not one.is_link_local)
-        index = self.indices[interface]
-        for destination, hops in self.routes.items():
-            if any(hop[0] == index for hop in hops):
-                self.routes[destination] = ()
-
-
 class NetnsUnderlay:
     """The machines of one lab (an `Underlay`). All methods run in the thread that owns its namespaces."""
 
     def __init__(self, machines: Machines | None = None) -> None:
         self._machines = machines or Namespaces()
-        self._made: dict[str, _Made] = {}
+        self._made: dict[str, MadeMachine] = {}
         self._fabric = Fabric((), (), "", ())
         self._wired: dict[str, Cable] = {}
         self._shapes: dict[str, tuple[Shape, Shape]] = {}
@@ -168,7 +138,7 @@ class NetnsUnderlay:
 
     def _create(self, machine: Machine) -> None:
         namespace = self._machines.create(machine)
-        made = self._made[machine.name] = _Made(machine, namespace)
+        made = self._made[machine.name] = MadeMachine(machine, namespace)
         every = sysctls.IPV6 if 6 in self._fabric.families else sysctls.NO_IPV6
         dials = () if machine.kind == "switch" else sysctls.END
         with netns.entered(namespace):
@@ -219,7 +189,7 @@ class NetnsUnderlay:
 
     def _veth(self, cable: Cable, near: End, far: End) -> netlink.Message:
         one, other = self._made[near.machine], self._made[far.machine]
-        here, there = _numbered(one, near), _numbered(other, far)
+        here, there = one.numbered(near), other.numbered(far)
         return netlink.veth(
             netlink.End(near.interface, near.mac, cable.mtu, here, large=True),
             netlink.End(far.interface, far.mac, cable.mtu, there, other.namespace, large=True),
@@ -229,17 +199,12 @@ class NetnsUnderlay:
     def _unwire(self, cable: Cable) -> None:
         del self._wired[cable.name], self._shapes[cable.name]
         self._carrying.discard(cable.name)
-        for end in cable.ends:
-            made = self._made[end.machine]
-            made.lost(end.interface)
-            made.addresses.pop(end.interface, None)
-            made.down.discard(end.interface)
         near = cable.ends[0]
         made = self._made[near.machine]
         with _talking(made.namespace) as link:
             link.send([netlink.delete_link(made.indices[near.interface])], missing_ok=True)
         for end in cable.ends:
-            del self._made[end.machine].indices[end.interface]
+            self._made[end.machine].unwired(end.interface)
 
     def _shape(self, cable: Cable, end: int, shape: Shape) -> bool:
         at = cable.ends[end]
@@ -250,29 +215,13 @@ class NetnsUnderlay:
         self._shapes[cable.name] = (have[0], shape) if end else (shape, have[1])
         return done
 
-    def _configure(self, made: _Made) -> None:
+    def _configure(self, made: MadeMachine) -> None:
         """Its addresses and routes, as far as they differ."""
-        messages: list[netlink.Message] = []
-        gone: list[netlink.Message] = []
-        for one in made.machine.interfaces:
-            if one.name not in made.indices or one.name in made.down:
-                continue  # its cable is still to come, or to come back
-            want, have = _addresses(one), made.addresses.get(one.name)
-            if want == have:
-                continue
-            if have is None:
-                messages.append(netlink.link_up(one.index))
-            stale = [old for old in have or () if old not in want]
-            gone += [netlink.address(old, one.index, delete=True) for old in stale]
-            messages += [netlink.address(new, one.index) for new in want if new not in (have or ())]
-            made.addresses[one.name] = want
-        withdrawn, added = _routes(made)
-        gone += withdrawn
-        messages += added
-        if gone or messages:
+        gone, new = made.changes()
+        if gone or new:
             with _talking(made.namespace) as link:
                 link.send(gone, missing_ok=True)
-                link.send(messages)
+                link.send(new)
 
     def _carry(self) -> None:
         """Switch cables off and on, so that those carry which should."""
@@ -323,35 +272,6 @@ class NetnsUnderlay:
 
     def _is_switch(self, name: str) -> bool:
         return self._made[name].machine.kind == "switch"
-
-
-def _routes(made: _Made) -> tuple[list[netlink.Message], list[netlink.Message]]:
-    """What makes a machine's routes as wanted: those to take back, those to set."""
-    want: dict[IPNetwork, tuple[Hop, ...]] = {}
-    for route in made.machine.routes:
-        if route.interface in made.indices and route.interface not in made.down:
-            hop = made.indices[route.interface], route.via
-            want[route.destination] = (*want.get(route.destination, ()), hop)
-    have, made.routes = made.routes, want
-    gone = [no_route(destination) for destination in have if destination not in want]
-    new = [shared_route(one, hops) for one, hops in want.items() if have.get(one) != hops]
-    return gone, new
-
-
-def _numbered(made: _Made, end: End) -> int:
-    """The ifindex of an end that is to be: a machine's follows from its name, a switch counts its ports."""
-    own = next((one.index for one in made.machine.interfaces if one.name == end.interface), None)
-    if own is None:
-        own = made.next_port
-        made.next_port += 1
-    made.indices[end.interface] = own
-    return own
-
-
-def _addresses(interface: Interface) -> tuple[IPInterface, ...]:
-    """Those of the plan, and where there is IPv6 the one that neighbours are asked from."""
-    ipv6 = any(address.version == 6 for address in interface.addresses)
-    return (*interface.addresses, *([link_local(interface.mac)] if ipv6 and interface.mac else []))
 
 
 def _same_wire(one: Cable, other: Cable) -> bool:
