@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "where",
         metavar="WHERE",
-        help="a node, [namespace/]pod or outside host; several with commas; `all`: everywhere",
+        help="a node, [namespace/]pod, outside host, router or switch; several with commas; `all`: all but the "
+        "last two",
     )
     parser.add_argument(
         "filter", nargs="*", metavar="FILTER", help="as tcpdump takes it: tcp port 80"
