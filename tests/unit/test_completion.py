@@ -41,7 +41,7 @@ def offered(line: str, folder: Path) -> set[str]:
         ("testbed inspe", {"inspect"}),
         ("testbed run bala", {"balance"}),
         ("testbed run balance --prof", {"--profile"}),
-        ("testbed up m", {"mine.yaml"}),
+        ("testbed up mine", {"mine.yaml"}),
         ("testbed up quick", {"quickstart"}),
         ("testbed load --close ", {"fin", "rst"}),
         ("testbed fault anything cr", {"crash"}),
