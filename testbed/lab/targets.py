@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
+from testbed.ip import FAMILY_NAMES, family_of
 from testbed.model.objects import EndpointSlice, Node, Service
 from testbed.store import Snapshot
 from testbed.traffic.spec import Target
@@ -46,13 +47,15 @@ def endpoints_of(
     snapshot: Snapshot, ip: str, port: int, protocol: str
 ) -> tuple[tuple[str, int], ...]:
     """(ip, port) of every endpoint that a packet for a service's address may be sent on to; none for other
-    addresses. `protocol` is tcp or udp.
+    addresses. No packet changes its IP family. `protocol` is tcp or udp.
     """
     found: dict[tuple[str, int], None] = {}
     slices = snapshot.slices_by_service()
     for service in snapshot.list(Service):
         if port in _ports_at(service, ip, protocol, snapshot):
             for item in slices.get((service.meta.namespace, service.meta.name), ()):
+                if item.address_type != FAMILY_NAMES[family_of(ip)]:
+                    continue
                 pairs = product(item.endpoints, item.ports)
                 found |= dict.fromkeys((end.addresses[0], one.port) for end, one in pairs)
     return tuple(found)

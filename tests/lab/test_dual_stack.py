@@ -12,6 +12,7 @@ import pytest
 
 from testbed.ip import family_of, host_port
 from testbed.lab.client import Lab
+from testbed.lab.trace_request import trace
 from testbed.model.topology import Topology
 from testbed.traffic import handshakes
 from testbed.traffic.accept_log import read_accept_log
@@ -184,6 +185,14 @@ def test_a_service_is_reached_at_its_address_of_each_family(lab: Lab, source: st
 def test_an_outside_host_arrives_by_node_port(lab: Lab) -> None:
     for ip in lab.inspect()["nodes"][0]["addresses"]:
         arrives(lab, "outside", f"http://{host_port(ip, 30080)}")
+
+
+def test_a_request_is_traced_in_its_own_family(lab: Lab) -> None:
+    for node_ip in lab.inspect()["nodes"][0]["addresses"]:
+        to = f"http://{host_port(node_ip, 30080)}/"
+        told, _ = trace(lab, "outside", to, "0badcafe", udp=False, timeout_s=30.0)
+        assert told["observed"]["who"] in WEB
+        assert (told["disagreements"], told["unheard"]) == ([], {})
 
 
 def test_what_the_kernel_picked_is_recorded_in_each_family(lab: Lab) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.lab.targets import backends_of
+from testbed.lab.targets import backends_of, endpoints_of
 from testbed.model.objects import (
     SERVICE_NAME_LABEL,
     Endpoint,
@@ -21,6 +21,7 @@ from testbed.traffic.spec import parse_url
 from tests.addresses import PLAN
 
 CLUSTER_IP, NODE_IP, NODE_PORT = "10.96.0.50", "172.18.0.2", 30080
+NODE_IPV6, POD_IPV6 = "fd00:172:18::2", "fd00:10:244::2"
 
 
 def endpoint(pod: str, *, ready: bool = True) -> Endpoint:
@@ -34,7 +35,7 @@ def snapshot() -> Snapshot:
     endpoints = (endpoint("web-1"), endpoint("web-0"), endpoint("web-2", ready=False))
     store.apply(
         [
-            Create(Node(ObjectMeta("n1"), internal_ips=(NODE_IP,))),
+            Create(Node(ObjectMeta("n1"), internal_ips=(NODE_IP, NODE_IPV6))),
             Create(
                 Service(
                     ObjectMeta("web", "default"),
@@ -47,6 +48,14 @@ def snapshot() -> Snapshot:
                     ObjectMeta("web-a", "default", labels={SERVICE_NAME_LABEL: "web"}),
                     endpoints,
                     (EndpointPort(8080),),
+                )
+            ),
+            Create(
+                EndpointSlice(
+                    ObjectMeta("web-b", "default", labels={SERVICE_NAME_LABEL: "web"}),
+                    (Endpoint((POD_IPV6,), target=TargetRef("default", "web-0")),),
+                    (EndpointPort(8080),),
+                    address_type="IPv6",
                 )
             ),
         ]
@@ -72,3 +81,8 @@ def test_the_ready_pods_of_the_service_that_is_named(
 ) -> None:
     found = backends_of(parse_url(url), namespace, snapshot)
     assert found == (("web-0", "web-1") if is_meant else ())
+
+
+@pytest.mark.parametrize(("node", "pod"), [(NODE_IP, PLAN.pods["web-0"]), (NODE_IPV6, POD_IPV6)])
+def test_a_packet_is_sent_on_in_its_own_ip_family(snapshot: Snapshot, node: str, pod: str) -> None:
+    assert endpoints_of(snapshot, node, NODE_PORT, "tcp") == ((pod, 8080),)
