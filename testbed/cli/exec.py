@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "where",
         metavar="WHERE",
-        help="a node, [namespace/]pod, outside host, router or switch; mininet: Mininet's CLI, in a lab of runtime "
-        "mininet",
+        help="a node, [namespace/]pod, outside host, router or switch; mininet: Mininet's CLI, in a lab of "
+        "runtime mininet",
     )
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD…", help="the command")
 
