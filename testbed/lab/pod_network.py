@@ -23,7 +23,7 @@ from testbed.model.objects import Node, with_meta
 from testbed.model.topology import Topology
 from testbed.podnet.direct import direct_routes
 from testbed.podnet.masquerade import commands
-from testbed.podnet.network import Member, NodeNetwork, Route, Site
+from testbed.podnet.network import Member, NodeNetwork, Site
 from testbed.podnet.networks import network_of, router_daemons
 from testbed.runtime.node_network import NodeWiring
 from testbed.store import Change, Snapshot, Store, Update
@@ -40,7 +40,6 @@ class _Joined:
     namespace: int
     wiring: NodeWiring
     network: NodeNetwork
-    detours: frozenset[Route] = frozenset()
     due: asyncio.Handle | None = None
     """When it looks at the Node objects again."""
     trouble: str = ""
