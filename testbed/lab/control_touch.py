@@ -67,6 +67,11 @@ class ControlTouch:
                 self._hold(name)
                 self._tasks[name] = asyncio.create_task(self._follow(name, now_ns()))
 
+    def suspend(self) -> None:
+        """Links are being changed: nobody is found in touch or lost until `doubt`."""
+        for task in self._tasks.values():
+            task.cancel()
+
     def forget(self, name: str) -> None:
         """The node is no more, or without power."""
         if name in self._tasks:

@@ -206,16 +206,24 @@ class LinkFaults:
     async def _part(self, wanted: Partition | None) -> None:
         """Go from one partition (or none) to another (or none); who is apart in both is so meanwhile."""
         async with self._parting:
-            had, want = self._barrier, self._barrier_of(wanted)
-            known = {machine.name for machine in self._fabric.machines}
-            gone = {name: NO_PARTITION for name in had.switches if name in known}
-            await self._load({**gone, **want.switches})
-            self._partition, self._barrier = wanted, want
-            for cable in want.cables:
-                self._underlay.cut(cable)
-            self._join(had.cables)
-            for router in known.intersection((*had.routers, *want.routers)):
-                self._ban(router, had, want)
+            self._touch.suspend()
+            try:
+                await self._replace_barrier(self._barrier_of(wanted))
+                self._partition = wanted
+            finally:
+                self._touch.doubt()
+
+    async def _replace_barrier(self, want: Barrier) -> None:
+        had = self._barrier
+        known = {machine.name for machine in self._fabric.machines}
+        gone = {name: NO_PARTITION for name in had.switches if name in known}
+        await self._load({**gone, **want.switches})
+        self._barrier = want
+        for cable in want.cables:
+            self._underlay.cut(cable)
+        self._join(had.cables)
+        for router in known.intersection((*had.routers, *want.routers)):
+            self._ban(router, had, want)
 
     def _barrier_of(self, wanted: Partition | None) -> Barrier:
         if wanted is None:
