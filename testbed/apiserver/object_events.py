@@ -56,11 +56,16 @@ def events_of(changes: Iterable[Change], after: Snapshot) -> Iterator[Said]:
 
 def past_of(pod: Pod) -> Iterator[Said]:
     """What would have been said of a pod that is there, at the instants at which it happened."""
+    made_s, taken_s = pod.meta.creation_s, pod.status.started_s
     if pod.spec.node_name:
-        yield _scheduled(pod, pod.meta.creation_s)
+        yield _scheduled(pod, made_s)
+    yield from _unscheduled(pod, None, made_s)
     for status in pod.status.containers:
         if status.started_s is not None:
             yield from _begun(pod, status, status.started_s)
+        if status.reason == "CrashLoopBackOff" and status.finished_s is not None:
+            yield _backs_off(pod, status, status.finished_s)
+    yield from _failed(pod, None, made_s if taken_s is None else taken_s)
 
 
 def of_probe(event: LabEvent, pod: Pod) -> Said:
@@ -123,9 +128,17 @@ def _of_containers(pod: Pod, before: Pod | None, at_s: float) -> Iterator[Said]:
             yield from _begun(pod, status, at_s)
         backs_off = status.reason == "CrashLoopBackOff"
         if backs_off and (old is None or old.reason != status.reason):
-            where = f"pod {pod.meta.name}_{pod.meta.namespace}({pod.meta.uid})"
-            message = f"Back-off restarting failed container {status.name} in {where}"
-            yield _kubelet(pod, "BackOff", message, at_s, status, warning=True)
+            yield _backs_off(pod, status, at_s)
+    yield from _failed(pod, before, at_s)
+
+
+def _backs_off(pod: Pod, status: ContainerStatus, at_s: float) -> Said:
+    where = f"pod {pod.meta.name}_{pod.meta.namespace}({pod.meta.uid})"
+    message = f"Back-off restarting failed container {status.name} in {where}"
+    return _kubelet(pod, "BackOff", message, at_s, status, warning=True)
+
+
+def _failed(pod: Pod, before: Pod | None, at_s: float) -> Iterator[Said]:
     problem = pod.status.reason
     if problem.startswith("Failed") and (before is None or before.status.reason != problem):
         said = _TOLD.get(problem, "") + pod.status.message

@@ -103,6 +103,30 @@ def test_what_became_of_a_pod_is_told_when_it_happened() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("late", "told"),
+    [
+        (pod(reason="Unschedulable", message="no node"), [("FailedScheduling", 3.0)]),
+        (
+            pod("n1", reason="FailedCreatePodSandBox", message="no room", started_s=4.0),
+            [("Scheduled", 3.0), ("FailedCreatePodSandBox", 4.0)],
+        ),
+        (
+            pod("n1", replace(BACKING_OFF, finished_s=9.0)),
+            [("Scheduled", 3.0)]
+            + [(reason, 1.0) for reason in ("Pulled", "Created", "Started")]
+            + [("BackOff", 9.0)],
+        ),
+    ],
+)
+def test_what_holds_a_pod_up_is_told_to_whoever_comes_late(
+    late: Pod, told: list[tuple[str, float]]
+) -> None:
+    found = list(past_of(with_meta(late, creation_s=3.0)))
+    assert [(one.reason, one.at_s) for one in found] == told
+    assert [one.warning for one in found][-1]
+
+
 def test_a_failed_probe_is_a_warning_about_its_container() -> None:
     detail = {"probe": "readiness", "container": "web", "reason": "statuscode: 500"}
     event = LabEvent(2_000_000_000, "kubelet", "n1", "probe-failed", "default/web-0", 0, detail)
