@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 
 from testbed.apiserver.topology_manifests import completed
-from testbed.clock import now_ns, now_s
+from testbed.clock import now_s
 from testbed.controllers import builtin
+from testbed.controllers.decision import Controller
 from testbed.controllers.heartbeats import Heartbeats
 from testbed.controllers.loop import ControllerLoop
-from testbed.controllers.pod_deletion import TERMINAL_PHASES
 from testbed.controllers.timing import Delays, KubeletTiming, NodeTiming
 from testbed.dns.search import pod_resolv_conf
-from testbed.errors import NotFound, OutOfTimeOrRoom, UsageError
-from testbed.events import Event, Record
+from testbed.errors import NotFound
+from testbed.events import Record
 from testbed.fabric.machine import Machine
 from testbed.fabric.partition import networks_of
 from testbed.fabric.plan import control_plane_alone, plan, without
@@ -27,54 +24,34 @@ from testbed.faults.link_fault import LinkFault
 from testbed.ip import IPAddress
 from testbed.kernel import features
 from testbed.kernel.features import Feature
-from testbed.kernel.run import Shell
-from testbed.lab import proof
-from testbed.lab.backends import backend, companion, pod_network_needs
-from testbed.lab.companion import Companions
+from testbed.lab.backends import pod_network_needs
 from testbed.lab.control_touch import ControlTouch
+from testbed.lab.delays import drawn
 from testbed.lab.differences import ObjectKey, allocated, key_of, writes
 from testbed.lab.docker_lab import DockerLab
 from testbed.lab.fakes import Fakes
+from testbed.lab.fixed import require_same
 from testbed.lab.link_faults import LinkFaults
 from testbed.lab.mininet import MininetLab
 from testbed.lab.names import require_live
 from testbed.lab.node import LabNode, NodeParts
-from testbed.lab.node_proxy import NodeProxy
-from testbed.lab.node_watch import NodeWatch
-from testbed.lab.planner import Planner
 from testbed.lab.pod_links import Host, own_links, plugin_links
 from testbed.lab.pod_network import LabPodNetwork
 from testbed.lab.power import Power
 from testbed.lab.programs import Programs
-from testbed.lab.proxy_config import proxy_config
+from testbed.lab.proxies import Proxies, ProxyParts
 from testbed.lab.recipes import PodNetwork, Recipes
-from testbed.lab.settled import missing
 from testbed.lab.speakers import Speakers
 from testbed.lab.sticky_addresses import StickyAddresses
 from testbed.model.addressing import dns_ips, plan_addresses
 from testbed.model.objects import Object, Pod
 from testbed.model.shorthand import expand
 from testbed.model.topology import Topology
-from testbed.model.wiring import wiring
 from testbed.podnet.addresses import OwnAddresses
 from testbed.podnet.network import Site
-from testbed.proxy.loop import ProxyLoop
-from testbed.proxy.pace import Periods
 from testbed.runtime.interface import Underlay
-from testbed.runtime.netns import path_of
 from testbed.runtime.underlay import NetnsUnderlay
 from testbed.store import Delete, Store
-
-PROXY_PATIENCE_S = 1.0
-"""A new node's proxy waits for all pods to be ready before it writes its first rules, until nothing has moved
-for this long."""
-_REST = 9.0
-"""After a look at what is missing comes a rest of this many times as long: the pods need the CPU more."""
-EXTERNAL = "external"
-"""The proxy mode that has no back end of ours."""
-_FIXED = ("network", "proxy", "timing", "kernel", "runtime")
-"""What cannot change while a lab runs."""
-Progress = Callable[[str], None]
 
 
 @dataclass(slots=True)
@@ -92,8 +69,6 @@ class Cluster:
         self.name = folder.name
         self.store = store
         self.nodes: dict[str, LabNode] = {}
-        self.watches: dict[str, NodeWatch] = {}
-        """What each node's proxy hears of the store."""
         self._folder = folder
         self.programs = programs
         self._record = record
@@ -103,16 +78,27 @@ class Cluster:
         # The control plane is there before anything that speaks to it.
         fabric = plan(topology)
         self._underlay.apply(control_plane_alone(fabric))
-        self._backends = {
-            family: backend(topology, family)
-            for family in topology.network.families
-            if topology.proxy.mode != EXTERNAL
-        }
-        needs = pod_network_needs(topology).union(*(one.needs for one in self._backends.values()))
+        delays = drawn(topology.timing, self.name)
+        self._proxies = Proxies(
+            ProxyParts(
+                topology,
+                folder,
+                store,
+                programs.processes,
+                record,
+                delays,
+                namespace=self.namespace,
+                address=lambda node: self._addresses[node][0],
+            )
+        )
+        self.watches = self._proxies.watches
+        """What each node's proxy hears of the store."""
+        self.companions = self._proxies.companions
+        backends = self._proxies.backends.values()
+        needs = pod_network_needs(topology).union(*(one.needs for one in backends))
         also = [Feature.IPV6] if 6 in topology.network.families else []
         also += [Feature.SCTP] if topology.serves_sctp else []
         features.require(*map(Feature, sorted(needs)), *also, Feature.CONNTRACK)
-        self.companions = Companions(companion(topology), programs.processes)
         self.power = Power(self.nodes, self._underlay, self.companions, self.docker.kill)
         servers = dns_ips(topology.network.service_cidrs)
         network = PodNetwork(
@@ -122,7 +108,6 @@ class Cluster:
         )
         shown = self.docker.shown
         self.recipes = programs.recipes = Recipes(store, folder / "containers", network, shown)
-        delays = _delays(topology, self.name)
         api = fabric.machine(fabric.control_plane)
         self.pod_network = LabPodNetwork(
             topology,
@@ -140,8 +125,9 @@ class Cluster:
         self._hosts: list[str] = []
         self._between: dict[str, str] = {}
         self._addresses: dict[str, tuple[IPAddress, ...]] = {}
-        self._changed = asyncio.Event()
-        self.store.watch(lambda changes: self._changed.set())
+        self.changed = asyncio.Event()
+        """Set by every change of the store; whoever waits for one clears it."""
+        self.store.watch(lambda changes: self.changed.set())
         timing = topology.timing
         of_nodes = builtin.of_nodes(
             self._parts.heartbeats,
@@ -175,7 +161,12 @@ class Cluster:
     @property
     def proxy_label(self) -> str:
         """The mode's label in results, as in `iptables-nft`."""
-        return next((one.name for one in self._backends.values()), EXTERNAL)
+        return self._proxies.label
+
+    @property
+    def controllers(self) -> tuple[Controller, ...]:
+        """All that may still have something to write."""
+        return (*self._asked, *self._fakes.controllers)
 
     def machines(self) -> dict[str, str]:
         """Name -> node or host."""
@@ -215,7 +206,7 @@ class Cluster:
         """Make the cluster what the topology says, as far as writing it goes. Raises UsageError."""
         before = self._applied
         if before is not None:
-            _require_same(before.topology, topology)
+            require_same(before.topology, topology)
         cidrs = topology.network.service_cidrs
         objects = completed(expand(topology))
         wanted = allocated(objects, self.store.snapshot(), cidrs)
@@ -261,9 +252,7 @@ class Cluster:
 
     def _start_nodes(self, machines: Sequence[Machine]) -> None:
         namespace = self._underlay.namespace
-        self.pod_network.join(
-            (_site(machine), namespace(machine.name)) for machine in machines
-        )
+        self.pod_network.join((_site(machine), namespace(machine.name)) for machine in machines)
         for machine in machines:
             node = LabNode(machine, namespace(machine.name), self._parts)
             self.pod_network.hide(machine.name, node.shell)
@@ -293,95 +282,6 @@ class Cluster:
         self.nodes[name].start_proxy()
         return True
 
-    async def settle(self, timeout_s: float, progress: Progress) -> None:
-        """Return when every pod answers a packet and every node's rules are in place.
-
-        Raises OutOfTimeOrRoom that says what is still missing.
-        """
-        deadline_s = now_s() + timeout_s
-        lacking = ""
-
-        def say(what: str) -> None:
-            nonlocal lacking
-            lacking = what
-            progress(what)
-
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._control_plane_settled(say)
-                say(f"the pod network{self._pod_network_trouble()}")
-                await self.pod_network.settled(say)
-                self._start_proxies()
-                say(self._what_proxies_promise())
-                version = self.store.resource_version
-                await asyncio.gather(*(proxy.synced(version) for _, proxy in self._proxies()))
-        except TimeoutError:
-            raise OutOfTimeOrRoom(
-                f"not ready after {timeout_s:g} s: {lacking}{self._proxy_trouble()}",
-                "give it longer with --timeout, or see why with `testbed inspect`",
-            ) from None
-        progress("a packet from every pod")
-        silent = await proof.unanswered(self._pings(), max(1.0, deadline_s - now_s()))
-        if silent:
-            shown = ", ".join(map(str, sorted(silent, key=str)[:5]))
-            raise OutOfTimeOrRoom(f"{len(silent)} addresses answer no packet: {shown}")
-        if self.topology.network.cni.conflist is not None:
-            progress("the CNI plug-ins' own CHECK of every pod")
-            nodes = self.nodes.values()
-            for found in await asyncio.gather(*(node.runtime.check_links() for node in nodes)):
-                for trouble in found:
-                    progress(f"CHECK: {trouble} (disableCheck: true in the list: not asked)")
-
-    async def _control_plane_settled(self, progress: Progress) -> None:
-        """Return when every pod is ready and no controller has anything to write."""
-        # Rules that change with every pod that starts are work for nothing; but a pod may need a service to
-        # become ready.
-        later = asyncio.get_running_loop().call_later
-        patience = later(PROXY_PATIENCE_S, self._start_proxies)
-        told = ""
-        try:
-            while True:
-                self._changed.clear()
-                began_s = now_s()
-                asked = (*self._asked, *self._fakes.controllers)
-                lacking = missing(self.store.snapshot(), asked, began_s)
-                if not lacking:
-                    return
-                if lacking != told:
-                    patience.cancel()
-                    patience = later(PROXY_PATIENCE_S, self._start_proxies)
-                    told = lacking
-                    progress(lacking)
-                await asyncio.sleep(_REST * (now_s() - began_s))
-                await self._changed.wait()
-        finally:
-            patience.cancel()
-
-    def _pod_network_trouble(self) -> str:
-        return f": {self.pod_network.trouble}" if self.pod_network.trouble else ""
-
-    def _proxy_trouble(self) -> str:
-        """What the first proxy whose rules were refused says; "" when all are well."""
-        errors = (f"; {node.name}: {proxy.error}" for node, proxy in self._proxies() if proxy.error)
-        return next(errors, "")
-
-    def _what_proxies_promise(self) -> str:
-        proxy = self.topology.proxy
-        if proxy.mode != EXTERNAL:
-            return "rules on every node"
-        if proxy.external.ready is None:
-            return "the external proxy runs on every node (without proxy.external.ready: no more than that)"
-        return "the external proxy is ready on every node"
-
-    def _proxies(self) -> Iterator[tuple[LabNode, NodeProxy]]:
-        for node in self.nodes.values():
-            for proxy in node.proxies.values():
-                yield node, proxy
-
-    def _start_proxies(self) -> None:
-        for node in self.nodes.values():
-            node.start_proxy()
-
     def resolv_conf(self, namespace: str | None) -> str:
         """Text of the resolv.conf of a pod in `namespace`; None: of a machine, which has no DNS server."""
         topology = self.topology
@@ -389,20 +289,6 @@ class Cluster:
             return "# no DNS server: this machine is no pod, or the topology says dns.replicas: 0\n"
         servers = dns_ips(topology.network.service_cidrs)
         return pod_resolv_conf(namespace, topology.dns.domain, servers).text()
-
-    def _pings(self) -> dict[int, list[IPAddress]]:
-        by_node: dict[str, list[IPAddress]] = {}
-        for pod in self.store.list(Pod):
-            over = pod.status.phase in TERMINAL_PHASES
-            addresses = map(ip_address, () if over else pod.status.pod_ips)
-            by_node.setdefault(pod.spec.node_name, []).extend(addresses)
-        names = list(self.nodes)
-        pings = {
-            self.nodes[name].namespace: targets
-            for name, targets in proof.sources(names, by_node).items()
-        }
-        machines = [ip for node in self.nodes.values() for ip in node.addresses]
-        return pings | {self._underlay.namespace(host): machines for host in self._hosts}
 
     async def _remove_nodes(self, names: list[str]) -> None:
         for name in names:
@@ -419,9 +305,6 @@ class Cluster:
         locks = self._folder / "locks"
         locks.mkdir(exist_ok=True)
 
-        configs = {family: proxy_config(topology, family) for family in self._backends}
-        planners = {family: Planner(self._backends[family], configs[family]) for family in configs}
-
         sticky = (
             StickyAddresses(self.store, self.pod_network.lead_away)
             if topology.network.sticky_ips
@@ -435,26 +318,6 @@ class Cluster:
             own = sticky.of_node if sticky else lambda node, ranges: OwnAddresses(ranges)
             links = own_links(own)
 
-        def proxy(node: str, family: int, shell: Shell) -> ProxyLoop:
-            netns = path_of(self._underlay.namespace(node))
-
-            async def again(code: int) -> None:
-                detail = {"code": code}
-                self._record(Event(now_ns(), "proxy", node, "process-ended", "", 0, detail))
-                await loop.restart()
-
-            loop = ProxyLoop(
-                self.watches.setdefault(node, NodeWatch(self.store, delays.watch_s)),
-                node,
-                self._backends[family],
-                self.companions.access(node, netns, shell, again),
-                self._record,
-                config=configs[family],
-                periods=Periods(topology.proxy.min_sync_period_s, topology.proxy.sync_period_s),
-                plan=planners[family].plan,
-            )
-            return loop
-
         return NodeParts(
             store=self.store,
             record=self._record,
@@ -462,9 +325,9 @@ class Cluster:
             namespaces=self.docker.pods,
             network=self.pod_network.of,
             links=links,
-            backends=self._backends,
-            proxy=proxy,
-            external=self._external(topology, delays) if topology.proxy.mode == EXTERNAL else None,
+            backends=self._proxies.backends,
+            proxy=self._proxies.loop,
+            external=self._proxies.external(),
             timing=KubeletTiming(
                 relist_s=timing.relist_period_s,
                 backoff_initial_s=timing.restart_backoff_s,
@@ -476,48 +339,6 @@ class Cluster:
             lock_file=lambda node: str(locks / node),
         )
 
-    def _external(
-        self, topology: Topology, delays: Delays
-    ) -> Callable[[str, int, Shell], NodeProxy]:
-        # Only these labs pay for an HTTP server.
-        from testbed.lab.external import ExternalNode, ExternalProxies
-
-        proxies = ExternalProxies(topology, self._folder, self.programs.processes, self._record)
-
-        def external(name: str, namespace: int, shell: Shell) -> NodeProxy:
-            watch = self.watches.setdefault(name, NodeWatch(self.store, delays.watch_s))
-            address = str(self._addresses[name][0])
-            return proxies.new(ExternalNode(name, namespace, address, shell), watch)
-
-        return external
-
-
-def _delays(topology: Topology, lab: str) -> Delays:
-    timing = topology.timing
-    chance = random.Random(f"delays of {lab}")
-    return Delays(
-        watch_s=None if timing.watch_delay.none else partial(timing.watch_delay.draw, chance),
-        api_s=None if timing.api_delay.none else partial(timing.api_delay.draw, chance),
-    )
-
 
 def _site(machine: Machine) -> Site:
     return Site(machine.name, machine.all_addresses, machine.mtu)
-
-
-def _require_same(before: Topology, after: Topology) -> None:
-    changed = [key for key in _FIXED if getattr(before, key) != getattr(after, key)]
-    if before.dns.domain != after.dns.domain:
-        changed.append("dns.domain")
-    if wiring(before).control_plane != wiring(after).control_plane:
-        changed.append("where the control plane is (network.controlPlane, the first switch of links)")
-    if changed:
-        raise UsageError(
-            f"{', '.join(changed)} cannot change while the lab runs",
-            f"`testbed down {before.name}` first",
-        )
-
-
-def lab_event(kind: str, **detail: object) -> Event:
-    """An event of the lab itself, now."""
-    return Event(now_ns(), "lab", "", kind, "", 0, detail)

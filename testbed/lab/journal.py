@@ -68,3 +68,8 @@ class Journal:
         for offset, event in enumerate(self._events, first):
             if offset >= number:
                 yield event
+
+
+def lab_event(kind: str, **detail: object) -> Event:
+    """An event of the lab itself, now."""
+    return Event(now_ns(), "lab", "", kind, "", 0, detail)

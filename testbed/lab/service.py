@@ -15,12 +15,12 @@ from testbed.errors import NotFound, UsageError
 from testbed.kernel.guests import label_here
 from testbed.lab import control, views
 from testbed.lab.captures import Captures
-from testbed.lab.cluster import Cluster, lab_event
+from testbed.lab.cluster import Cluster
 from testbed.lab.control import Call, Method
 from testbed.lab.dns_feed import DnsFeed
 from testbed.lab.execution import Execution
 from testbed.lab.injecting import injected
-from testbed.lab.journal import Journal
+from testbed.lab.journal import Journal, lab_event
 from testbed.lab.lazy_api import LazyApi, asked_for
 from testbed.lab.loads import Loads
 from testbed.lab.meter import Meter
@@ -29,6 +29,7 @@ from testbed.lab.places import Places
 from testbed.lab.probes import Probes
 from testbed.lab.programs import Programs
 from testbed.lab.recordings import Recordings
+from testbed.lab.settling import settle
 from testbed.lab.tracing import Traces
 from testbed.model.manifest import to_manifest
 from testbed.model.objects import KINDS
@@ -140,7 +141,7 @@ class Service:
             if asked_for(topology):
                 await self._built.api.opened()
             await self._cluster.apply(topology)
-            await self._cluster.settle(call.params["timeout_s"], call.progress)
+            await settle(self._cluster, call.params["timeout_s"], call.progress)
             self._journal.record(lab_event("ready"))
 
     async def keep(self, call: Call) -> None:

@@ -1,0 +1,25 @@
+"""What of a topology cannot change while its lab runs. Pure."""
+
+from __future__ import annotations
+
+from testbed.errors import UsageError
+from testbed.model.topology import Topology
+from testbed.model.wiring import wiring
+
+_FIXED = ("network", "proxy", "timing", "kernel", "runtime")
+
+
+def require_same(before: Topology, after: Topology) -> None:
+    """Raises UsageError that names what would change and cannot."""
+    changed = [key for key in _FIXED if getattr(before, key) != getattr(after, key)]
+    if before.dns.domain != after.dns.domain:
+        changed.append("dns.domain")
+    if wiring(before).control_plane != wiring(after).control_plane:
+        changed.append(
+            "where the control plane is (network.controlPlane, the first switch of links)"
+        )
+    if changed:
+        raise UsageError(
+            f"{', '.join(changed)} cannot change while the lab runs",
+            f"`testbed down {before.name}` first",
+        )
