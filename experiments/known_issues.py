@@ -42,7 +42,7 @@ PROFILES = {
     "smoke": Profile(
         repeats=3,
         factors={
-            "proxy": ("iptables-nft", "nftables", "userspace"),
+            "proxy": ("iptables-nft", "nftables"),
             "bug": (NONE, KEEP_STALE_UDP),
         },
     )

@@ -57,7 +57,7 @@ REQUIRES = frozenset({Feature.CONNTRACK})
 TIMING = True
 PROFILES = {
     "smoke": Profile(
-        repeats=3, factors={"proxy": ("iptables-legacy", "ipvs/rr"), "duration_s": (3.0,)}
+        repeats=2, factors={"proxy": ("iptables-legacy", "ipvs/rr"), "duration_s": (3.0,)}
     )
 }
 
