@@ -14,6 +14,7 @@ from time import CLOCK_REALTIME, clock_gettime_ns
 from testbed.clock import now_ns
 from testbed.errors import TestbedError
 from testbed.kernel.search_path import with_admin_folders
+from testbed.lab.registry import MARKER
 from testbed.podnet.bird import STARTED, state_change
 from testbed.podnet.network import Daemon
 from testbed.runtime.netns import path_of
@@ -47,6 +48,7 @@ class Bird:
         self._process: LabProcess | None = None
         self._takes_signals = False
         self._task: asyncio.Task[None] | None = None
+        self._has_spoken = False
         self._up: set[str] = set()
         """Sessions."""
         self._last: list[str] = []
@@ -87,17 +89,17 @@ class Bird:
             await self._process.end()
 
     async def _main(self) -> None:
-        pause_s, again = _FIRST_RESTART_S, False
+        pause_s = _FIRST_RESTART_S
         while True:
             start_ns = now_ns()
             try:
-                await self._run(await self._start(again))
+                await self._run(await self._start())
             except TestbedError as error:  # no process could be made
                 self._last = [str(error)]
             if (now_ns() - start_ns) / 1e9 > _LONGEST_RESTART_S:
                 pause_s = _FIRST_RESTART_S
             await asyncio.sleep(pause_s)
-            pause_s, again = min(2 * pause_s, _LONGEST_RESTART_S), True
+            pause_s = min(2 * pause_s, _LONGEST_RESTART_S)
 
     async def _run(self, process: LabProcess) -> None:
         """Until it has ended."""
@@ -108,20 +110,20 @@ class Bird:
         self._tell(process.finished_ns or now_ns(), "speaker-ended", "", {"code": process.code})
         self._down("ended")
 
-    async def _start(self, again: bool) -> LabProcess:
-        """`again`: its peers and the kernel may still have its routes, which it is to find back into. Calico's
-        does so from its first start on; then a peer that is away holds up the first routes for minutes.
+    async def _start(self) -> LabProcess:
+        """Once it has spoken, its peers and the kernel may still have its routes, which it finds back into.
+        Calico's does so from its first start on; then a peer that is away holds up its routes for minutes.
         """
         assert self._daemon is not None
         self._read = self._daemon.config
-        recover = " -R" if again else ""
+        recover = " -R" if self._has_spoken else ""
         line = (
             f"cd {shlex.quote(str(self._folder))} && exec bird -f{recover} -c {CONFIG} -s {CONTROL}"
         )
         config = {
             "argv": ["sh", "-c", line],
             "env": {
-                **os.environ,
+                **{key: os.environ[key] for key in (MARKER,) if key in os.environ},
                 "PATH": with_admin_folders(os.environ.get("PATH", os.defpath)),
                 "TZ": "UTC",
                 "LC_ALL": "C",
@@ -160,6 +162,7 @@ class Bird:
             behind_ns = clock_gettime_ns(CLOCK_REALTIME) - now_ns()
             t_ns = change.since_epoch_us * 1000 - behind_ns
             if change.is_up:
+                self._has_spoken = True
                 self._up.add(change.session)
                 self._session(t_ns, "session-up", change.session, {})
             elif change.session in self._up:

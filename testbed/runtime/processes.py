@@ -152,6 +152,7 @@ class Processes:
         self._ended_early: dict[int, dict[str, Any]] = {}
         self._last_id = 0
         self._slots = asyncio.Semaphore(_IN_FLIGHT)
+        self._sending = asyncio.Lock()
 
     async def spawn(
         self,
@@ -207,11 +208,26 @@ class Processes:
                 raise TestbedError(f"{main}: a request of {len(data)} bytes is too long")
             future: asyncio.Future[dict[str, Any]] = self._loop.create_future()
             self._asked[ident] = future
-            socket.send_fds(self._zygote, [data], fds)
+            await self._send(data, fds)
             answer = await future
         if "error" in answer:
             raise TestbedError(answer["error"])
         return answer
+
+    async def _send(self, data: bytes, fds: list[int]) -> None:
+        """Requests may be large, and the zygote slow to read them."""
+        async with self._sending:
+            while True:
+                try:
+                    socket.send_fds(self._zygote, [data], fds)
+                    return
+                except BlockingIOError:
+                    room = asyncio.Event()
+                    self._loop.add_writer(self._zygote, room.set)
+                    try:
+                        await room.wait()
+                    finally:
+                        self._loop.remove_writer(self._zygote)
 
     def _track(self, process: LabProcess) -> None:
         early = self._ended_early.pop(process.pid, None)
