@@ -24,7 +24,8 @@ from testbed import clock
 from testbed.command import Command
 from testbed.events import Event
 from testbed.kernel import netns, sysctl
-from testbed.kernel.netlink import Netlink, link_up
+from testbed.kernel.links import link_up
+from testbed.kernel.netlink import Netlink
 from testbed.kernel.run import Shell
 from testbed.lab.planner import GC_THRESHOLDS, Planner
 from testbed.model.objects import (

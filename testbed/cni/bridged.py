@@ -17,7 +17,7 @@ from testbed.cni.plugin import Call, Refusal, Result, run
 from testbed.cni.protocol import ADD, BAD_CONFIG, CHECK, DEL, GC, STATUS, UNSUPPORTED_FIELD, Json
 from testbed.cni.veth_plugin import Given
 from testbed.ip import ANYWHERE, IPInterface, IPNetwork
-from testbed.kernel import netlink
+from testbed.kernel import addresses, links, netlink
 from testbed.podnet.link import PodLink
 from testbed.podnet.ways import Bridged
 
@@ -45,14 +45,14 @@ def _with_bridge(call: Call, given: Given, mtu: int) -> Bridged:
     gateways = tuple(_gateways(given))
     with netlink.Netlink() as link:
         try:
-            link.send([netlink.bridge(name, mtu, 0)])
+            link.send([links.bridge(name, mtu, 0)])
         except netlink.NetlinkError as error:
             if error.errno != _EEXIST:
                 raise
         index = socket.if_nametoindex(name)
         for gateway in gateways if is_gateway else ():
             try:
-                link.send([netlink.address(gateway, index)])
+                link.send([addresses.address(gateway, index)])
             except netlink.NetlinkError as error:
                 if error.errno != _EEXIST:
                     raise

@@ -15,7 +15,7 @@ from testbed.cni.protocol import Attached, Container, Json, PluginFailed, attach
 from testbed.errors import CheckFailed, TestbedError, UsageError
 from testbed.events import Event, Record
 from testbed.ip import FAMILY_NAMES
-from testbed.kernel import netlink, netns
+from testbed.kernel import links, netlink, netns
 from testbed.model.conflist import NetworkList
 from testbed.model.objects import Pod, name_of
 from testbed.podnet.addresses import Addresses
@@ -66,7 +66,7 @@ class PluginLinks:
     async def attach(self, pod: Pod, namespace: int) -> Attachment:
         await self._begin()
         with netns.entered(namespace), netlink.Netlink() as link:
-            link.send([netlink.link_up(1)])  # as kubelet's runtimes do with the plug-in loopback
+            link.send([links.link_up(1)])  # as kubelet's runtimes do with the plug-in loopback
         container = Container(
             hashlib.sha256(f"{self._place.name}/{pod.meta.uid}".encode()).hexdigest(),
             path_of(namespace),

@@ -13,7 +13,7 @@ from ipaddress import ip_interface
 from testbed.cni.plugin import Call, Refusal, Result, delegate
 from testbed.cni.protocol import ADD, BAD_CONFIG, CHECK, DEL, GC, STATUS, Json
 from testbed.ip import IPAddress, IPInterface
-from testbed.kernel import link_state, netlink, netns, sysctl
+from testbed.kernel import link_state, links, netlink, netns, sysctl
 from testbed.podnet.link import PodLink, pod_mac
 from testbed.podnet.ways import Way
 
@@ -73,9 +73,9 @@ def _wire(call: Call, given: Given, mtu: int, way: Way) -> PodLink:
     try:
         with netns.entered(call.netns), netlink.Netlink() as pod_side:
             sysctl.write(_IPV6_IN_POD)
-            near = netlink.End(call.interface, mac, mtu)
-            far = netlink.End(name, way.node_mac(link), mtu, 0, here)
-            pod_side.send([netlink.veth(near, far), netlink.link_up(1)])
+            near = links.End(call.interface, mac, mtu)
+            far = links.End(name, way.node_mac(link), mtu, 0, here)
+            pod_side.send([links.veth(near, far), links.link_up(1)])
             pod_index = socket.if_nametoindex(call.interface)
             link = PodLink(given.addresses, mac, name, _index_in(here, name), mtu, pod_index)
             pod_side.send([*(way.address(one, link) for one in link.addresses), *way.leave(link)])
@@ -145,7 +145,7 @@ def _delete_link(name: str) -> None:
     except OSError:
         return
     with netlink.Netlink() as link:
-        link.send([netlink.delete_link(index)], missing_ok=True)
+        link.send([links.delete_link(index)], missing_ok=True)
 
 
 def node_interface(network: str, container: str, interface: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import struct
 
-from testbed.kernel.netlink import RTM_NEWLINK, Message, attribute
+from testbed.kernel.links import RTM_NEWLINK
+from testbed.kernel.netlink import Message, attribute
 
 _LINKINFO, _KIND, _DATA, _FDB_FLUSH = 18, 1, 2, 21
 

@@ -7,7 +7,8 @@ import struct
 from collections.abc import Sequence
 
 from testbed.ip import IPAddress, IPNetwork
-from testbed.kernel.netlink import RTM_DELROUTE, RTM_NEWROUTE, Message, attribute, route
+from testbed.kernel.netlink import Message, attribute
+from testbed.kernel.static_routes import RTM_DELROUTE, RTM_NEWROUTE, route
 
 _CREATE, _REPLACE = 0x400, 0x100
 _RTA_DST, _RTA_GATEWAY, _RTA_MULTIPATH = 1, 5, 9

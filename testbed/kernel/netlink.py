@@ -1,8 +1,8 @@
-"""rtnetlink by hand: just the messages that wire a lab, many to a send.
+"""rtnetlink by hand: just what wires a lab, many messages to a send.
 
 pyroute2 says the same in 18-25 ms per namespace; a thousand pods want about 1 ms each. The layouts are
-those of linux/rtnetlink.h, linux/if_link.h and linux/neighbour.h; numbers are little- or big-endian as the
-machine is, addresses in network order.
+those of linux/netlink.h and linux/rtnetlink.h; numbers are little- or big-endian as the machine is, addresses
+in network order. What can be said has files of its own: links, addresses, static_routes, neighbours.
 """
 
 from __future__ import annotations
@@ -14,43 +14,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
-from testbed.ip import IPInterface, IPNetwork
-
-RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR = 16, 17, 20, 21
-RTM_SETLINK, RTM_NEWLINKPROP = 19, 108
-RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWNEIGH, RTM_DELNEIGH = 24, 25, 28, 29
-
-_REQUEST, _ACK, _EXCL, _CREATE, _REPLACE, _APPEND = 0x1, 0x4, 0x200, 0x400, 0x100, 0x800
-_DUMP = 0x300
+REPLACE, EXCL, CREATE, APPEND = 0x100, 0x200, 0x400, 0x800
+"""How a message makes something."""
+NESTED = 0x8000
+"""Of an attribute's kind: there are attributes in it."""
+FAMILY = {4: socket.AF_INET, 16: socket.AF_INET6}
+"""By the length of an address in bytes."""
+U32 = struct.Struct("=I")
+_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_ENOENT, _ESRCH, _ENODEV, _EADDRNOTAVAIL = 2, 3, 19, 99
 _MOST_OF_A_DUMP = 1 << 16
 """Bytes; the kernel fills 32 KB at most in one go."""
-_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
-_IFLA_PROTINFO, _IFLA_BRPORT_MODE, _NESTED = 12, 4, 0x8000
-_IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 52, 53
-_IFLA_GSO_IPV4_MAX_SIZE = 63
-"""Since Linux 6.3; older kernels pass it over."""
-_IFLA_NET_NS_FD, _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 28, 1, 2, 1
-_IFF_UP = 1
-_IFA_ADDRESS, _IFA_LOCAL, _IFA_CACHEINFO = 1, 2, 6
-_FOR_EVER = 0xFFFFFFFF
-_IFA_F_NODAD = 0x02
-"""No duplicate address detection: addresses are given by plan, and may be used at once."""
-_FAMILY = {4: socket.AF_INET, 16: socket.AF_INET6}
-"""By the length of an address in bytes."""
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC = 1, 4, 5, 7
-_RT_TABLE_MAIN, _RTPROT_STATIC, _RTN_UNICAST, _RTN_BLACKHOLE = 254, 4, 1, 6
-_RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK, _RTNH_F_ONLINK = 0, 253, 4
-_NDA_DST, _NDA_LLADDR, _NUD_PERMANENT, _NTF_SELF = 1, 2, 0x80, 2
-_VXLAN_ID, _VXLAN_LOCAL, _VXLAN_LEARNING, _VXLAN_PORT, _VXLAN_LOCAL6 = 1, 4, 7, 15, 17
-
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
-_IFINFO = struct.Struct("=BxHiII")
-_IFADDR = struct.Struct("=BBBBI")
-_RTMSG = struct.Struct("=BBBBBBBBI")
-_NDMSG = struct.Struct("=BxxxiHBB")
-_U32 = struct.Struct("=I")
 _KIND = 0x3FFF
 """The rest of an attribute's kind are flags: nested, in network order."""
 _BATCH_BYTES = 24_000
@@ -90,232 +67,6 @@ def attributes(data: bytes) -> dict[int, bytes]:
 def mac_bytes(mac: str) -> bytes:
     """Six bytes of `02:00:0a:f4:01:02`."""
     return bytes.fromhex(mac.replace(":", ""))
-
-
-LARGE_BYTES = 196_608
-"""Of a packet that offloads pass along whole: what Cilium sets where it has BIG TCP, instead of 64 KB."""
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """One end of a veth pair. `index` 0 lets the kernel number it; `netns` is where it goes (None: here).
-
-    `large`: IPv4 packets of up to `LARGE_BYTES` leave by it whole, so that a stream is a third as many on
-    every hop. Only where all the way is such: a tunnel would cut them into frames.
-    """
-
-    name: str
-    mac: str
-    mtu: int
-    index: int = 0
-    netns: int | None = None
-    large: bool = False
-
-    def encode(self, flags: int = 0) -> bytes:
-        said = (
-            attribute(_IFLA_IFNAME, self.name.encode() + b"\0")
-            + attribute(_IFLA_ADDRESS, mac_bytes(self.mac))
-            + attribute(_IFLA_MTU, _U32.pack(self.mtu))
-        )
-        if self.large:
-            said += attribute(_IFLA_GSO_IPV4_MAX_SIZE, _U32.pack(LARGE_BYTES))
-        if self.netns is not None:
-            said += attribute(_IFLA_NET_NS_FD, _U32.pack(self.netns))
-        return _IFINFO.pack(socket.AF_UNSPEC, 0, self.index, flags, flags) + said
-
-
-def veth(near: End, far: End, master: int = 0) -> Message:
-    """A pair whose near end is up (the far one has to be brought up where it went: at this point it has
-    no peer yet). `master` is the ifindex of a bridge that `near` becomes a port of.
-    """
-    data = attribute(_IFLA_INFO_DATA, attribute(_VETH_INFO_PEER, far.encode()))
-    payload = near.encode(_IFF_UP) + attribute(
-        _IFLA_LINKINFO, attribute(_IFLA_INFO_KIND, b"veth") + data
-    )
-    if master:
-        payload += attribute(_IFLA_MASTER, _U32.pack(master))
-    what = f"veth {near.name} - {far.name}"
-    return Message(RTM_NEWLINK, _CREATE | _EXCL, payload, what)
-
-
-def bridge(name: str, mtu: int, index: int, mac: str = "") -> Message:
-    """A bridge, up; without `mac` it has that of a port."""
-    payload = (
-        _IFINFO.pack(socket.AF_UNSPEC, 0, index, _IFF_UP, _IFF_UP)
-        + attribute(_IFLA_IFNAME, name.encode() + b"\0")
-        + attribute(_IFLA_MTU, _U32.pack(mtu))
-        + attribute(_IFLA_LINKINFO, attribute(_IFLA_INFO_KIND, b"bridge"))
-    )
-    if mac:
-        payload += attribute(_IFLA_ADDRESS, mac_bytes(mac))
-    return Message(RTM_NEWLINK, _CREATE | _EXCL, payload, f"bridge {name}")
-
-
-@dataclass(frozen=True, slots=True)
-class Tunnel:
-    """A VXLAN tunnel: network identifier, UDP port, own address (packed), whether it learns from traffic."""
-
-    vni: int
-    port: int
-    local: bytes
-    learning: bool
-
-
-def vxlan(end: End, tunnel: Tunnel, master: int = 0) -> Message:
-    """A VXLAN tunnel's end, up. `master` is the ifindex of a bridge that it becomes a port of."""
-    local = _VXLAN_LOCAL if len(tunnel.local) == 4 else _VXLAN_LOCAL6
-    data = (
-        attribute(_VXLAN_ID, _U32.pack(tunnel.vni))
-        + attribute(local, tunnel.local)
-        + attribute(_VXLAN_LEARNING, bytes([tunnel.learning]))
-        + attribute(_VXLAN_PORT, struct.pack("!H", tunnel.port))
-    )
-    kind = attribute(_IFLA_INFO_KIND, b"vxlan") + attribute(_IFLA_INFO_DATA, data)
-    payload = end.encode(_IFF_UP) + attribute(_IFLA_LINKINFO, kind)
-    if master:
-        payload += attribute(_IFLA_MASTER, _U32.pack(master))
-    return Message(RTM_NEWLINK, _CREATE | _EXCL, payload, f"vxlan {end.name}")
-
-
-def bridge_port(index: int, bridge: int) -> Message:
-    """Make link `index` a port of a bridge, and bring it up."""
-    payload = _IFINFO.pack(socket.AF_UNSPEC, 0, index, _IFF_UP, _IFF_UP)
-    payload += attribute(_IFLA_MASTER, _U32.pack(bridge))
-    return Message(RTM_NEWLINK, 0, payload, f"link {index} to bridge {bridge}")
-
-
-def hairpin(index: int) -> Message:
-    """A bridge's port sends a frame out where it came in, too."""
-    payload = _IFINFO.pack(socket.AF_BRIDGE, 0, index, 0, 0)
-    payload += attribute(_IFLA_PROTINFO | _NESTED, attribute(_IFLA_BRPORT_MODE, b"\1"))
-    return Message(RTM_SETLINK, 0, payload, f"hairpin mode of link {index}")
-
-
-def link_up(index: int) -> Message:
-    payload = _IFINFO.pack(socket.AF_UNSPEC, 0, index, _IFF_UP, _IFF_UP)
-    return Message(RTM_NEWLINK, 0, payload, f"link {index} up")
-
-
-def link_down(index: int) -> Message:
-    payload = _IFINFO.pack(socket.AF_UNSPEC, 0, index, 0, _IFF_UP)
-    return Message(RTM_NEWLINK, 0, payload, f"link {index} down")
-
-
-def second_name(index: int, name: str) -> Message:
-    """Another name of a link, by which tools find it, too (up to 127 letters; 5.5 and newer)."""
-    one = attribute(_IFLA_ALT_IFNAME, name.encode() + b"\0")
-    names = attribute(_IFLA_PROP_LIST | _NESTED, one)
-    payload = _IFINFO.pack(socket.AF_UNSPEC, 0, index, 0, 0) + names
-    return Message(RTM_NEWLINKPROP, _CREATE | _EXCL | _APPEND, payload, f"second name {name}")
-
-
-def delete_link(index: int) -> Message:
-    payload = _IFINFO.pack(socket.AF_UNSPEC, 0, index, 0, 0)
-    return Message(RTM_DELLINK, 0, payload, f"delete link {index}")
-
-
-def address(
-    interface: IPInterface, index: int, *, by_name_only: bool = False, delete: bool = False
-) -> Message:
-    """`interface` (address and prefix length) on link `index`.
-
-    `by_name_only`: only who binds to it sends from it (RFC 6724 calls it deprecated). In IPv4, where the
-    first address of a link is preferred, it makes no difference.
-    """
-    packed = interface.ip.packed
-    family = _FAMILY[len(packed)]
-    flags = _IFA_F_NODAD if interface.version == 6 else 0
-    payload = (
-        _IFADDR.pack(family, interface.network.prefixlen, flags, _scope(interface), index)
-        + attribute(_IFA_LOCAL, packed)
-        + attribute(_IFA_ADDRESS, packed)
-    )
-    if by_name_only and interface.version == 6:
-        payload += attribute(_IFA_CACHEINFO, struct.pack("=IIII", 0, _FOR_EVER, 0, 0))
-    kind, how = (RTM_DELADDR, 0) if delete else (RTM_NEWADDR, _CREATE | _EXCL)
-    return Message(kind, how, payload, f"address {interface}")
-
-
-def _scope(interface: IPInterface) -> int:
-    return _RT_SCOPE_LINK if interface.version == 6 and interface.is_link_local else 0
-
-
-def route(
-    destination: IPNetwork,
-    index: int,
-    *,
-    via: bytes = b"",
-    source: bytes = b"",
-    onlink: bool = False,
-    delete: bool = False,
-) -> Message:
-    """A unicast route out of link `index`, by gateway `via` (packed) where there is one; 0: out of the link
-    that leads to the gateway.
-    """
-    scope = _RT_SCOPE_UNIVERSE if via else _RT_SCOPE_LINK
-    payload = _RTMSG.pack(
-        _FAMILY[len(destination.network_address.packed)],
-        destination.prefixlen,
-        0,
-        0,
-        _RT_TABLE_MAIN,
-        _RTPROT_STATIC,
-        scope,
-        _RTN_UNICAST,
-        _RTNH_F_ONLINK if onlink else 0,
-    )
-    if destination.prefixlen:
-        payload += attribute(_RTA_DST, destination.network_address.packed)
-    if index:
-        payload += attribute(_RTA_OIF, _U32.pack(index))
-    if via:
-        payload += attribute(_RTA_GATEWAY, via)
-    if source:
-        payload += attribute(_RTA_PREFSRC, source)
-    kind, flags = (RTM_DELROUTE, 0) if delete else (RTM_NEWROUTE, _CREATE | _REPLACE)
-    return Message(kind, flags, payload, f"route to {destination}")
-
-
-def blackhole(destination: IPNetwork, *, delete: bool = False) -> Message:
-    """Packets for `destination` are dropped where no longer prefix has a route."""
-    payload = _RTMSG.pack(
-        _FAMILY[len(destination.network_address.packed)],
-        destination.prefixlen,
-        0,
-        0,
-        _RT_TABLE_MAIN,
-        _RTPROT_STATIC,
-        _RT_SCOPE_UNIVERSE,
-        _RTN_BLACKHOLE,
-        0,
-    ) + attribute(_RTA_DST, destination.network_address.packed)
-    kind, flags = (RTM_DELROUTE, 0) if delete else (RTM_NEWROUTE, _CREATE | _REPLACE)
-    return Message(kind, flags, payload, f"blackhole {destination}")
-
-
-def neighbour(ip: bytes, mac: str, index: int, *, delete: bool = False) -> Message:
-    """A permanent neighbour: the ARP table is shared by all namespaces and holds 1,024 others."""
-    payload = (
-        _NDMSG.pack(_FAMILY[len(ip)], index, _NUD_PERMANENT, 0, _RTN_UNICAST)
-        + attribute(_NDA_DST, ip)
-        + attribute(_NDA_LLADDR, mac_bytes(mac))
-    )
-    kind, flags = (RTM_DELNEIGH, 0) if delete else (RTM_NEWNEIGH, _CREATE | _REPLACE)
-    return Message(kind, flags, payload, f"neighbour {socket.inet_ntop(_FAMILY[len(ip)], ip)}")
-
-
-def forward(mac: str, to: bytes, index: int, *, delete: bool = False) -> Message:
-    """An entry of a tunnel's forwarding table: frames for `mac` go to machine `to` (packed), one more machine
-    where the address is all zeros, which stands for frames to everybody.
-    """
-    payload = (
-        _NDMSG.pack(socket.AF_BRIDGE, index, _NUD_PERMANENT, _NTF_SELF, 0)
-        + attribute(_NDA_LLADDR, mac_bytes(mac))
-        + attribute(_NDA_DST, to)
-    )
-    more = _APPEND if not any(mac_bytes(mac)) else _REPLACE
-    kind, flags = (RTM_DELNEIGH, 0) if delete else (RTM_NEWNEIGH, _CREATE | more)
-    return Message(kind, flags, payload, f"forwarding of {mac}")
 
 
 class Netlink:
@@ -413,6 +164,3 @@ class Netlink:
                         failures.append((batch[sequence - first], errno))
                 offset += (length + 3) & ~3
         return failures
-
-
-_ENOENT, _ESRCH, _ENODEV, _EADDRNOTAVAIL = 2, 3, 19, 99

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 from testbed.ip import IPAddress, IPNetwork
-from testbed.kernel import netlink, netns
+from testbed.kernel import netlink, netns, static_routes
 
 BIRD = 12
 """RTPROT_BIRD (linux/rtnetlink.h): who made a route."""
@@ -88,13 +88,13 @@ class RouteEar:
             listed, self._listed = self._listed, None
             for destination in [one for one in self._known if one not in listed]:
                 yield from self._now(destination, ())
-        elif kind in {netlink.RTM_NEWROUTE, netlink.RTM_DELROUTE}:
+        elif kind in {static_routes.RTM_NEWROUTE, static_routes.RTM_DELROUTE}:
             route = parsed(payload, self._origin)
             if route is None:
                 return
             if self._listed is not None:
                 self._listed.add(route.destination)
-            gone = kind == netlink.RTM_DELROUTE
+            gone = kind == static_routes.RTM_DELROUTE
             yield from self._now(route.destination, () if gone else route.vias)
 
     def _now(self, destination: IPNetwork, vias: tuple[IPAddress, ...]) -> Iterator[RouteNews]:

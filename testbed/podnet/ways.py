@@ -8,7 +8,7 @@ from ipaddress import ip_interface, ip_network
 from typing import Protocol
 
 from testbed.ip import ANYWHERE, IPAddress, IPInterface, IPNetwork
-from testbed.kernel import netlink
+from testbed.kernel import addresses, links, neighbours, static_routes
 from testbed.kernel.netlink import Message, mac_bytes
 from testbed.podnet.link import GATEWAY, NODE_MAC, PodLink
 
@@ -20,7 +20,7 @@ class Way(Protocol):
         """MAC address of the node's end."""
 
     def address(self, address: IPAddress, link: PodLink, *, by_name_only: bool = False) -> Message:
-        """In the pod: makes an address its own. `by_name_only`: see `netlink.address`."""
+        """In the pod: makes an address its own. `by_name_only`: see `addresses.address`."""
 
     def leave(self, link: PodLink) -> list[Message]:
         """In the pod: how packets for others leave it."""
@@ -40,8 +40,8 @@ def _to_node(family: int, index: int) -> tuple[Message, ...]:
     """The same in every pod."""
     gateway = GATEWAY[family].packed
     return (
-        netlink.neighbour(gateway, NODE_MAC, index),
-        netlink.route(ANYWHERE[family], index, via=gateway, onlink=True),
+        neighbours.neighbour(gateway, NODE_MAC, index),
+        static_routes.route(ANYWHERE[family], index, via=gateway, onlink=True),
     )
 
 
@@ -54,18 +54,18 @@ class Routed:
 
     def address(self, address: IPAddress, link: PodLink, *, by_name_only: bool = False) -> Message:
         own = ip_interface((address, address.max_prefixlen))
-        return netlink.address(own, link.pod_index, by_name_only=by_name_only)
+        return addresses.address(own, link.pod_index, by_name_only=by_name_only)
 
     def leave(self, link: PodLink) -> list[Message]:
         return [step for own in link.addresses for step in _to_node(own.version, link.pod_index)]
 
     def join(self, link: PodLink) -> list[Message]:
-        return [netlink.link_up(link.node_index)]
+        return [links.link_up(link.node_index)]
 
     def towards(self, address: IPAddress, link: PodLink) -> list[Message]:
         return [
-            netlink.route(ip_network((address, address.max_prefixlen)), link.node_index),
-            netlink.neighbour(address.packed, link.mac, link.node_index),
+            static_routes.route(ip_network((address, address.max_prefixlen)), link.node_index),
+            neighbours.neighbour(address.packed, link.mac, link.node_index),
         ]
 
     def announcements(self, link: PodLink) -> list[bytes]:
@@ -89,21 +89,21 @@ class Bridged:
     def address(self, address: IPAddress, link: PodLink, *, by_name_only: bool = False) -> Message:
         prefix = self._gateway(address.version).network.prefixlen
         own = ip_interface((address, prefix))
-        return netlink.address(own, link.pod_index, by_name_only=by_name_only)
+        return addresses.address(own, link.pod_index, by_name_only=by_name_only)
 
     def leave(self, link: PodLink) -> list[Message]:
         gateways = {own.version: self._gateway(own.version).ip for own in link.addresses}
         return [
-            netlink.route(route, link.pod_index, via=gateways[route.version].packed)
+            static_routes.route(route, link.pod_index, via=gateways[route.version].packed)
             for route in self.routes
             if route.version in gateways
         ]
 
     def join(self, link: PodLink) -> list[Message]:
         return [
-            netlink.bridge_port(link.node_index, self.bridge),
+            links.bridge_port(link.node_index, self.bridge),
             # A pod that dials its own service is answered by the port that it came in by.
-            netlink.hairpin(link.node_index),
+            links.hairpin(link.node_index),
         ]
 
     def towards(self, address: IPAddress, link: PodLink) -> list[Message]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from testbed.fabric.machine import End, Interface, Machine
 from testbed.fabric.plan import link_local
 from testbed.ip import IPInterface, IPNetwork
-from testbed.kernel import netlink
+from testbed.kernel import addresses, links, netlink
 from testbed.kernel.multipath import Hop, no_route, shared_route
 
 _FIRST_PORT_INDEX = 100
@@ -65,10 +65,10 @@ class MadeMachine:
                 continue  # its cable is still to come, or to come back
             want, have = _addresses(one), self.addresses.get(one.name)
             if have is None:
-                new.append(netlink.link_up(one.index))
+                new.append(links.link_up(one.index))
             stale = [old for old in have or () if old not in want]
-            gone += [netlink.address(old, one.index, delete=True) for old in stale]
-            new += [netlink.address(own, one.index) for own in want if own not in (have or ())]
+            gone += [addresses.address(old, one.index, delete=True) for old in stale]
+            new += [addresses.address(own, one.index) for own in want if own not in (have or ())]
             self.addresses[one.name] = want
         withdrawn, added = self._routes()
         return gone + withdrawn, new + added

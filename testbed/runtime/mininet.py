@@ -16,7 +16,7 @@ from typing import Any
 
 from testbed.errors import TestbedError
 from testbed.fabric.machine import Cable, End, Fabric, Machine
-from testbed.kernel import netlink, netns
+from testbed.kernel import links, netlink, netns
 
 _PATIENCE_S = 60.0
 """For an answer: a machine takes some 10 ms, and in a guest kernel half a second."""
@@ -95,7 +95,7 @@ class MininetMachines:
             with netns.entered(f"/proc/{pid}/ns/net"), netlink.Netlink() as link:
                 index = socket.if_nametoindex(end.interface)
                 try:
-                    link.send([netlink.second_name(index, name)])
+                    link.send([links.second_name(index, name)])
                 except netlink.NetlinkError as error:
                     if error.errno != EEXIST:
                         raise

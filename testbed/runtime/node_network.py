@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network
 from testbed.errors import MissingFeature
 from testbed.fabric.machine import UPLINK_INDEX
 from testbed.ip import IPInterface, IPNetwork
-from testbed.kernel import netlink, netns, sysctl
+from testbed.kernel import addresses, links, neighbours, netlink, netns, static_routes, sysctl
 from testbed.podnet.network import (
     EVERYBODY,
     Bridge,
@@ -56,7 +56,7 @@ class NodeWiring:
         if not (stale or gone or new) and self._sysctls == want.sysctls:
             return 0
         with netns.entered(self._namespace), netlink.Netlink() as link:
-            ends = [netlink.delete_link(self._devices[name].index) for name in stale]
+            ends = [links.delete_link(self._devices[name].index) for name in stale]
             link.send(ends, missing_ok=True)
             self._write_sysctls(want.sysctls)
             # What is new first: a destination that has another way now is never without one.
@@ -118,11 +118,11 @@ def _device(part: _Part) -> str | None:
 def _made(part: _Part, devices: Mapping[str, Device]) -> netlink.Message:
     match part:
         case Bridge():
-            return netlink.bridge(part.name, part.mtu, part.index, part.mac)
+            return links.bridge(part.name, part.mtu, part.index, part.mac)
         case Vxlan():
-            return netlink.vxlan(
-                netlink.End(part.name, part.mac, part.mtu, part.index),
-                netlink.Tunnel(part.vni, part.port, part.local.packed, part.learning),
+            return links.vxlan(
+                links.End(part.name, part.mac, part.mtu, part.index),
+                links.Tunnel(part.vni, part.port, part.local.packed, part.learning),
                 master=devices[part.bridge].index if part.bridge else 0,
             )
         case _:
@@ -131,7 +131,7 @@ def _made(part: _Part, devices: Mapping[str, Device]) -> netlink.Message:
 
 def _gone(part: _Part, devices: Mapping[str, Device]) -> netlink.Message:
     if isinstance(part, Bridge | Vxlan):
-        return netlink.delete_link(part.index)
+        return links.delete_link(part.index)
     return _message(part, devices, delete=True)
 
 
@@ -147,19 +147,19 @@ def _message(
 ) -> netlink.Message:
     match part:
         case _Address():
-            return netlink.address(part.address, devices[part.device].index, delete=delete)
+            return addresses.address(part.address, devices[part.device].index, delete=delete)
         case Route():
             index = devices[part.device].index if part.device else 0
             via = part.via.packed
-            return netlink.route(
+            return static_routes.route(
                 part.destination, index, via=via, onlink=part.onlink, delete=delete
             )
         case Neighbour():
             index = _index(part.device, devices)
-            return netlink.neighbour(part.address.packed, part.mac, index, delete=delete)
+            return neighbours.neighbour(part.address.packed, part.mac, index, delete=delete)
         case Forward():
             index = devices[part.device].index
-            return netlink.forward(part.mac, part.to.packed, index, delete=delete)
+            return neighbours.forward(part.mac, part.to.packed, index, delete=delete)
         case IPv4Network() | IPv6Network():
-            return netlink.blackhole(part, delete=delete)
+            return static_routes.blackhole(part, delete=delete)
     raise TypeError(part)

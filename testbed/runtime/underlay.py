@@ -11,7 +11,7 @@ from testbed.errors import NotFound
 from testbed.fabric import sysctls
 from testbed.fabric.machine import UPLINK_INDEX, Cable, End, Fabric, Machine
 from testbed.fabric.tree import carrying
-from testbed.kernel import netlink, netns, shaping, sysctl
+from testbed.kernel import links, netlink, netns, shaping, sysctl
 from testbed.kernel.bridge_table import flushed
 from testbed.model.shape import NOTHING, Shape
 from testbed.runtime.interface import CableState, Machines
@@ -143,10 +143,10 @@ class NetnsUnderlay:
         dials = () if machine.kind == "switch" else sysctls.END
         with netns.entered(namespace):
             sysctl.write((*every, *dials, *machine.sysctls))
-        messages = [netlink.link_up(1)]
+        messages = [links.link_up(1)]
         if machine.kind == "switch":
             bridge = machine.interfaces[0]
-            messages.append(netlink.bridge(bridge.name, bridge.mtu, bridge.index))
+            messages.append(links.bridge(bridge.name, bridge.mtu, bridge.index))
             made.indices[bridge.name] = bridge.index
         with _talking(namespace) as link:
             link.send(messages)
@@ -190,9 +190,9 @@ class NetnsUnderlay:
     def _veth(self, cable: Cable, near: End, far: End) -> netlink.Message:
         one, other = self._made[near.machine], self._made[far.machine]
         here, there = one.numbered(near), other.numbered(far)
-        return netlink.veth(
-            netlink.End(near.interface, near.mac, cable.mtu, here, large=True),
-            netlink.End(far.interface, far.mac, cable.mtu, there, other.namespace, large=True),
+        return links.veth(
+            links.End(near.interface, near.mac, cable.mtu, here, large=True),
+            links.End(far.interface, far.mac, cable.mtu, there, other.namespace, large=True),
             master=UPLINK_INDEX if self._is_switch(near.machine) else 0,
         )
 
@@ -202,7 +202,7 @@ class NetnsUnderlay:
         near = cable.ends[0]
         made = self._made[near.machine]
         with _talking(made.namespace) as link:
-            link.send([netlink.delete_link(made.indices[near.interface])], missing_ok=True)
+            link.send([links.delete_link(made.indices[near.interface])], missing_ok=True)
         for end in cable.ends:
             self._made[end.machine].unwired(end.interface)
 
@@ -247,11 +247,11 @@ class NetnsUnderlay:
         index = made.indices[valve.interface]
         with _talking(made.namespace) as link:
             if not on:
-                link.send([netlink.link_down(index)])
+                link.send([links.link_down(index)])
             elif self._is_switch(other.machine):
-                link.send([netlink.bridge_port(index, UPLINK_INDEX)])
+                link.send([links.bridge_port(index, UPLINK_INDEX)])
             else:
-                link.send([netlink.link_up(index)])
+                link.send([links.link_up(index)])
         if not self._is_switch(valve.machine):
             made.lost(valve.interface)
             (made.down.discard if on else made.down.add)(valve.interface)

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from testbed.errors import CheckFailed
-from testbed.kernel import link_state, netlink, netns, packet_socket
+from testbed.kernel import link_state, links, netlink, netns, packet_socket
 from testbed.model.objects import Pod
 from testbed.podnet.addresses import Addresses, PodAddresses
 from testbed.podnet.link import FIRST_POD_INDEX, POD_INDEX, POD_INTERFACE, PodLink, pod_link
@@ -32,7 +32,7 @@ class VethLinks:
     def __init__(
         self, namespace: int, mtu: int, addresses: PodAddresses, way: Way, *, large: bool = False
     ) -> None:
-        """`large`: see `netlink.End`."""
+        """`large`: see `links.End`."""
         self._namespace = namespace
         self._mtu = mtu
         self._large = large
@@ -69,7 +69,7 @@ class VethLinks:
         wired = self._wired.pop(pod_uid, None)
         if wired is None:
             return
-        self._netlink.send([netlink.delete_link(wired.link.node_index)], missing_ok=True)
+        self._netlink.send([links.delete_link(wired.link.node_index)], missing_ok=True)
         self._addresses.give_back(pod_uid, wired.link.addresses)
         for addresses in wired.more:
             self._addresses.release(addresses)
@@ -100,8 +100,8 @@ class VethLinks:
 
     def _wire(self, link: PodLink, namespace: int) -> None:
         way = self._way
-        near = netlink.End(POD_INTERFACE, link.mac, link.mtu, POD_INDEX, large=self._large)
-        far = netlink.End(
+        near = links.End(POD_INTERFACE, link.mac, link.mtu, POD_INDEX, large=self._large)
+        far = links.End(
             link.node_interface,
             way.node_mac(link),
             link.mtu,
@@ -112,8 +112,8 @@ class VethLinks:
         with netns.entered(namespace), netlink.Netlink() as pod_side:
             pod_side.send(
                 [
-                    netlink.veth(near, far),
-                    netlink.link_up(1),
+                    links.veth(near, far),
+                    links.link_up(1),
                     *(way.address(one, link) for one in link.addresses),
                     *way.leave(link),
                 ]

@@ -18,9 +18,12 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 
 from testbed.errors import OutOfTimeOrRoom, TestbedError
+from testbed.kernel.addresses import address
 from testbed.kernel.ethtool import plain_frames
 from testbed.kernel.guests import GuestKernel
-from testbed.kernel.netlink import End, Netlink, address, link_up, neighbour, veth
+from testbed.kernel.links import End, link_up, veth
+from testbed.kernel.neighbours import neighbour
+from testbed.kernel.netlink import Netlink
 from testbed.kernel.sysctl import write
 from testbed.sandbox.world import mount
 

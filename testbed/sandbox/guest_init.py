@@ -7,7 +7,10 @@ import socket
 from pathlib import Path
 
 from testbed.kernel import modules
-from testbed.kernel.netlink import Netlink, address, link_up, neighbour
+from testbed.kernel.addresses import address
+from testbed.kernel.links import link_up
+from testbed.kernel.neighbours import neighbour
+from testbed.kernel.netlink import Netlink
 from testbed.sandbox.guest import GUEST, HOST, HOST_MAC, PORT, Job
 from testbed.sandbox.world import mount
 

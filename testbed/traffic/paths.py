@@ -20,7 +20,7 @@ from statistics import median
 from typing import Any
 
 from testbed.clock import now_ns
-from testbed.kernel import netlink, netns
+from testbed.kernel import addresses, links, netlink, netns
 from testbed.traffic.channel import Channel
 from testbed.traffic.handshakes import Tap
 
@@ -81,10 +81,10 @@ def plain_pair(mtu: int) -> Iterator[Way]:
     """Two new namespaces, a veth pair, an address each, and nothing else."""
     near, far = netns.create(), netns.create()
     try:
-        here = netlink.End("eth0", "02:03:00:00:00:01", mtu, _INDEX, near)
-        there = netlink.End("eth0", "02:03:00:00:00:02", mtu, _INDEX, far)
+        here = links.End("eth0", "02:03:00:00:00:01", mtu, _INDEX, near)
+        there = links.End("eth0", "02:03:00:00:00:02", mtu, _INDEX, far)
         with netns.entered(near), netlink.Netlink() as link:
-            link.send([netlink.veth(here, there), *_up(_ENDS[0])])
+            link.send([links.veth(here, there), *_up(_ENDS[0])])
         with netns.entered(far), netlink.Netlink() as link:
             link.send(_up(_ENDS[1]))
         yield Way(near, (str(_ENDS[1].ip), 5001), far, 5001)
@@ -94,7 +94,7 @@ def plain_pair(mtu: int) -> Iterator[Way]:
 
 
 def _up(address: Any) -> list[netlink.Message]:
-    return [netlink.link_up(1), netlink.link_up(_INDEX), netlink.address(address, _INDEX)]
+    return [links.link_up(1), links.link_up(_INDEX), addresses.address(address, _INDEX)]
 
 
 def measured(way: Way, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import TestbedError
-from testbed.kernel.netlink import LARGE_BYTES
+from testbed.kernel.links import LARGE_BYTES
 from testbed.lab.client import Lab
 from testbed.model.topology import Network, Topology
 from tests.lab.conducted import conducted
