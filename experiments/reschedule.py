@@ -30,7 +30,8 @@ from testbed.experiment.subjects import PodRef, Subject
 from testbed.experiment.trial_lab import TrialLab
 from testbed.ip import host_port
 from testbed.kernel.features import Feature
-from testbed.model.topology import ServiceSpec, Topology
+from testbed.model.service import ServiceSpec
+from testbed.model.topology import Topology
 from testbed.traffic.spec import LoadSpec
 
 QUESTION = (

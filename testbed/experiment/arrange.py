@@ -8,7 +8,8 @@ from typing import Any
 from testbed.errors import UsageError
 from testbed.experiment.module import Factors
 from testbed.model import fakes
-from testbed.model.topology import Topology, Workload
+from testbed.model.topology import Topology
+from testbed.model.workload import Workload
 
 
 def require_positive(experiment: str, factors: Factors, *names: str) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from testbed.errors import UsageError
-from testbed.model.topology import Scheduler, Topology
+from testbed.model.proxy import Scheduler
+from testbed.model.topology import Topology
 from testbed.proxy.userspace_balancer import DEFAULT
 from testbed.proxy.userspace_process.balancers import balancer_names
 from testbed.spelling import did_you_mean

@@ -15,7 +15,8 @@ from testbed.issues.bugs import KEEP_STALE_UDP, NONE, SKIP_EMPTY_SERVICES
 from testbed.issues.issue import Issue, attempt
 from testbed.issues.judging import once_a_trial
 from testbed.issues.waiting import NODE, PATIENCE_S, SERVES, await_write, in_place
-from testbed.model.topology import ServiceSpec, Topology
+from testbed.model.service import ServiceSpec
+from testbed.model.topology import Topology
 
 LATE, LATE_PORT, LATE_NODE_PORT = "late", 5514, 31514
 STATSD_NODE_PORT, RESTARTING_NODE_PORT = 31125, 31201

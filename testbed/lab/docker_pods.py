@@ -22,7 +22,7 @@ from testbed.lab.recipes import Recipes, security_of
 from testbed.model.containers import Container, SecurityContext
 from testbed.model.objects import REAL_IMAGE, SERVER_ANNOTATION, Pod, name_of
 from testbed.model.runtime import Docker
-from testbed.model.topology import ECHO_IMAGE
+from testbed.model.workload import ECHO_IMAGE
 from testbed.runtime.docker.wanted import Held, Wanted
 from testbed.runtime.interface import NotYet
 from testbed.runtime.netns import Place

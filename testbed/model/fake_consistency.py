@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from testbed.model import fakes
 from testbed.model.fields import Mistake, Path
 from testbed.model.metadata_read import NAME_HINT, is_label_name
-from testbed.model.topology import ServiceSpec, Topology
+from testbed.model.service import ServiceSpec
+from testbed.model.topology import Topology
 
 _OF_ONE = ("cluster_ip", "cluster_ips", "node_port", "health_check_node_port", "external_ips")
 """Keys of a service whose value no second one may have."""

@@ -12,7 +12,9 @@ from typing import Generic, TypeVar
 
 from testbed.model.objects import Node, PodSpec
 from testbed.model.scheduling import NO_SCHEDULE, Taint, Toleration
-from testbed.model.topology import NodeSpec, ServiceSpec, Topology, Workload
+from testbed.model.service import ServiceSpec
+from testbed.model.topology import NodeSpec, Topology
+from testbed.model.workload import Workload
 
 NODE_ANNOTATION = "kwok.x-k8s.io/node"
 """On a Node, as kwok has it: `fake`, nobody but a fake kubelet runs it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -139,6 +139,7 @@ Fraction = Annotated[
 ]
 MTU = Annotated[int, Field(ge=576, le=65535, strict=True)]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+Protocol = Literal["TCP", "UDP", "SCTP"]
 Count = Annotated[int, Field(ge=0, le=100_000, strict=True)]
 MOST_FAKES = 100_000
 Fake = Annotated[

@@ -15,6 +15,7 @@ from testbed.model.containers import Container, ContainerPort, Lifecycle, Probe
 from testbed.model.fields import Fields, Mistake
 from testbed.model.label_selector import LabelSelector
 from testbed.model.manifest import ManifestError, from_manifest
+from testbed.model.network import Network
 from testbed.model.objects import (
     HOSTNAME_LABEL,
     ORDINAL_NAMES_ANNOTATION,
@@ -34,8 +35,10 @@ from testbed.model.objects import (
 )
 from testbed.model.pod_read import node_affinity
 from testbed.model.scheduling import PodAffinity
+from testbed.model.service import PortSpec, ServiceSpec
 from testbed.model.spelled import one
-from testbed.model.topology import DNS, Network, NodeSpec, PortSpec, ServiceSpec, Topology, Workload
+from testbed.model.topology import DNS, NodeSpec, Topology
+from testbed.model.workload import Workload
 from testbed.model.workload_read import deployment_strategy
 
 T = TypeVar("T")

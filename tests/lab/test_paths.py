@@ -11,7 +11,8 @@ import pytest
 from testbed.errors import TestbedError
 from testbed.kernel.links import LARGE_BYTES
 from testbed.lab.client import Lab
-from testbed.model.topology import Network, Topology
+from testbed.model.network import Network
+from testbed.model.topology import Topology
 from tests.lab.conducted import conducted
 from tests.lab.conftest import unique_name
 

@@ -9,7 +9,8 @@ import pytest
 
 from testbed.experiment.modes import with_mode
 from testbed.lab.client import Lab
-from testbed.model.topology import ServiceSpec, Topology
+from testbed.model.service import ServiceSpec
+from testbed.model.topology import Topology
 from testbed.traffic.spec import LoadSpec
 from tests.lab.conftest import unique_name
 

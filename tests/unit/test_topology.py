@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from testbed.model.service import ServiceSpec
 from testbed.model.timing import Delay, Timing
-from testbed.model.topology import ServiceSpec, Topology
+from testbed.model.topology import Topology
 
 MINIMAL: dict[str, Any] = {"name": "lab", "nodes": {"n1": None}}
 
