@@ -70,13 +70,12 @@ def load_text(
     in_topo = read_topo(document, directory or FilePath())
     problems.extend(map(document.positions.problem, in_topo))
     topology, mistakes = validate(document.value)
-    if topology is not None:
-        mistakes.extend(inconsistencies(topology))
-        mistakes.extend(check(topology))
-    # A value that could not even be read has been reported; what it then lacks is no news.
-    unread = {_place(problem) for problem in problems}
-    found_wrong = map(document.positions.problem, mistakes)
-    problems.extend(problem for problem in found_wrong if _place(problem) not in unread)
+    further = [] if topology is None else [*inconsistencies(topology), *check(topology)]
+    # What is wrong with a value that was left out for a mistake of its own is no news.
+    for found_wrong in (mistakes, further):
+        left_out = {_place(problem) for problem in problems}
+        located = map(document.positions.problem, found_wrong)
+        problems.extend(problem for problem in located if _place(problem) not in left_out)
     if problems or topology is None:
         raise TopologyError(_in_order(problems, file))
     return topology

@@ -15,6 +15,8 @@ _NAMED = ("nodes", "hosts", "workloads")
 """Sections whose entries may be empty: a wrong entry keeps its name, as others refer to it."""
 _ESSENTIAL = ("nodes", "workloads", "network")
 """Without one of these further checks would only mislead."""
+_WIRING: tuple[Path, ...] = (("links",), ("racks",), ("routers",), ("network", "controlPlane"))
+"""Of the first two, when a part is left out, nothing is known of where the others hang."""
 
 
 def validate(value: dict[str, Any]) -> tuple[Topology | None, list[Mistake]]:
@@ -37,6 +39,10 @@ def validate(value: dict[str, Any]) -> tuple[Topology | None, list[Mistake]]:
                 return None, mistakes
             value = _pruned(value, path, keep=path[0] in _NAMED and not mistake.at_key)
             left_out.append(path)
+            if path[0] in ("links", "racks"):
+                for hanging in _WIRING:
+                    value = _pruned(value, hanging, keep=False)
+                left_out.extend(_WIRING)
     return None, mistakes
 
 
