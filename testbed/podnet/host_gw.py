@@ -29,7 +29,14 @@ class HostGateway:
         self._masquerades = network.masquerades
 
     def mistakes(self, topology: Topology) -> list[Mistake]:
-        return list(_nodes_apart(wiring(topology)))
+        cni = topology.network.cni
+        key, hint = "cni", "use cni: vxlan, weave or bgp, which routers pass on"
+        if cni.conflist is not None:
+            key, hint = "routes", "use routes: vxlan or bgp, which routers pass on"
+        for node, other in _nodes_apart(wiring(topology)):
+            message = f"{key}: host-gw needs all nodes on one segment: {other} is not on {node}'s"
+            return [Mistake(("network", "cni"), message, hint)]
+        return []
 
     def annotations(self, site: Site, member: Member) -> Mapping[str, str]:
         return {}
@@ -53,15 +60,12 @@ class HostGateway:
         return direct_detours(site, members, away)
 
 
-def _nodes_apart(wired: Wiring) -> Iterator[Mistake]:
-    """A route leads to a node itself: its first interface is on a segment that every other node is on, too."""
+def _nodes_apart(wired: Wiring) -> Iterator[tuple[str, str]]:
+    """Who cannot route to whom: a route leads to a node's first interface, on a segment of its own."""
     ports = {name: at for name, at in wired.ports().items() if wired.kinds[name] == "node" and at}
     on = {name: {segment.name for _, segment in at} for name, at in ports.items()}
     for name, at in ports.items():
         _, segment = at[0]
         for other, segments in on.items():
             if segment.name not in segments:
-                message = f"cni: host-gw needs all nodes on one segment: {other} is not on {name}'s"
-                hint = "use cni: vxlan, weave or bgp, which routers pass on"
-                yield Mistake(("network", "cni"), message, hint)
-                return
+                yield name, other
