@@ -9,6 +9,9 @@ from difflib import get_close_matches
 from testbed.errors import NotFound, UsageError
 from testbed.fabric.machine import Cable, Fabric
 
+_MOST_NAMED = 12
+"""Machines that a hint names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -78,5 +81,6 @@ def _far(found: Chosen) -> str:
 def _nobody(name: str, links: Sequence[str], fabric: Fabric) -> NotFound:
     machines = [machine.name for machine in fabric.machines]
     near = get_close_matches(name, [*machines, *links], 3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"machines: {', '.join(machines[:12])}"
+    shown = machines[:_MOST_NAMED] + ["…"] * (len(machines) > _MOST_NAMED)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"machines: {', '.join(shown)}"
     return NotFound(f"no {'link or ' * bool(links)}machine {name!r}", hint)

@@ -84,7 +84,8 @@ class Traces:
             begun = await _next(heard, process, _LOOKUP_S)
             if "error" in begun:
                 kind = UsageError if begun["exit_code"] == UsageError.exit_code else TestbedError
-                raise kind(begun["error"], "give an IP address")
+                hint = "give an IP address, or a service by its name alone, as in web or web:80"
+                raise kind(begun["error"], hint)
             found: dict[str, Any] = {**begun, "report": None, "told": {}, "deaf": {}, "lost": 0}
             if begun["bound"]:
                 found |= await self._marked(begun["bound"], request, heard, process)
@@ -105,7 +106,9 @@ class Traces:
         protocol = request["protocol"]
         dialled = (bound["dst"], bound["dport"])
         there = endpoints_of(snapshot, *dialled, protocol)
-        if self._cluster.topology.network.masquerades:  # its own node may hide it on the way to another
+        if (
+            self._cluster.topology.network.masquerades
+        ):  # its own node may hide it on the way to another
             there = (dialled, *there)
         wanted = Request(protocol, bound["src"], bound["sport"], there)
         nodes = dict(self._cluster.nodes)
