@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from testbed.events import Event
-from testbed.lab.client import Recording
+from testbed.lab.recording import Recording
 from testbed.proxy.userspace_picks import PROTOCOLS, picks
 from testbed.traffic import samples as sample_file
 from testbed.traffic.conntrack import read_entries

@@ -17,7 +17,7 @@ from testbed.traffic.spec import ARRIVALS, CLOSE, RESOLVE, LoadSpec
 from testbed.units import pretty_s
 
 if TYPE_CHECKING:
-    from testbed.lab.client import LoadHandle
+    from testbed.lab.load_handle import LoadHandle
 
 DEFAULT_RATE_RPS = 100.0
 

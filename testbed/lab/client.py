@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,13 +16,15 @@ from typing import Any
 from testbed import clock
 from testbed.errors import OutOfTimeOrRoom, TestbedError
 from testbed.events import Event
-from testbed.kernel.features import KNOWN
-from testbed.kernel.search_path import with_admin_folders
-from testbed.lab import docker_side, registry, wire
+from testbed.kernel.search_path import with_tools
+from testbed.lab import docker_side, registry
 from testbed.lab.api_access import Access, access
 from testbed.lab.checks import checks
 from testbed.lab.ending import end
 from testbed.lab.kernels import Carrier, choose
+from testbed.lab.load_handle import LoadHandle, LoadResult, Progress, quiet
+from testbed.lab.recording import Recording
+from testbed.lab.starting import start
 from testbed.lab.wire import Connection
 from testbed.model.loader import load as load_topology
 from testbed.model.manifest import from_client
@@ -32,44 +33,6 @@ from testbed.sandbox.guest import JOB
 from testbed.store import Create, Snapshot, Store
 from testbed.traffic.reachability import Reach
 from testbed.traffic.spec import LoadSpec
-
-Progress = Callable[[Any], None]
-
-
-@dataclass(frozen=True, slots=True)
-class LoadResult:
-    """What a load measured: DESIGN's JSON of `load`, and the file of all samples."""
-
-    summary: dict[str, Any]
-    samples: Path
-    started_ns: int
-    report: dict[str, Any]
-    """What the generator said of itself: lag, requests, whether it was stopped early."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """What the kernel and the servers noted during a trial.
-
-    `entries` is read by `traffic.conntrack.read_entries`, each accept log (by pod name) by
-    `traffic.accept_log.read_accept_log`. `lost` counts conntrack events that did not fit a socket's
-    buffer; `counters` are the tables' own, per node, now minus at the start.
-    """
-
-    entries: Path
-    accept_logs: dict[str, Path]
-    lost: int
-    counters: dict[str, dict[str, int]]
-    picks: tuple[tuple[str, Path], ...] = ()
-    """(node, file for `proxy.userspace_picks`) of each proxy that is a process."""
-
-
-_SWITCHED_OFF = "reboot: System halted"
-"""What a guest kernel says at its end, whatever the lab said before."""
-
-
-def _quiet(progress: Any) -> None:
-    return
 
 
 class Lab:
@@ -91,7 +54,7 @@ class Lab:
         ephemeral: bool = False,
         pin: bool = False,
         carrier: Carrier | None = None,
-        on_progress: Progress = _quiet,
+        on_progress: Progress = quiet,
     ) -> Lab:
         """Bring a lab to what a topology says; returns when every pod answers a packet and every node's
         rules are in place. A lab of that name that runs is changed, only where it differs.
@@ -115,7 +78,7 @@ class Lab:
             fresh = not registry.is_alive(registry.folder(name))
             carrier = carrier or (choose([topology], on_progress) if fresh else None)
             env = docker_side.wanted(topology, name) if fresh else {}
-            folder = _start(name, carrier, env) if fresh and carrier else registry.find(name)
+            folder = start(name, carrier, env) if fresh and carrier else registry.find(name)
             lab = cls(name, folder, Connection(folder))
             try:
                 lab._connection.call("up", params, on_progress=on_progress)
@@ -327,7 +290,7 @@ class Lab:
         params = {
             "where": where,
             "argv": list(argv),
-            "env": _lab_environment(env),
+            "env": with_tools(env),
             "tty": tty,
             "timeout_s": timeout_s,
             "inside": inside,
@@ -360,7 +323,7 @@ class Lab:
         """Begin traffic; it goes on beside this process. Raises NotFound or UsageError at `wait`."""
         return LoadHandle(spec, Connection(self.folder))
 
-    def load(self, spec: LoadSpec, on_progress: Progress = _quiet) -> LoadResult:
+    def load(self, spec: LoadSpec, on_progress: Progress = quiet) -> LoadResult:
         """Traffic from beginning to end."""
         return self.start_load(spec).wait(on_progress)
 
@@ -378,88 +341,6 @@ class Lab:
             answer["counters"],
             tuple((node, Path(path)) for node, path in answer["picks"]),
         )
-
-
-class LoadHandle:
-    """Traffic that runs."""
-
-    def __init__(self, spec: LoadSpec, connection: Connection) -> None:
-        self.spec = spec
-        self._connection = connection
-        self._ident = connection.start("load", {"spec": spec.to_json()})
-
-    def stop(self) -> None:
-        """Ask for an early end; `wait` then returns what was measured so far."""
-        self._connection.start("stop_load", {"id": self._ident})
-
-    def wait(self, on_progress: Progress = _quiet) -> LoadResult:
-        """Return when the traffic has ended."""
-        from testbed.traffic.samples import read
-        from testbed.traffic.summary import summarise
-
-        try:
-            answer = self._connection.answer(self._ident, on_progress)
-        finally:
-            self._connection.close()
-        path = Path(answer["samples"])
-        elapsed_s = (answer["ended_ns"] - answer["started_ns"]) / 1e9
-        summary = summarise(read(path), self.spec, answer["backends"], elapsed_s)
-        return LoadResult(summary, path, int(answer["started_ns"]), answer)
-
-
-def _start(name: str, carrier: Carrier, env: Mapping[str, str]) -> Path:
-    """Start a supervisor; returns its folder when it listens. Leaves nothing behind when it fails.
-
-    `env`: variables for it alone.
-    """
-    folder = registry.make_folder(name)
-    kernel = [carrier.guest.name] if carrier.guest else []
-    try:
-        with (folder / "log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "testbed.lab.supervisor", str(folder), *kernel],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={
-                    **_lab_environment(os.environ),
-                    registry.MARKER: name,
-                    KNOWN: " ".join(sorted(carrier.known)),
-                    "OPENBLAS_NUM_THREADS": "1",
-                    **env,
-                },
-                start_new_session=True,
-            )
-        assert process.stdout is not None
-        with process.stdout as handshake:
-            _shake_hands(handshake, folder)
-        process.wait()
-    except BaseException:
-        end(folder)
-        raise
-    return folder
-
-
-def _lab_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """A user's environment as programs in a lab have it: they find ip and iptables."""
-    return {**env, "PATH": with_admin_folders(env.get("PATH", os.defpath))}
-
-
-def _shake_hands(handshake: Any, folder: Path) -> None:
-    for line in handshake:
-        word, _, rest = line.decode().strip().partition(" ")
-        if word == "listening":
-            return
-        if word == "error":
-            raise wire.error_of(json.loads(rest))
-    raise TestbedError(f"the lab did not start: {_last_words(folder)}")
-
-
-def _last_words(folder: Path) -> str:
-    """The last line of a lab's log."""
-    lines = (folder / "log").read_text(errors="replace").split("\n")
-    said = (line for line in reversed(lines) if line.strip() and line.strip() != _SWITCHED_OFF)
-    return next(said, "it said nothing")
 
 
 def _drain(fd: int, into: dict[int, bytes]) -> None:

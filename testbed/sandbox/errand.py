@@ -22,7 +22,7 @@ from typing import Any
 from testbed.errors import TestbedError
 from testbed.kernel import guests
 from testbed.kernel.guests import GuestKernel
-from testbed.kernel.search_path import with_admin_folders
+from testbed.kernel.search_path import with_tools
 from testbed.sandbox import guest, world
 
 _END_S = 60.0
@@ -109,7 +109,7 @@ def main() -> None:
 
 
 def _attend(kernel: GuestKernel, folder: Path) -> int:
-    running = guest.boot(kernel, folder, "testbed.sandbox.agent", _environment())
+    running = guest.boot(kernel, folder, "testbed.sandbox.agent", with_tools(os.environ))
     agent = running.hello()
     threading.Thread(target=_requests, args=(agent,), daemon=True).start()
     with agent.makefile("rb") as answers:
@@ -117,10 +117,6 @@ def _attend(kernel: GuestKernel, folder: Path) -> int:
             sys.stdout.write(line.decode())
             sys.stdout.flush()
     return 1
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PATH": with_admin_folders(os.environ.get("PATH", os.defpath))}
 
 
 def _requests(agent: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from testbed.cli import load
 from testbed.errors import UsageError
-from testbed.lab.client import LoadHandle
+from testbed.lab.load_handle import LoadHandle
 from testbed.traffic.spec import LoadSpec
 
 HERE = ["demo", "--from", "client-0", "--to", "http://web/hostname"]
