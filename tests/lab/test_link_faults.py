@@ -119,7 +119,7 @@ def test_a_node_that_is_cut_off_is_lost_and_comes_back(lab: Lab) -> None:
     lost = after(lab, cut, "control-plane-lost", where)
     # Nobody reports from there; the control plane finds out by silence, and others take over.
     after(lab, cut, "pod-not-ready", where)
-    moved = after(lab, cut, "pod-ready", other)
+    moved = after(lab, cut, "endpoint-ready", other)
     service = lab.inspect()["services"][0]
     assert [row["node"] for row in service["endpoints"] if row["ready"]] == [other]
     after(lab, moved, "sync", "n1")
