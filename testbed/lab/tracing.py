@@ -5,17 +5,19 @@ they were. What it means is `testbed.trace`'s affair.
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from testbed.clock import now_ns
 from testbed.command import Command
 from testbed.errors import CommandFailed, OutOfTimeOrRoom, TestbedError, UsageError
-from testbed.ip import family_of
+from testbed.ip import IPAddress, family_of
 from testbed.lab import captures, views
 from testbed.lab.captures import EVERYWHERE, Captures
 from testbed.lab.cluster import Cluster
@@ -71,7 +73,8 @@ class Traces:
                 await captures.ended(recording)
             lost = captures.done(said, recording)["lost"]
             evidence["lost"] += lost
-            return {**evidence, **self._world(place), "capture": str(path)}
+            gateways = await self._gateways()
+            return {**evidence, **self._world(place, gateways), "capture": str(path)}
 
     async def _requested(self, place: Place, request: Mapping[str, Any]) -> dict[str, Any]:
         """Look the name up, mark the request, let it go, and gather what nodes tell."""
@@ -197,7 +200,25 @@ class Traces:
         finally:
             await asyncio.shield(_of_each(marked, unmark))
 
-    def _world(self, place: Place) -> dict[str, Any]:
+    async def _gateways(self) -> dict[str, list[str]]:
+        """Each node's own addresses on the links to its own pods, where pods see it under these."""
+        cni = self._cluster.topology.network.cni
+        network, nodes = self._cluster.pod_network, dict(self._cluster.nodes)
+        if cni.conflist is None:
+            bridged = nodes if cni.routes == "weave" else {}
+            return {name: list(map(str, network.addresses(name))) for name in bridged}
+        found = await _of_each(nodes, _addresses)
+        return {
+            name: [
+                str(ip)
+                for ip in dict.fromkeys(ips)
+                if any(ip in cidr for cidr in network.of(name).pod_cidrs)
+                and ip not in network.addresses(name)
+            ]
+            for name, ips in found.items()
+        }
+
+    def _world(self, place: Place, gateways: Mapping[str, list[str]]) -> dict[str, Any]:
         """Who has which address."""
         cluster = self._cluster
         machines = cluster.machines()
@@ -205,13 +226,13 @@ class Traces:
         name = place.name.removeprefix("default/")
         return {
             "proxy": cluster.proxy_label,
-            "bridged": cluster.topology.network.cni.routes == "weave",
             "from": {"kind": place.kind, "name": name, "node": place.node},
             "machines": {
                 name: {
                     "kind": kind,
                     "addresses": [str(ip) for ip in cluster.addresses(name)],
                     "overlay": [str(ip) for ip in cluster.pod_network.addresses(name)],
+                    "gateways": gateways.get(name, []),
                 }
                 for name, kind in machines.items()
             },
@@ -282,6 +303,12 @@ async def _counters(node: LabNode, tool: Tool, family: int) -> str:
         return ""
     ip = "ip6" if family == 6 else "ip"
     return await node.shell.output(Command((f"{tool.replace('ip', ip, 1)}-save", "-c")))
+
+
+async def _addresses(node: LabNode) -> list[IPAddress]:
+    """All that the kernel has, of CNI plug-ins' bridges and links, too."""
+    said = json.loads(await node.shell.output(Command(("ip", "-json", "address"))))
+    return [ip_address(one["local"]) for link in said for one in link["addr_info"]]
 
 
 async def _connections(node: LabNode) -> str:

@@ -101,15 +101,16 @@ def _world(answer: Mapping[str, Any], family: int) -> World:
         pod_nodes[name] = pod["node"]
     machines = answer["machines"].items()
     kinds: dict[str, dict[str, tuple[str, ...]]] = {"node": {}, "host": {}}
-    overlay: dict[str, str] = {}
+    links: dict[str, dict[str, str]] = {"overlay": {}, "gateways": {}}
     for name, machine in machines:
-        own = tuple(ip for ip in machine["addresses"] if family_of(ip) == family)
-        more = tuple(ip for ip in machine.get("overlay", ()) if family_of(ip) == family)
-        kinds[machine["kind"]][name] = (*own, *more)
-        if more:
-            overlay[name] = more[0]
-    bridged = bool(answer.get("bridged"))
-    return World(pods, pod_nodes, kinds["node"], kinds["host"], overlay, bridged)
+        own = [ip for ip in machine["addresses"] if family_of(ip) == family]
+        for kind, known in links.items():
+            more = [ip for ip in machine.get(kind, ()) if family_of(ip) == family]
+            own += more
+            if more:
+                known[name] = more[0]
+        kinds[machine["kind"]][name] = tuple(dict.fromkeys(own))
+    return World(pods, pod_nodes, kinds["node"], kinds["host"], **links)
 
 
 def pod_name(namespace: str, name: str) -> str:

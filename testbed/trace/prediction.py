@@ -25,16 +25,15 @@ class World:
     """name -> its addresses"""
     hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     overlay: Mapping[str, str] = field(default_factory=dict)
-    """node -> its own address in the pod network, where that has a link of its own"""
-    bridged: bool = False
-    """Whether a node reaches its own pods by that link, too."""
+    """node -> its own address on the link to pods of other nodes, where there is one to all of them"""
+    gateways: Mapping[str, str] = field(default_factory=dict)
+    """node -> its own address on the link to its own pods, where that has one"""
 
     def hidden_as(self, node: str, packet: Packet) -> str:
         """The address that a node puts in place of a source: that of the link by which the packet leaves."""
         to = self.pod_nodes.get(self.pods.get(packet.dst, ""), "")
-        if node in self.overlay and to and (self.bridged or to != node):
-            return self.overlay[node]
-        return _own(self.nodes[node], packet.src)
+        of_link = self.gateways if to == node else self.overlay if to else {}
+        return of_link.get(node) or _own(self.nodes[node], packet.src)
 
     def owner(self, ip: str) -> str:
         """The machine or pod that has an address; "" where nobody has."""

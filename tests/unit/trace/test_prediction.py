@@ -107,11 +107,20 @@ def test_a_client_that_affinity_knows_has_one_way() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bridged", "here"), [(False, N1), (True, "10.244.0.1")], ids=["own link for tunnels", "bridge"]
+    ("links", "here", "there"),
+    [
+        ({"overlay": {"n1": "10.244.0.1"}}, N1, "10.244.0.1"),
+        ({"gateways": {"n1": "10.244.0.1"}}, "10.244.0.1", N1),
+        (
+            {"overlay": {"n1": "10.244.0.1"}, "gateways": {"n1": "10.244.0.1"}},
+            *("10.244.0.1", "10.244.0.1"),
+        ),
+    ],
+    ids=["own link for tunnels", "a plug-in's bridge", "one bridge for all"],
 )
 def test_a_node_hides_others_behind_its_address_on_the_link_they_leave_by(
-    bridged: bool, here: str
+    links: dict[str, dict[str, str]], here: str, there: str
 ) -> None:
-    world = replace(WORLD, overlay={"n1": "10.244.0.1"}, bridged=bridged)
+    world = replace(WORLD, **links)
     found = ways(Packet("tcp", HOST, N1, 80), "outside", world, TRACERS)
-    assert {way.who: way.source for way in found} == {"web-0": here, "web-2": "10.244.0.1"}
+    assert {way.who: way.source for way in found} == {"web-0": here, "web-2": there}
