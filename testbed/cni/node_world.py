@@ -19,7 +19,7 @@ from typing import Any
 
 from testbed.cni.protocol import Json, PluginFailed
 from testbed.kernel import netns
-from testbed.kernel.search_path import with_admin_folders
+from testbed.kernel.search_path import tool_path
 from testbed.sandbox import world
 
 STATE, RUN = Path("/var/lib/cni"), Path("/run/cni")
@@ -52,7 +52,7 @@ class NodeWorld:
         shutil.rmtree(around.folder / "run", ignore_errors=True)
         (around.folder / "run").mkdir()
         tools = _tools(around.folder / "bin", around.variant)
-        path = f"{tools}:{with_admin_folders(os.environ.get('PATH', os.defpath))}"
+        path = f"{tools}:{tool_path()}"
         self._env = {**os.environ, **around.env, "PATH": path}
         self._thread = ThreadPoolExecutor(1, initializer=_enter, initargs=(around,))
 
@@ -117,7 +117,7 @@ def _error(out: bytes, err: bytes, code: int) -> Json:
 def _tools(folder: Path, variant: str) -> Path:
     """A folder in which `iptables` is the variant that the node's proxy has."""
     folder.mkdir(exist_ok=True)
-    path = with_admin_folders(os.environ.get("PATH", os.defpath))
+    path = tool_path()
     for tool in _TOOLS:
         for ending in _ENDINGS:
             found = shutil.which(f"{tool}-{variant}{ending}", path=path)

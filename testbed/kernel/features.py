@@ -10,17 +10,17 @@ import json
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from testbed.errors import MissingFeature
 from testbed.kernel.capabilities import root_remedy
-from testbed.kernel.search_path import with_admin_folders
+from testbed.kernel.search_path import tool_path
+from testbed.kernel.trial import Trial, absent_tools, failure
+from testbed.kernel.user_namespaces import user_namespace_remedy
 
 
 class Feature(StrEnum):
@@ -53,20 +53,6 @@ class Feature(StrEnum):
     MININET = "mininet"
     CNI_PLUGINS = "cni-plugins"
     KUBECTL = "kubectl"
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """How a feature is found. `line` is a shell line that succeeds where it works."""
-
-    needed_for: str
-    line: str
-    tool: str = ""
-    """The program without which `line` cannot work; "" where the feature is the kernel's alone."""
-    package: str = ""
-    """The Debian and Ubuntu package that holds the tool."""
-    sandboxed: bool = True
-    """False: the line only asks a program who it is, and runs as it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,12 +223,7 @@ TRIALS: Mapping[Feature, Trial] = {
 
 KNOWN = "TESTBED_FEATURES"
 """Environment variable: the features of `known`, separated by spaces."""
-NO_ANSWER = "no answer in"
-"""How `detail` begins where a trial took too long: nothing is known then."""
-_TRIAL_TIMEOUT_S = 30.0
 _AT_ONCE = 4
-_SANDBOX = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
-_PRIVATE_RUN = "mount -t tmpfs tmpfs /run && "  # legacy's lock file lies there
 
 
 def needed_by_up() -> tuple[tuple[Feature, ...], ...]:
@@ -284,49 +265,15 @@ def missing_package(feature: Feature) -> str:
     return trial.package if absent else ""
 
 
-def tool_path() -> str:
-    """What a trial's tools are looked up in."""
-    return with_admin_folders(os.environ.get("PATH", os.defpath))
-
-
 def attempt(feature: Feature, trial: Trial) -> FeatureStatus:
     """Carry one trial out."""
-    wanted = [(_SANDBOX[0], "util-linux")] if trial.sandboxed else []
-    for tool, package in [*wanted, (trial.tool, trial.package)]:
-        if tool and shutil.which(tool, path=tool_path()) is None:
-            missing = f"{tool} is not installed"
-            return FeatureStatus(feature, False, trial.needed_for, _install(package), missing)
-    detail = _failure(trial)
+    for tool, package in absent_tools(trial):
+        missing = f"{tool} is not installed"
+        return FeatureStatus(feature, False, trial.needed_for, _install(package), missing)
+    detail = failure(trial)
     if detail is None:
         return FeatureStatus(feature, True, trial.needed_for)
     return FeatureStatus(feature, False, trial.needed_for, _remedy(feature, trial), detail)
-
-
-def _failure(trial: Trial) -> str | None:
-    """None where the line succeeds, else what it said."""
-    argv = ["sh", "-c", trial.line]
-    if trial.sandboxed:
-        own_user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
-        argv = [*_SANDBOX, *own_user, "sh", "-c", _PRIVATE_RUN + trial.line]
-    try:
-        done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_TRIAL_TIMEOUT_S,
-            env={**os.environ, "PATH": tool_path(), "LC_ALL": "C"},
-            check=False,
-        )
-    except FileNotFoundError as error:
-        return f"{error.filename} is not installed"
-    except subprocess.TimeoutExpired:
-        return f"{NO_ANSWER} {_TRIAL_TIMEOUT_S:g} s"
-    if done.returncode == 0:
-        return None
-    said = (done.stderr or done.stdout).strip().splitlines()
-    return said[0] if said else f"exit code {done.returncode}"
 
 
 def _install(package: str) -> str:
@@ -349,47 +296,11 @@ def _remedy(feature: Feature, trial: Trial) -> str:
         return _REMEDIES[feature]
     if not trial.sandboxed:
         return _install(trial.package)
-    if os.geteuid() != 0 and _failure(TRIALS[Feature.USER_NAMESPACES]) is not None:
+    if os.geteuid() != 0 and failure(TRIALS[Feature.USER_NAMESPACES]) is not None:
         return user_namespace_remedy()
     if remedy := root_remedy():
         return remedy
     return "kernel: auto takes a guest kernel that has it; `testbed kernel build` makes one that has all"
-
-
-_REFUSALS = (
-    (
-        "kernel/apparmor_restrict_unprivileged_userns",
-        "1",
-        "AppArmor keeps ordinary users from them: "
-        "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0, or run as root",
-    ),
-    (
-        "kernel/unprivileged_userns_clone",
-        "0",
-        "sudo sysctl kernel.unprivileged_userns_clone=1, or run as root",
-    ),
-    (
-        "user/max_user_namespaces",
-        "0",
-        "sudo sysctl user.max_user_namespaces=10000, or run as root",
-    ),
-)
-"""(setting, refusing value, remedy): Ubuntu 24.04, Debian 10, hardened hosts."""
-
-
-def user_namespace_remedy(settings: Path = Path("/proc/sys")) -> str:
-    """Which setting keeps ordinary users from having user namespaces, and how to change it."""
-    for name, refusing, remedy in _REFUSALS:
-        try:
-            value = (settings / name).read_text().strip()
-        except OSError:
-            continue  # this kernel does not have the setting
-        if value == refusing:
-            return remedy
-    return (
-        "run as root: this kernel refuses user namespaces, or a container around it does"
-        " (then: --security-opt seccomp=unconfined --security-opt systempaths=unconfined)"
-    )
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import MissingFeature
-from testbed.kernel.search_path import with_admin_folders
+from testbed.kernel.search_path import tool_path
 
 PACKAGED, BUILT = "packaged", "built"
 _MODULES = Path("/usr/lib/uml/modules")
@@ -91,7 +91,7 @@ def _installed() -> Iterator[GuestKernel]:
     built = cache_folder().glob("*/linux")
     for binary in sorted(built, key=lambda path: path.stat().st_mtime, reverse=True):
         yield GuestKernel(BUILT, binary, release(binary))
-    path = with_admin_folders(os.environ.get("PATH", os.defpath))
+    path = tool_path()
     packaged = shutil.which("linux.uml", path=path)
     if packaged is not None:
         version = release(Path(packaged))

@@ -13,6 +13,11 @@ def with_admin_folders(path: str) -> str:
     return f"{path}:{_ADMIN_FOLDERS}"
 
 
+def tool_path() -> str:
+    """What tools are looked up in."""
+    return with_admin_folders(os.environ.get("PATH", os.defpath))
+
+
 def with_tools(env: Mapping[str, str]) -> dict[str, str]:
     """A user's environment as programs in a lab have it: they find ip and iptables."""
     return {**env, "PATH": with_admin_folders(env.get("PATH", os.defpath))}

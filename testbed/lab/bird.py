@@ -13,7 +13,7 @@ from time import CLOCK_REALTIME, clock_gettime_ns
 
 from testbed.clock import now_ns
 from testbed.errors import TestbedError
-from testbed.kernel.search_path import with_admin_folders
+from testbed.kernel.search_path import tool_path, with_admin_folders
 from testbed.lab.registry import MARKER
 from testbed.podnet.bird import STARTED, state_change
 from testbed.podnet.network import Daemon
@@ -124,7 +124,7 @@ class Bird:
             "argv": ["sh", "-c", line],
             "env": {
                 **{key: os.environ[key] for key in (MARKER,) if key in os.environ},
-                "PATH": with_admin_folders(os.environ.get("PATH", os.defpath)),
+                "PATH": tool_path(),
                 "TZ": "UTC",
                 "LC_ALL": "C",
             },

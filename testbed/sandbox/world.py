@@ -89,7 +89,7 @@ def _map_ids(uid: int, gid: int) -> None:
 
 def _remedy(uid: int) -> str:
     from testbed.kernel.capabilities import root_remedy
-    from testbed.kernel.features import user_namespace_remedy
+    from testbed.kernel.user_namespaces import user_namespace_remedy
 
     if uid == 0:
         return root_remedy() or "run it outside the container, or with --privileged"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from testbed.fabric.plan import plan
-from testbed.kernel.features import tool_path
+from testbed.kernel.search_path import tool_path
 from testbed.model.addressing import plan_addresses
 from testbed.model.bgp import BGP
 from testbed.model.loader import load

@@ -9,8 +9,10 @@ import pytest
 
 from testbed.cli import doctor
 from testbed.errors import MissingFeature
-from testbed.kernel import features
-from testbed.kernel.features import TRIALS, Feature, FeatureStatus, Trial, attempt
+from testbed.kernel import features, trial
+from testbed.kernel.features import TRIALS, Feature, FeatureStatus, attempt
+from testbed.kernel.trial import Trial
+from testbed.kernel.user_namespaces import user_namespace_remedy
 
 SAID_NO = Trial("tests", "echo the kernel says no >&2; exit 4", sandboxed=False)
 
@@ -35,7 +37,7 @@ def test_a_failing_line_is_quoted() -> None:
 
 
 def test_a_sandboxed_trial_needs_unshare(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "_SANDBOX", ("no-such-unshare",))
+    monkeypatch.setattr(trial, "_SANDBOX", ("no-such-unshare",))
     found = attempt(Feature.VETH, Trial("tests", "true"))
     assert (found.available, found.detail) == (False, "no-such-unshare is not installed")
     assert found.remedy.endswith("util-linux")
@@ -51,7 +53,7 @@ def test_a_tool_that_is_not_installed_names_its_package() -> None:
 
 def test_a_trial_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "nobody-writes")
-    monkeypatch.setattr(features, "_TRIAL_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(trial, "_TRIAL_TIMEOUT_S", 0.05)
     line = f"exec cat {tmp_path}/nobody-writes"
     found = attempt(Feature.DOCKER, Trial("tests", line, sandboxed=False))
     assert (found.available, found.detail) == (False, "no answer in 0.05 s")
@@ -95,7 +97,7 @@ def test_the_setting_that_refuses_user_namespaces_is_named(
     path = tmp_path / setting
     path.parent.mkdir(parents=True)
     path.write_text(value)
-    assert remedy in features.user_namespace_remedy(tmp_path)
+    assert remedy in user_namespace_remedy(tmp_path)
 
 
 def test_a_row_has_the_keys_of_the_contract() -> None:
