@@ -106,6 +106,11 @@ def _rules(told: Mapping[str, Any]) -> Iterator[str]:
         yield f"RULES {how} {node['node']}{tells}\n{align(rows)}"
     for node, why in told["unheard"].items():
         yield f"RULES on {node}: the kernel does not tell which ones a packet meets ({why})"
+    for node in told["silent"]:
+        yield (
+            f"RULES on {node} behind its bridge: Linux tells of none "
+            "where a bridge has handed a packet to the node's own routing"
+        )
     for row in told["ipvs"]:
         yield f"IPVS on {row['node']}: {row['virtual']} -> {row['real']} ({row['state']})"
 

@@ -11,7 +11,7 @@ from testbed.ip import host_port
 from testbed.packets.decode import Packet
 from testbed.packets.describe import content
 from testbed.proxy.packet import Packet as TracedPacket
-from testbed.trace.comparison import disagreements, is_foretold, observed_end
+from testbed.trace.comparison import disagreements, handed_up, is_foretold, observed_end
 from testbed.trace.dump import tracer_of
 from testbed.trace.evidence import Evidence, Told, pod_name
 from testbed.trace.hits import Met, counted, met, speller
@@ -36,6 +36,7 @@ def account(evidence: Evidence, seen: Sequence[Sighting], marker: bytes) -> dict
         "disagreements": [],
         "lost": evidence.lost,
         "unheard": dict(evidence.deaf),
+        "silent": [],
     }
     if evidence.bound is None:
         return told | _not_sent(evidence)
@@ -43,7 +44,8 @@ def account(evidence: Evidence, seen: Sequence[Sighting], marker: bytes) -> dict
     rules = _rules(evidence, found, marker)
     observed = observed_end(evidence, found)
     predicted, kept = _predicted(evidence)
-    found_wrong = disagreements(observed, rules, (*predicted, *kept), evidence)
+    silent = handed_up(found)
+    found_wrong = disagreements(observed, rules, (*predicted, *kept), evidence, silent)
     start_ns = found[0].request[0].t_ns if found else 0
     times = (start_ns, evidence.realtime_offset_ns)
     return told | {
@@ -68,6 +70,7 @@ def account(evidence: Evidence, seen: Sequence[Sighting], marker: bytes) -> dict
         "observed": observed,
         "predicted": [_way_json(way) for way in predicted],
         "affinity": [_way_json(way) for way in kept],
+        "silent": sorted(silent),
         "disagreements": found_wrong,
         "agrees": not found_wrong if is_foretold((*predicted, *kept)) else None,
     }

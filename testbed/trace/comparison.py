@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import pairwise
 from typing import Any
 
 from testbed.trace.evidence import Evidence, Told
@@ -31,13 +33,30 @@ def observed_end(evidence: Evidence, found: Sequence[Leg]) -> dict[str, Any]:
     return {"verdict": "dropped", "who": last.machine, "source": ""}
 
 
+def handed_up(found: Iterable[Leg]) -> frozenset[str]:
+    """Nodes on which a bridge handed the request to the node's own routing.
+
+    There Linux drops the mark by which it tells of rules: of those that follow nothing is heard.
+    """
+    return frozenset(
+        one.machine
+        for leg in found
+        for one, after in pairwise(leg.request)
+        if one.machine == after.machine and one.direction == after.direction == "in"
+    )
+
+
 def disagreements(
     observed: Mapping[str, Any],
     rules: Mapping[str, list[Met]],
     foretold: Iterable[Way],
     evidence: Evidence,
+    silent: AbstractSet[str] = frozenset(),
 ) -> list[str]:
-    """What was seen and is not foretold; nothing where all is as the rules say."""
+    """What was seen and is not foretold; nothing where all is as the rules say.
+
+    The kernels of `silent` nodes tell of the first rules only.
+    """
     foretold = list(foretold)
     if not is_foretold(foretold):
         return []
@@ -51,7 +70,7 @@ def disagreements(
     met_by_node = {node: _texts(found) for node, found in rules.items()}
     if not met_by_node or evidence.lost:
         return []
-    differences = [_rule_difference(way, met_by_node, evidence) for way in alike]
+    differences = [_rule_difference(way, met_by_node, evidence, silent) for way in alike]
     return min(differences, key=len)
 
 
@@ -76,7 +95,7 @@ def _ends_alike(way: Way, observed: Mapping[str, Any], evidence: Evidence) -> bo
 
 
 def _rule_difference(
-    way: Way, met_by_node: Mapping[str, list[str]], evidence: Evidence
+    way: Way, met_by_node: Mapping[str, list[str]], evidence: Evidence, silent: AbstractSet[str]
 ) -> list[str]:
     """Rules foretold and not met, met and not foretold; only such as the node's kernel holds."""
     lines: list[str] = []
@@ -87,7 +106,8 @@ def _rule_difference(
         if node in evidence.deaf:
             continue
         expected, found = foretold.get(node, []), met_by_node.get(node, [])
-        spoken = [rule for rule in expected if _is_kernels(rule, evidence.told[node])]
+        spoken = [] if node in silent else expected
+        spoken = [rule for rule in spoken if _is_kernels(rule, evidence.told[node])]
         lines += [f"{node}: foretold, not met: {rule}" for rule in spoken if rule not in found]
         lines += [f"{node}: met, not foretold: {rule}" for rule in found if rule not in expected]
     return lines

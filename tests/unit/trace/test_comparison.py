@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from testbed.trace.comparison import disagreements, is_foretold, observed_end
+from testbed.trace.comparison import disagreements, handed_up, is_foretold, observed_end
 from testbed.trace.evidence import Evidence, Told
 from testbed.trace.hits import Met
 from testbed.trace.prediction import Way, World
@@ -81,6 +81,16 @@ def test_differences_are_told(
 def test_rules_are_not_held_against_a_kernel_that_told_less() -> None:
     assert disagreements(DELIVERED, met("-A X -j Y"), [TO_WEB], evidence(lost=1)) == []
     assert disagreements(DELIVERED, met("-A X -j Y"), [TO_WEB], evidence(deaf={"n1": "why"})) == []
+
+
+def test_behind_a_bridge_only_what_was_told_is_compared() -> None:
+    sent = [("client/eth0", "out", SYN), ("n1/pod1", "in", SYN)]
+    passed_on = Leg(tuple(sightings(seen([*sent, ("n1/tunnel", "out", SYN)]))), ())
+    routed = Leg(tuple(sightings(seen([*sent, ("n1/cni0", "in", SYN)]))), ())
+    assert (handed_up([passed_on]), handed_up([routed])) == (frozenset(), {"n1"})
+    assert disagreements(DELIVERED, met(), [TO_WEB], evidence(), {"n1"}) == []
+    expected = ["n1: met, not foretold: -A X -j Y"]
+    assert disagreements(DELIVERED, met("-A X -j Y"), [TO_WEB], evidence(), {"n1"}) == expected
 
 
 def test_where_a_rule_is_not_understood_nothing_is_foretold() -> None:
