@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.lab.client import Lab
+from testbed.lab.trace_request import trace
 from testbed.model.loader import load
 from testbed.model.topology import Topology
 from tests.lab.reachability import OF_NETWORK, PROMISES, Promise, broken, topology
@@ -90,12 +91,22 @@ def services_broken(lab: Lab) -> list[str]:
     return problems
 
 
+def traces_broken(lab: Lab) -> list[str]:
+    """What `trace` finds otherwise than the rules say: a node and a pod that dial services near and far."""
+    return [
+        f"trace from {source} to {to}: {one}"
+        for source in ("n1", "a-0")
+        for to in ("a", "c")
+        for one in trace(lab, source, to, "0badcafe", udp=False, timeout_s=10)[0]["disagreements"]
+    ]
+
+
 def main(kind: str) -> int:
     """0 where all is as promised."""
     conflist, promise = KINDS[kind]
     name = f"test-{uuid.uuid4().hex[:8]}"
     with Lab.up(lab_of(conflist), name=name, ephemeral=True) as lab:
-        problems = broken(lab, promise) + services_broken(lab)
+        problems = broken(lab, promise) + services_broken(lab) + traces_broken(lab)
     print("\n".join(problems))
     return bool(problems)
 
