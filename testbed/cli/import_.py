@@ -8,12 +8,14 @@ import argparse
 import json
 import os
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testbed.cli.arguments import text_of
 from testbed.cli.output import note, to_yaml
 from testbed.errors import TopologyError, UsageError
+from testbed.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from testbed.model.clab_nodes import Role
@@ -98,10 +100,12 @@ def _clab(path: str, text: str, args: argparse.Namespace) -> tuple[dict[str, Any
     if document.problems:
         raise TopologyError(document.problems)
     places = document.positions
+    roles = _roles(args.role)
     try:
-        imported = topology_of(document.value, args.name or "", _roles(args.role))
+        imported = topology_of(document.value, args.name or "", roles)
     except ClabError as error:
         raise TopologyError(tuple(map(places.problem, error.mistakes))) from None
+    _each_fits(roles, document.value["topology"]["nodes"])
     lines = [
         f"{path}:{places.find(where, at_key=not isinstance(where[-1], int)).line}: {said}"
         for where, said in imported.notes
@@ -137,3 +141,11 @@ def _documents(path: str, text: str) -> list[Any]:
         return list(yaml.load_all(text, Loader=loader))
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+
+
+def _each_fits(roles: Iterable[tuple[str, Role]], nodes: Iterable[str]) -> None:
+    """Raises UsageError for a NAME of the command line that no node has."""
+    for pattern, role in roles:
+        if not any(fnmatchcase(node, pattern) for node in nodes):
+            hint = did_you_mean(pattern, nodes) or "NAME may be a pattern, as in 'leaf*'"
+            raise UsageError(f"--role {pattern}={role} fits no node of the file", hint)

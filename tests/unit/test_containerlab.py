@@ -130,6 +130,7 @@ def test_roles_of_the_command_line(given: tuple[str, ...], role: str) -> None:
     [
         (("--role", "a"), "--role a is not NAME=ROLE"),
         (("--role", "a=leaf"), "--role a=leaf is not NAME=ROLE"),
+        (("--role", "lefa*=router"), "--role lefa*=router fits no node of the file"),
         (("lab.clab.yml",), "lab.clab.yml is a containerlab file (import it by itself)"),
     ],
 )
