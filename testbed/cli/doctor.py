@@ -41,7 +41,9 @@ def _features(args: argparse.Namespace) -> int:
     if args.output == "table":
         print()
         emit(args, [mode.to_json() for mode in mode_kernels(found)], MODE_COLUMNS)
-        note(f"The testbed's own CNI plug-ins, for any runtime: CNI_PATH={own_folder()} (docs/cni.md).")
+        note(
+            f"The testbed's own CNI plug-ins, for any runtime: CNI_PATH={own_folder()} (docs/cni.md)."
+        )
     if packages := missing():
         root = "" if os.geteuid() == 0 else "sudo "
         note(f"for what is missing: {root}{INSTALL} {' '.join(packages)}")

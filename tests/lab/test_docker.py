@@ -127,7 +127,9 @@ def shop(
     name = unique_name()
     done = world.testbed("up", str(file), "--name", name, "--timeout", "180s")
     assert done.returncode == 0, done.stderr
-    assert "a stand-in runs for registry.invalid/lost:1: image registry.invalid/lost:1" in done.stderr
+    assert (
+        "a stand-in runs for registry.invalid/lost:1: image registry.invalid/lost:1" in done.stderr
+    )
     yield Shop(name, world, client)
     world.testbed("down", name)
     assert things_of(client, name) == []
