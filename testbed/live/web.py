@@ -54,6 +54,7 @@ def serve(
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((LOOPBACK, port))
+        sock.listen()  # who is told of the page may come before the loop runs
     except OSError as error:
         sock.close()
         raise OutOfTimeOrRoom(

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -62,6 +63,12 @@ def connect(address: tuple[str, int], port: int | None = None) -> int:
         return used
 
 
+def forgotten(port: int) -> None:
+    """Return when the kernel has no connection from `port` any more: its last packet has arrived."""
+    while f":{port:04X} " in Path("/proc/thread-self/net/tcp").read_text():
+        time.sleep(0.001)
+
+
 def start_recorder(nodes: dict[str, Any], output: Path) -> tuple[int, socket.socket]:
     ours, theirs = socket.socketpair()
     pid = os.fork()
@@ -95,6 +102,7 @@ def main(folder: Path, count: int) -> dict[str, Any]:
     # Its port is none that the kernel picks: the pod, which closes first, remembers it in TIME_WAIT, and a
     # connection through the service from the same port would need a second try and a second entry.
     before_rules = connect((POD_IP, 8080), PORT_BEFORE_RULES)
+    forgotten(PORT_BEFORE_RULES)
     command(f"iptables -t nat -A OUTPUT {SERVICE} -j DNAT --to-destination {POD_IP}:8080")
     ports = [connect((SERVICE_IP, 80)) for _ in range(count)]
     flushed = ask({"flush": 7})

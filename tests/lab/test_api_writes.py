@@ -72,7 +72,9 @@ def refusal(call: Callable[..., Any], *args: Any) -> dict[str, Any]:
 
 
 def fetched(lab: Lab, address: str) -> str:
-    command = ["curl", "-s", "--retry", "20", "--retry-all-errors", f"http://{address}/hostname"]
+    # A connection that came before its rule is lost for good; the next one is not.
+    patience = ["--connect-timeout", "2", "--retry", "20", "--retry-delay", "1"]
+    command = ["curl", "-s", *patience, "--retry-all-errors", f"http://{address}/hostname"]
     return lab.exec("client-0", command).stdout.strip()
 
 

@@ -92,7 +92,8 @@ def test_manifests_are_created_rolled_out_and_asked(
     assert all(pod.status.phase == "Running" and pod.status.pod_ip for pod in pods)
     service = core.read_namespaced_service("app", space)
     url = f"http://{service.spec.cluster_ip}/hostname"
-    done = lab.exec("client-0", ["curl", "-s", "--retry", "5", "--retry-all-errors", url])
+    patience = ["--connect-timeout", "2", "--retry", "20", "--retry-delay", "1"]
+    done = lab.exec("client-0", ["curl", "-s", *patience, "--retry-all-errors", url])
     assert done.stdout.startswith("app-")
     core.delete_namespace(space)
 
