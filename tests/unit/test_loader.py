@@ -241,7 +241,7 @@ def mutated_structure(draw: st.DrawFn) -> str:
     return to_yaml(value)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck))
 @given(mutated_text())
 @example("a: !!int\n")
 @example("? {a: b}\n: c\n")
@@ -253,7 +253,7 @@ def test_a_mutated_text_is_accepted_or_explained(text: str) -> None:
     accepts_or_explains(text)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck))
 @given(mutated_structure())
 def test_a_mutated_structure_is_accepted_or_explained(text: str) -> None:
     accepts_or_explains(text)
