@@ -39,7 +39,7 @@ _LIMIT = Path("/proc/sys/user/max_net_namespaces")
 _MOST_NAMESPACES = 60
 _PATIENCE_S = 30.0
 _DISMANTLED_S = 120.0
-"""One worker of the kernel takes all namespaces of the machine apart, in turn: other tests' large rule sets, too."""
+"""One worker of the kernel takes apart the namespaces of the whole machine, in turn: also other tests'."""
 _DISMANTLING_S = 1.0
 """The kernel takes namespaces apart in the background; until then a count's own still count."""
 _LOAD = ("--from", "client-0", "--to", "http://10.96.0.20", "--rate", "200", "--duration", "3s")
