@@ -13,8 +13,8 @@ from contextlib import suppress
 from ipaddress import ip_address, ip_interface, ip_network
 
 from testbed.cni import veth_plugin
-from testbed.cni.plugin import Call, Refusal, Result, run
-from testbed.cni.protocol import ADD, BAD_CONFIG, CHECK, DEL, GC, STATUS, UNSUPPORTED_FIELD, Json
+from testbed.cni.plugin import Call, Refusal, Result
+from testbed.cni.protocol import BAD_CONFIG, UNSUPPORTED_FIELD, Json
 from testbed.cni.veth_plugin import Given
 from testbed.ip import ANYWHERE, IPInterface, IPNetwork
 from testbed.kernel import addresses, links, netlink
@@ -100,12 +100,4 @@ def _result(call: Call, given: Given, link: PodLink) -> Result:
 
 
 def main() -> None:
-    run(
-        {
-            ADD: _add,
-            DEL: veth_plugin.delete,
-            CHECK: veth_plugin.check,
-            GC: veth_plugin.collect,
-            STATUS: veth_plugin.status,
-        }
-    )
+    veth_plugin.serve(_add)

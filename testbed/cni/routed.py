@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from testbed.cni import veth_plugin
-from testbed.cni.plugin import Call, Result, run
-from testbed.cni.protocol import ADD, CHECK, DEL, GC, STATUS, Json
+from testbed.cni.plugin import Call, Result
+from testbed.cni.protocol import Json
 from testbed.cni.veth_plugin import Given
 from testbed.ip import ANYWHERE
 from testbed.podnet.link import GATEWAY, NODE_MAC, PodLink
@@ -41,12 +41,4 @@ def _result(call: Call, given: Given, link: PodLink) -> Result:
 
 
 def main() -> None:
-    run(
-        {
-            ADD: _add,
-            DEL: veth_plugin.delete,
-            CHECK: veth_plugin.check,
-            GC: veth_plugin.collect,
-            STATUS: veth_plugin.status,
-        }
-    )
+    veth_plugin.serve(_add)

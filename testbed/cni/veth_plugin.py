@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_interface
 
-from testbed.cni.plugin import Call, Refusal, Result, delegate
+from testbed.cni.plugin import Call, Refusal, Result, Verb, delegate, run
 from testbed.cni.protocol import ADD, BAD_CONFIG, CHECK, DEL, GC, STATUS, Json
 from testbed.ip import IPAddress, IPInterface
 from testbed.kernel import link_state, links, netlink, netns, sysctl
@@ -41,6 +41,11 @@ class Given:
 Prepare = Callable[[Call, Given, int], Way]
 """Of (call, addresses, MTU): makes on the node what pods share there. Raises Refusal."""
 Describe = Callable[[Call, Given, PodLink], Result]
+
+
+def serve(add_own: Verb) -> None:
+    """Be a plug-in that differs from the others in what it does for ADD."""
+    run({ADD: add_own, DEL: delete, CHECK: check, GC: collect, STATUS: status})
 
 
 def add(call: Call, prepare: Prepare, describe: Describe) -> Json:

@@ -70,6 +70,14 @@ def place(user: User) -> Iterator[Place]:
     user.testbed("down", made.lab)
 
 
+@pytest.fixture
+def own_place(user: User) -> Iterator[Place]:
+    """For a test that ends its lab: also where it fails before."""
+    made = up(user)
+    yield made
+    user.testbed("down", made.lab)
+
+
 def picked(look: dict[str, Any]) -> Counter[str]:
     """Pod -> connections of the service."""
     (port,) = [one for one in look["services"] if one["name"] == "default/web"]
@@ -173,9 +181,8 @@ def test_a_terminal_is_filled_and_given_back(place: Place, typed: bytes) -> None
     assert b"Traceback" not in shown
 
 
-def test_the_page_needs_its_token_and_ends_with_the_lab(user: User) -> None:
-    place = up(user)
-    process = place.watch("--web")
+def test_the_page_needs_its_token_and_ends_with_the_lab(own_place: Place) -> None:
+    process = own_place.watch("--web")
     assert process.stderr is not None
     with process:
         url = process.stderr.readline().strip()
@@ -187,11 +194,11 @@ def test_the_page_needs_its_token_and_ends_with_the_lab(user: User) -> None:
         with urllib.request.urlopen(f"{base}/stream?token={token}", timeout=30) as stream:
             told = json.loads(stream.readline().decode().removeprefix("data: "))
             assert {pod["name"] for pod in told["pods"]} == {"caller-0", "web-0", "web-1", "web-2"}
-            user.testbed("down", place.lab)
+            own_place.user.testbed("down", own_place.lab)
             assert b"event: end" in stream.read()
         _, said = process.communicate(timeout=30)
     assert process.returncode == 0
-    assert f"lab {place.lab} has ended" in said
+    assert f"lab {own_place.lab} has ended" in said
 
 
 def test_a_proxy_that_is_a_process_says_whom_it_picked() -> None:
