@@ -12,6 +12,7 @@ from testbed.model.addressing import NodeAddress, dns_ips, plan_addresses
 from testbed.model.allocation import allocate_all
 from testbed.model.container_read import probe
 from testbed.model.containers import Container, ContainerPort, Lifecycle, Probe
+from testbed.model.dns import DNS
 from testbed.model.fields import Fields, Mistake
 from testbed.model.label_selector import LabelSelector
 from testbed.model.manifest import ManifestError, from_manifest
@@ -37,7 +38,7 @@ from testbed.model.pod_read import node_affinity
 from testbed.model.scheduling import PodAffinity
 from testbed.model.service import PortSpec, ServiceSpec
 from testbed.model.spelled import one
-from testbed.model.topology import DNS, NodeSpec, Topology
+from testbed.model.topology import NodeSpec, Topology
 from testbed.model.workload import Workload
 from testbed.model.workload_read import deployment_strategy
 

@@ -11,25 +11,17 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from testbed.model.dns import DNS
 from testbed.model.links import ASN, HostSpec, Link, Rack, RouterSpec
 from testbed.model.mininet_underlay import MininetUnderlay, nodes_or_underlay
 from testbed.model.network import Network
 from testbed.model.proxy import Proxy
 from testbed.model.runtime import Runtime, RuntimeKey
-from testbed.model.scalars import Count, EmptyIfNothing, Fake, Manifest, Name, Text
+from testbed.model.scalars import EmptyIfNothing, Fake, Manifest, Name, Text
 from testbed.model.service import ServiceSpec
 from testbed.model.strict import Strict
 from testbed.model.timing import Timing
 from testbed.model.workload import Workload
-
-
-class DNS(Strict):
-    """The cluster's DNS service."""
-
-    domain: Annotated[
-        Text, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")
-    ] = Field("cluster.local", description="the cluster's domain", max_length=200)
-    replicas: Count = Field(2, description="how many DNS pods; 0: a cluster without DNS")
 
 
 class NodeSpec(Strict):
