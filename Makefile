@@ -14,7 +14,7 @@ demo: setup ## a cluster, a request, two experiments, a report (under five minut
 
 test: ## all tests
 	@scripts/setup test
-	@.venv/bin/pytest -n auto
+	@.venv/bin/pytest -n $$(($$(nproc) + 1))  # a third of a lab's time is waiting
 
 check: lint types layers test ## everything that must be green before a push
 

@@ -16,6 +16,8 @@ from testbed.picture.shapes import Picture
 from testbed.picture.views import VIEWS
 
 TOPOLOGIES = sorted((Path(__file__).parents[3] / "topologies").glob("*.yaml"))
+DRAWN = [path for path in TOPOLOGIES if path.stem != "scale-fake"]
+"""Without the one of 100,000 pods: what its controllers would do takes a minute to foresee."""
 QUICKSTART = next(path for path in TOPOLOGIES if path.stem == "quickstart")
 
 
@@ -24,7 +26,7 @@ def pictures(path: Path) -> list[Picture]:
     return [view(scene) for view in VIEWS.values()]
 
 
-@pytest.mark.parametrize("path", TOPOLOGIES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", DRAWN, ids=lambda path: path.stem)
 def test_every_topology_is_drawn(path: Path) -> None:
     for picture in pictures(path):
         svg = written("t", [picture], "svg")

@@ -14,6 +14,8 @@ import pytest
 
 from testbed.cli.main import main
 
+pytestmark = pytest.mark.xdist_group("report")  # its runs and pages are made once
+
 SAMPLE = next((Path(__file__).parents[3] / "results" / "sample" / "failover").iterdir())
 
 
