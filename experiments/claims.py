@@ -49,7 +49,7 @@ REQUIRES = frozenset({Feature.CONNTRACK})
 TIMING = True
 PROFILES = {
     "smoke": Profile(
-        repeats=5,
+        repeats=3,
         factors={"proxy": ("iptables-nft", "nftables", "userspace"), "duration_s": (1.5,)},
     )
 }

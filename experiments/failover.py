@@ -67,7 +67,7 @@ REQUIRES = frozenset({Feature.CONNTRACK})
 TIMING = True
 PROFILES = {
     "smoke": Profile(
-        repeats=5,
+        repeats=3,
         factors={
             "fault": ("crash", "delete", "hang"),
             "probe_period_s": (1,),

@@ -129,7 +129,7 @@ def test_a_plan_counts_trials_and_time() -> None:
     failover = load("failover")
     short = planned(failover, designed(failover, profile="smoke"))
     long = planned(failover, designed(failover, profile="paper"))
-    assert (short["arms"], short["trials"], long["trials"]) == (3, 15, 80)
+    assert (short["arms"], short["trials"], long["trials"]) == (3, 9, 80)
     # A probe of 10 s and three failures against one of 1 s and a single failure; a node's grace likewise.
     assert long["estimate_s"] > 4 * short["estimate_s"]
 
