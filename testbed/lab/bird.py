@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shlex
 import signal
@@ -14,6 +13,7 @@ from time import CLOCK_REALTIME, clock_gettime_ns
 from testbed.clock import now_ns
 from testbed.errors import TestbedError
 from testbed.kernel.search_path import tool_path, with_admin_folders
+from testbed.lab.pipe_lines import PipeLines
 from testbed.lab.registry import MARKER
 from testbed.podnet.bird import STARTED, state_change
 from testbed.podnet.network import Daemon
@@ -25,7 +25,6 @@ CONFIG, CONTROL, LOG = "bird.conf", "control", "bird.log"
 _FIRST_RESTART_S, _LONGEST_RESTART_S = 0.5, 10.0
 """From its unforeseen end to its next start, doubling while it ends soon."""
 _LAST_LINES = 4
-_AS_MUCH = 1 << 16
 
 Tell = Callable[[int, str, str, Mapping[str, object]], None]
 """Of (t_ns, kind, object, detail): an event of its machine."""
@@ -134,7 +133,7 @@ class Bird:
             "tty": False,
         }
         ours, theirs = os.pipe()
-        _Lines(ours, self._hear)
+        PipeLines(ours, self._hear)
         try:
             with Path(os.devnull).open("rb") as nothing:
                 fds = [nothing.fileno(), theirs, theirs]
@@ -178,28 +177,6 @@ class Bird:
     def _session(self, t_ns: int, kind: str, session: str, detail: Mapping[str, object]) -> None:
         peer = self._daemon.peers.get(session, "") if self._daemon is not None else ""
         self._tell(t_ns, kind, peer, {"session": session, **detail})
-
-
-class _Lines:
-    """Reads a pipe line by line until its writers have gone."""
-
-    def __init__(self, fd: int, heard: Callable[[str], None]) -> None:
-        self._fd = fd
-        self._heard = heard
-        self._rest = b""
-        os.set_blocking(fd, False)
-        asyncio.get_running_loop().add_reader(fd, self._readable)
-
-    def _readable(self) -> None:
-        data = b""
-        with contextlib.suppress(BlockingIOError):
-            data = os.read(self._fd, _AS_MUCH)
-            if not data:
-                asyncio.get_running_loop().remove_reader(self._fd)
-                os.close(self._fd)
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            self._heard(line.decode(errors="replace"))
 
 
 def _write_wrapper(folder: Path) -> None:
