@@ -8,6 +8,7 @@ from dataclasses import replace
 from testbed.controllers.deployment_revisions import REVISION_ANNOTATION
 from testbed.ip import FAMILY_NAMES, IPNetwork, family_of
 from testbed.model.allocation import allocate_all, needs_health_check
+from testbed.model.load_balancer import ALLOCATED_FROM
 from testbed.model.objects import Deployment, Node, Object, Pod, Service, ServicePort, with_meta
 from testbed.model.service_families import with_families
 from testbed.store import Create, Delete, Snapshot, Update, Write
@@ -65,6 +66,9 @@ def writes(
         elif isinstance(item, Deployment):
             assert isinstance(current, Deployment)
             found.append(Update(_as_far_as_it_is(item, current)))
+        elif isinstance(item, Service):
+            assert isinstance(current, Service)
+            found.append(Update(_with_its_load_balancer(item, current)))
         else:
             found.append(Update(item))
     return found
@@ -90,6 +94,15 @@ def _as_far_as_it_is(item: Deployment, current: Deployment) -> Deployment:
     }
     item = replace(item, status=current.status)
     return with_meta(item, annotations={**item.meta.annotations, **noted})
+
+
+def _with_its_load_balancer(item: Service, current: Service) -> Service:
+    """The service as it is wanted, with the addresses that a load balancer's pool has given it."""
+    pool = current.meta.annotations.get(ALLOCATED_FROM)
+    if pool is None:
+        return item
+    noted = with_meta(item, annotations={**item.meta.annotations, ALLOCATED_FROM: pool})
+    return replace(noted, load_balancer_ingress=current.load_balancer_ingress)
 
 
 def _exists(key: ObjectKey, applied: Mapping[ObjectKey, Object], snapshot: Snapshot) -> bool:

@@ -40,9 +40,9 @@ _SERVICE_KEYS = words(
     "type selector clusterIP clusterIPs ipFamilies ipFamilyPolicy externalName externalIPs ports "
     "sessionAffinity sessionAffinityConfig "
     "internalTrafficPolicy externalTrafficPolicy loadBalancerSourceRanges healthCheckNodePort "
-    "allocateLoadBalancerNodePorts publishNotReadyAddresses trafficDistribution"
+    "allocateLoadBalancerNodePorts publishNotReadyAddresses trafficDistribution "
+    "loadBalancerClass loadBalancerIP"
 )
-_SERVICE_IGNORED = words("loadBalancerClass loadBalancerIP")
 _SLICE_KEYS = words("apiVersion kind metadata addressType endpoints ports testbed")
 _ENDPOINT_KEYS = words("addresses conditions hints hostname nodeName zone targetRef")
 
@@ -82,7 +82,7 @@ def _taint(entry: Fields, times: Fields) -> Taint:
 def service(fields: Fields, namespace: str) -> Service:
     fields.only(_TOP, ())
     spec = fields.child("spec")
-    spec.only(_SERVICE_KEYS, _SERVICE_IGNORED)
+    spec.only(_SERVICE_KEYS, ())
     kind = spec.choice("type", SERVICE_TYPES, "ClusterIP")
     affinity = spec.child("sessionAffinityConfig").child("clientIP")
     ingress = fields.child("status").child("loadBalancer").children("ingress")
@@ -108,6 +108,8 @@ def service(fields: Fields, namespace: str) -> Service:
         allocate_load_balancer_node_ports=spec.boolean("allocateLoadBalancerNodePorts", True),
         publish_not_ready_addresses=spec.boolean("publishNotReadyAddresses"),
         traffic_distribution=spec.choice("trafficDistribution", ("", *TRAFFIC_DISTRIBUTIONS), ""),
+        load_balancer_ip=spec.text("loadBalancerIP"),
+        load_balancer_class=spec.text("loadBalancerClass"),
     )
 
 

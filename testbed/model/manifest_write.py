@@ -84,6 +84,8 @@ def _service_spec(item: Service) -> Json:
             "sessionAffinity": item.session_affinity,
             "internalTrafficPolicy": item.internal_traffic_policy,
             "loadBalancerSourceRanges": list(item.load_balancer_source_ranges),
+            "loadBalancerIP": item.load_balancer_ip,
+            "loadBalancerClass": item.load_balancer_class,
         }
     )
     if item.session_affinity != "None" or item.session_affinity_timeout_s != 10800:

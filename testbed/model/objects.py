@@ -477,6 +477,10 @@ class Service:
     publish_not_ready_addresses: bool = False
     traffic_distribution: str = ""
     """PreferSameZone, PreferClose (the same), PreferSameNode; "": none."""
+    load_balancer_ip: str = ""
+    """What a provider is asked for, where it heeds that (deprecated); "": any."""
+    load_balancer_class: str = ""
+    """Whose business it is, if it is a load balancer; "": the default's."""
 
     @property
     def cluster_ip(self) -> str:

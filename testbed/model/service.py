@@ -76,6 +76,12 @@ class ServiceSpec(Strict):
     allocate_load_balancer_node_ports: bool = Field(
         True, description="node ports for type LoadBalancer, too", strict=True
     )
+    load_balancer_ip: Text = Field(
+        "", alias="loadBalancerIP", description="of type LoadBalancer: the address that it asks for"
+    )
+    load_balancer_class: Text = Field(
+        "", description="of type LoadBalancer: whose business it is (loadBalancer's provider)"
+    )
     health_check_node_port: Port | None = Field(
         None, description="of type LoadBalancer with externalTrafficPolicy Local (allocated)"
     )
@@ -86,6 +92,7 @@ class ServiceSpec(Strict):
         False, description="also pods that are not ready", strict=True
     )
     namespace: Name = Field("default", description="its namespace")
+    annotations: dict[Text, Text] = Field({}, description="its annotations")
 
     @model_validator(mode="after")
     def _one_way_to_say_ports(self) -> ServiceSpec:

@@ -237,7 +237,7 @@ def service(name: str, spec: ServiceSpec, workload: Workload | None) -> Service:
     if selector is None:
         selector = {} if spec.kind == "ExternalName" else {"app": name}
     return Service(
-        meta=ObjectMeta(name, spec.namespace),
+        meta=ObjectMeta(name, spec.namespace, annotations=dict(spec.annotations)),
         ports=tuple(_service_port(port, spec, own) for port in spec.all_ports),
         selector=selector,
         type=spec.kind,
@@ -255,6 +255,8 @@ def service(name: str, spec: ServiceSpec, workload: Workload | None) -> Service:
         allocate_load_balancer_node_ports=spec.allocate_load_balancer_node_ports,
         publish_not_ready_addresses=spec.publish_not_ready_addresses,
         traffic_distribution=spec.traffic_distribution or "",
+        load_balancer_ip=spec.load_balancer_ip,
+        load_balancer_class=spec.load_balancer_class,
     )
 
 

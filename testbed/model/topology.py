@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 
 from testbed.model.dns import DNS
 from testbed.model.links import ASN, HostSpec, Link, Rack, RouterSpec
+from testbed.model.load_balancer import LoadBalancer
 from testbed.model.mininet_underlay import MininetUnderlay, nodes_or_underlay
 from testbed.model.network import Network
 from testbed.model.proxy import Proxy
@@ -53,6 +54,9 @@ class Topology(Strict):
     network: Annotated[Network, EmptyIfNothing] = Field(Network(), description="its networks")
     proxy: Annotated[Proxy, EmptyIfNothing] = Field(Proxy(), description="service rules")
     dns: Annotated[DNS, EmptyIfNothing] = Field(DNS(), description="names")
+    load_balancer: Annotated[LoadBalancer, EmptyIfNothing] = Field(
+        LoadBalancer(), description="addresses of services of type LoadBalancer"
+    )
     timing: Annotated[Timing, EmptyIfNothing] = Field(
         Timing(), description="Kubernetes' own delays"
     )
