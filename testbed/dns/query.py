@@ -32,6 +32,10 @@ class Query:
     """Bytes that the client takes over UDP; None: it does not speak EDNS0, 512."""
     dnssec_ok: bool = False
     """The DO bit: answered in kind, but nothing here is signed."""
+    port: int = 0
+    """The client's."""
+    size: int = 0
+    """Bytes of its packet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,9 @@ class Reply:
     """The names (lower case, no final dot) of whatever the reply was made of: it holds for everybody who sends
     the same packet until the server is told that one of them has changed. None: it holds this once (the
     client's address matters, time passes, or somebody wants to see every query)."""
+    counted: Callable[[int], None] | None = None
+    """Who is to be told how many more times a reply that was kept was given (`prometheus`): before metrics are
+    shown, and when it is kept no longer."""
 
 
 Respond = Callable[[Reply], None]
@@ -76,7 +83,8 @@ class Loop(Protocol):
         ...
 
     def watch(self, fd: int, ready: Callable[[int], None], events: int) -> None:
-        """Call `ready(events)` whenever the descriptor is (selectors.EVENT_…); again: other events, or callback."""
+        """Call `ready(events)` whenever the descriptor is (selectors.EVENT_…); again:
+        other events, or another callback."""
         ...
 
     def unwatch(self, fd: int) -> None:
