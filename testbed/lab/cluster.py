@@ -29,9 +29,11 @@ from testbed.lab.control_touch import ControlTouch
 from testbed.lab.delays import drawn
 from testbed.lab.differences import ObjectKey, allocated, key_of, writes
 from testbed.lab.docker_lab import DockerLab
+from testbed.lab.edge_providers import ProviderParts, provider_of
 from testbed.lab.fakes import Fakes
 from testbed.lab.fixed import require_same
 from testbed.lab.link_faults import LinkFaults
+from testbed.lab.load_balancers import LoadBalancers
 from testbed.lab.mininet import MininetLab
 from testbed.lab.names import require_live
 from testbed.lab.node import LabNode, NodeParts
@@ -117,9 +119,21 @@ class Cluster:
             (_site(api), self._underlay.control_plane),
             speakers=Speakers(folder / "bgp", programs.processes, record),
         )
+        news = asyncio.Event()
+        parts = ProviderParts(
+            topology,
+            folder,
+            programs.processes,
+            record,
+            self.namespace,
+            self.pod_network,
+            news,
+        )
+        provider = provider_of(parts)
+        self.load_balancers = LoadBalancers(topology, store, record, delays, (provider, news))
         self._parts = self._node_parts(topology, delays)
         self.touch = ControlTouch(self.nodes, self.watches, record)
-        self.touch.listeners.append(self.pod_network)
+        self.touch.listeners += [self.pod_network, self.load_balancers]
         self.link_faults = LinkFaults(self._underlay, self.touch)
         self._applied: _Applied | None = None
         self._hosts: list[str] = []
@@ -137,7 +151,8 @@ class Cluster:
                 timing.not_ready_toleration_s,
             ),
         )
-        self._asked = tuple([one.begun() for one in (*builtin.CONTROLLERS, *of_nodes)])
+        asked = (*builtin.CONTROLLERS, *of_nodes, *self.load_balancers.controllers)
+        self._asked = tuple([one.begun() for one in asked])
         self._controllers = ControllerLoop(self.store, self._asked, now_s, self._parts.delays)
         self._controllers.start()
         self._fakes = Fakes(store, topology, self._parts.delays)
@@ -241,6 +256,7 @@ class Cluster:
                 if machine.kind == "router"
             },
         )
+        self.load_balancers.follow(topology)
         old = plan(before.topology) if before is not None else fabric
         for name in self.nodes:
             if old.wires(name) != fabric.wires(name):
@@ -256,6 +272,7 @@ class Cluster:
         for machine in machines:
             node = LabNode(machine, namespace(machine.name), self._parts)
             self.pod_network.hide(machine.name, node.shell)
+            self.load_balancers.node_started(machine.name)
             self.nodes[machine.name] = node
             if self.link_faults.in_force:
                 self.touch.doubt([machine.name])
@@ -265,6 +282,7 @@ class Cluster:
         """Cut a node's power; returns the instant (ns). Raises CheckFailed where it has none."""
         self.power.require(name)
         self.pod_network.leave(name)
+        self.load_balancers.node_stopped(name)
         t_ns = await self.power.cut(name)
         self.touch.forget(name)
         del self.watches[name]

@@ -6,12 +6,22 @@ from testbed.errors import UsageError
 from testbed.model.topology import Topology
 from testbed.model.wiring import wiring
 
-_FIXED = ("network", "proxy", "timing", "kernel", "runtime")
+_FIXED = {
+    "network": "network",
+    "proxy": "proxy",
+    "timing": "timing",
+    "kernel": "kernel",
+    "runtime": "runtime",
+    "load_balancer": "loadBalancer",
+}
+"""Fields, and their keys."""
 
 
 def require_same(before: Topology, after: Topology) -> None:
     """Raises UsageError that names what would change and cannot."""
-    changed = [key for key in _FIXED if getattr(before, key) != getattr(after, key)]
+    changed = [
+        key for field, key in _FIXED.items() if getattr(before, field) != getattr(after, field)
+    ]
     if before.dns.domain != after.dns.domain:
         changed.append("dns.domain")
     if wiring(before).control_plane != wiring(after).control_plane:

@@ -166,6 +166,7 @@ class Service:
             "kernel": label_here(),
             "proxy": cluster.proxy_label,
             "podNetwork": cluster.pod_network.view(),
+            "loadBalancer": cluster.load_balancers.view(),
         }
         view = views.inspect(cluster.store.snapshot(), cluster.power.off, cluster.touch.lost)
         return {**head, **view, **cluster.link_faults.view()}

@@ -1,0 +1,45 @@
+"""Which provider a topology asks for: a line per word of `loadBalancer.provider`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from testbed.edge.provider import Provider
+from testbed.errors import NotBuiltYet
+from testbed.events import Record
+from testbed.lab.pod_network import LabPodNetwork
+from testbed.model.topology import Topology
+from testbed.runtime.processes import Processes
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderParts:
+    """What a provider is made of, beside its own."""
+
+    topology: Topology
+    folder: Path
+    processes: Processes
+    record: Record
+    namespace: Callable[[str], int]
+    """Descriptor of a node's or host's namespace, by name."""
+    pod_network: LabPodNetwork
+    changed: asyncio.Event
+    """To be set whenever `Provider.missing` may say something else."""
+
+
+PROVIDERS: Mapping[str, Callable[[ProviderParts], Provider]] = MappingProxyType({})
+
+
+def provider_of(parts: ProviderParts) -> Provider | None:
+    """None: addresses stay pending. Raises NotBuiltYet."""
+    name = parts.topology.load_balancer.provider
+    if name == "none":
+        return None
+    if name not in PROVIDERS:
+        there = ", ".join(("none", *PROVIDERS))
+        raise NotBuiltYet(f"loadBalancer.provider {name} is not built yet", f"there is {there}")
+    return PROVIDERS[name](parts)
