@@ -40,6 +40,14 @@ def families_of(addresses: Iterable[str]) -> tuple[int, ...]:
     return tuple(map(family_of, addresses))
 
 
+def canonical(text: str) -> str:
+    """An address as it is always spelled; "" for what is none."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return ""
+
+
 def host_port(address: str, port: int) -> str:
     """`10.244.1.2:80`, `[fd00::2]:80`."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -5,6 +5,7 @@ Types that the testbed does not speak keep RFC 3597's form, `\\# LENGTH HEX`.
 
 from __future__ import annotations
 
+import re
 import struct
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
@@ -36,6 +37,9 @@ _NAMES = {
 _NUMBERS = {name: number for number, name in _NAMES.items()}
 _SOA_TIMES = struct.Struct("!5I")
 _SRV_HEAD = struct.Struct("!3H")
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_STRINGS = re.compile(rf"{_STRING.pattern}(?: {_STRING.pattern})*")
+_CHARACTER = re.compile(r"\\[0-9]{3}|\\?.")
 
 
 def type_text(number: int) -> str:
@@ -73,7 +77,9 @@ def decode_rdata(data: bytes, rtype: int, start: int, end: int) -> str:
         if start + _SOA_TIMES.size == end:
             text = " ".join((primary, mailbox, *map(str, _SOA_TIMES.unpack_from(data, start))))
             start = end
-    elif rtype not in (A, AAAA):
+    elif rtype == TXT and (text := _quoted(data[start:end])):
+        start = end
+    elif rtype not in (A, AAAA, TXT):
         return f"\\# {end - start} {data[start:end].hex()}".rstrip()
     if start != end or not text:
         raise WireError(f"the data of a {type_text(rtype)} record has the wrong length")
@@ -84,14 +90,14 @@ def encode_rdata(rtype: int, text: str) -> bytes:
     """Bytes of record data, names uncompressed. Raises WireError."""
     fields = text.split(" ")
     try:
-        if rtype == A:
-            return IPv4Address(text).packed
-        if rtype == AAAA:
-            return IPv6Address(text).packed
+        if rtype in (A, AAAA):
+            return (IPv4Address if rtype == A else IPv6Address)(text).packed
         if rtype in (CNAME, NS, PTR):
             return encode_name(text)
         if rtype == SRV and len(fields) == 4:
             return _SRV_HEAD.pack(*map(int, fields[:3])) + encode_name(fields[3])
+        if rtype == TXT and _STRINGS.fullmatch(text):
+            return _character_strings(text)
         if rtype == SOA and len(fields) == 7:
             names = encode_name(fields[0]) + encode_name(fields[1])
             return names + _SOA_TIMES.pack(*map(int, fields[2:]))
@@ -100,6 +106,37 @@ def encode_rdata(rtype: int, text: str) -> bytes:
     except (AddressValueError, ValueError, IndexError, struct.error) as error:
         raise WireError(f"{text!r} is not the data of a {type_text(rtype)} record") from error
     raise WireError(f"{text!r} is not the data of a {type_text(rtype)} record")
+
+
+def _quoted(data: bytes) -> str:
+    """Character strings as text (RFC 1035 section 5.1): `"one" "two"`; "" for what is cut off."""
+    strings, at = list[str](), 0
+    while at < len(data):
+        string = data[at + 1 : at + 1 + data[at]]
+        if len(string) < data[at]:
+            return ""
+        strings.append("".join(map(_escaped, string)))
+        at += 1 + len(string)
+    return " ".join(f'"{string}"' for string in strings)
+
+
+def _escaped(byte: int) -> str:
+    if byte in b'"\\':
+        return f"\\{chr(byte)}"
+    return chr(byte) if 0x20 <= byte <= 0x7E else f"\\{byte:03d}"
+
+
+def _character_strings(text: str) -> bytes:
+    """The bytes of `_quoted`'s text. Raises ValueError for a string of more than 255."""
+    strings = (_unescaped(string) for string in _STRING.findall(text))
+    return b"".join(bytes((len(string),)) + string for string in strings)
+
+
+def _unescaped(string: str) -> bytes:
+    return b"".join(
+        bytes((int(part[1:]) if part[1:].isdecimal() and len(part) == 4 else ord(part[-1]),))
+        for part in _CHARACTER.findall(string)
+    )
 
 
 def _whole_name(data: bytes, start: int) -> tuple[str, int]:
