@@ -1,0 +1,1 @@
+"""A server's plug-ins, a file each, as CoreDNS calls them: what their lines say, and what they do."""
