@@ -18,6 +18,7 @@ from testbed.dns.records import (
     reversed_address,
 )
 from testbed.dns.wire import (
+    AAAA,
     ANY,
     CNAME,
     NOERROR,
@@ -27,6 +28,7 @@ from testbed.dns.wire import (
     REFUSED,
     SOA,
     TXT,
+    A,
     Record,
 )
 from testbed.dns.zone_draft import following
@@ -84,6 +86,10 @@ class Zone:
     def covers(self, name: str) -> bool:
         """Whether the name is one that the zone answers for."""
         return bool(self._zone_of(normal(name)))
+
+    def published(self, key: Key) -> Published | None:
+        """What a service has names for; None where there is none."""
+        return self._state.service(key)
 
     def pods_at(self, ip: str) -> frozenset[Key]:
         """Who has an address, where `pods` is verified: (namespace, name) of each."""
@@ -162,10 +168,10 @@ class Zone:
     def _apex(self, name: str, zone: str, depends: set[str]) -> Found:
         """The zone itself: its SOA and its name server, with the latter's address."""
         server = f"ns.dns.{self.options.domain}"
-        addresses = self._service(server, ANY, KUBE_DNS, depends)
+        found = self._service(server, ANY, KUBE_DNS, depends) or Found()
+        addresses = tuple(record for record in found.records if record.type in (A, AAAA))
         nameserver = Record(name, NS, self.options.ttl_s, f"{server}.")
-        extra = addresses.records if addresses else ()
-        return Found((self.soa(zone, name), nameserver), extra)
+        return Found((self.soa(zone, name), nameserver), addresses)
 
     def _service(
         self, name: str, rtype: int, key: Key, depends: set[str], below: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Kubernetes' DNS specification as a table: rows.txt asks, cluster.yaml is the cluster that it asks about."""
