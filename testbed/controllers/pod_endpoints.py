@@ -43,10 +43,19 @@ def endpoint(
         terminating=terminating,
         node_name=pod.spec.node_name,
         zone=zone,
+        hostname=_hostname(service, pod),
         target=TargetRef(pod.meta.namespace, pod.meta.name, pod.meta.uid),
         for_zones=for_zones,
         for_nodes=for_nodes,
     )
+
+
+def _hostname(service: Service, pod: Pod) -> str:
+    """The pod's own name under the service, where it says so: the service is its subdomain.
+
+    Source: k8s.io/endpointslice/utils.go, ShouldSetHostname.
+    """
+    return pod.spec.hostname if pod.spec.subdomain == service.meta.name else ""
 
 
 def _hints(service: Service, zone: str, node: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

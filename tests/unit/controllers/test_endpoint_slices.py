@@ -125,6 +125,24 @@ def test_an_endpoint_says_where_it_is_and_whose() -> None:
     assert item.meta.owner is not None
 
 
+@pytest.mark.parametrize(
+    ("hostname", "subdomain", "expected"),
+    [
+        ("rex", "web", "rex"),
+        ("rex", "", ""),
+        ("rex", "other", ""),
+        ("", "web", ""),
+    ],
+)
+def test_a_pod_has_a_name_under_the_service_that_is_its_subdomain(
+    hostname: str, subdomain: str, expected: str
+) -> None:
+    spec = replace(SERVING.spec, hostname=hostname, subdomain=subdomain)
+    store = stored(service(), replace(SERVING, spec=spec))
+    settle(store)
+    assert [found.hostname for found in endpoints(store)] == [expected]
+
+
 def test_a_pod_in_another_namespace_is_no_endpoint() -> None:
     store = stored(service(), with_meta(SERVING, namespace="other"))
     settle(store)
