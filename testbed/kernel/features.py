@@ -39,6 +39,7 @@ class Feature(StrEnum):
     CONNTRACK = "conntrack"
     NFTABLES = "nftables"
     NFTABLES_BRIDGE = "nftables-bridge"
+    NFTABLES_NETDEV = "nftables-netdev"
     IPVS = "ipvs"
     IPVS_TWOS = "ipvs-twos"
     IPSET = "ipset"
@@ -137,6 +138,14 @@ TRIALS: Mapping[Feature, Trial] = {
         "fault partition: what switches drop",
         "nft 'add table bridge t; add chain bridge t c { type filter hook forward priority -400; };"
         " add rule bridge t c oifname x ether saddr { 02:00:00:00:00:01 } drop'",
+        "nft",
+        "nftables",
+    ),
+    Feature.NFTABLES_NETDEV: Trial(
+        "loadBalancer.cloud.program nftables",
+        "nft 'add table netdev t; add chain netdev t c { type filter hook ingress device lo priority 0; };"
+        " add rule netdev t c numgen inc mod 2 vmap { 0 : accept, 1 : drop };"
+        " add rule netdev t c fwd ip to 10.0.0.1 device lo'",
         "nft",
         "nftables",
     ),

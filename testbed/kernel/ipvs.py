@@ -24,10 +24,12 @@ _GET_DESTINATION = 8
 _COMMANDS = {"-A": 1, "-E": 2, "-D": 3, "-a": 5, "-e": 6, "-d": 7}
 _PROTOCOLS = {"-t": socket.IPPROTO_TCP, "-u": socket.IPPROTO_UDP, "--sctp-service": 132}
 _LISTED = {"-t": "TCP", "-u": "UDP", "--sctp-service": "SCTP"}
-_OPTIONS = frozenset({"-s", "-p", "-b", "-r", "-m", "-w"})
+_METHODS = {"-m": 0, "-g": 3}
+"""How packets reach a destination: masquerading, or by its MAC address (IP_VS_CONN_F_…)."""
+_METHOD_NAMES = {0: "Masq", 3: "Route"}
+_OPTIONS = frozenset({"-s", "-p", "-b", "-r", "-w", *_METHODS})
 _PERSISTENT, _MH_PORT = 0x1, 0x10
 _ALL_FLAGS = 0xFFFFFFFF
-_MASQUERADE = 0
 
 _HEADER = struct.Struct("=IHHII")
 _GENERIC = struct.Struct("=BBH")
@@ -121,8 +123,8 @@ def _row(destination: dict[int, bytes]) -> str:
     ip = ip_address(destination[1][: 4 if family == socket.AF_INET else 16])
     (port,) = struct.unpack("!H", destination[2])
     where = f"{ip}:{port}" if ip.version == 4 else f"[{ip}]:{port}"
-    weight, active, inactive = (_number(destination[kind]) for kind in (4, 7, 8))
-    return f"  -> {where}  Masq  {weight}  {active}  {inactive}"
+    method, weight, active, inactive = (_number(destination[kind]) for kind in (3, 4, 7, 8))
+    return f"  -> {where}  {_METHOD_NAMES[method & 7]}  {weight}  {active}  {inactive}"
 
 
 def _number(value: bytes) -> int:
@@ -136,7 +138,7 @@ def _parsed(line: str) -> _Line:
     options: dict[str, str] = {}
     items = iter(rest)
     for item in items:
-        options[item] = "" if item == "-m" else next(items, "")
+        options[item] = "" if item in _METHODS else next(items, "")
     if verb not in _COMMANDS or flag not in _PROTOCOLS or set(options) - _OPTIONS:
         raise TestbedError(f"not understood of ipvsadm: {line!r}")
     return _Line(verb, _PROTOCOLS[flag], _socket(where), options)
@@ -188,8 +190,9 @@ def _destination(line: _Line) -> bytes:
         + _attribute(2, struct.pack("!H", port))
     )
     if line.verb != "-d":
+        method = next(number for flag, number in _METHODS.items() if flag in line.options)
         found += (
-            _attribute(3, struct.pack("=I", _MASQUERADE))
+            _attribute(3, struct.pack("=I", method))
             + _attribute(4, struct.pack("=I", int(line.options["-w"])))
             + _attribute(5, struct.pack("=I", 0))
             + _attribute(6, struct.pack("=I", 0))

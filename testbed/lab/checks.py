@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from testbed.apiserver.topology_manifests import stored_kinds
+from testbed.edge import cloud_consistency
 from testbed.model.fields import Mistake
 from testbed.model.topology import Topology
 from testbed.podnet import consistency
@@ -10,4 +11,8 @@ from testbed.podnet import consistency
 
 def checks(topology: Topology) -> list[Mistake]:
     """For `model.loader`."""
-    return [*stored_kinds(topology), *consistency.mistakes(topology)]
+    return [
+        *stored_kinds(topology),
+        *consistency.mistakes(topology),
+        *cloud_consistency.mistakes(topology),
+    ]

@@ -128,6 +128,7 @@ class Cluster:
             self.namespace,
             self.pod_network,
             news,
+            store,
         )
         provider = provider_of(parts)
         self.load_balancers = LoadBalancers(topology, store, record, delays, (provider, news))

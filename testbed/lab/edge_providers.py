@@ -11,9 +11,18 @@ from types import MappingProxyType
 from testbed.edge.provider import Provider
 from testbed.errors import NotBuiltYet
 from testbed.events import Record
+from testbed.kernel.features import Feature
+from testbed.lab.cloud import CloudProvider
 from testbed.lab.pod_network import LabPodNetwork
 from testbed.model.topology import Topology
 from testbed.runtime.processes import Processes
+from testbed.store import Store
+
+_PROGRAMS = {
+    "haproxy": frozenset[Feature](),
+    "nftables": frozenset({Feature.NFTABLES_NETDEV}),
+    "ipvs": frozenset({Feature.IPVS}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +38,18 @@ class ProviderParts:
     pod_network: LabPodNetwork
     changed: asyncio.Event
     """To be set whenever `Provider.missing` may say something else."""
+    store: Store
 
 
-PROVIDERS: Mapping[str, Callable[[ProviderParts], Provider]] = MappingProxyType({})
+PROVIDERS: Mapping[str, Callable[[ProviderParts], Provider]] = MappingProxyType(
+    {"cloud": CloudProvider}
+)
+
+
+def provider_needs(topology: Topology) -> frozenset[Feature]:
+    """The features that a topology's provider needs."""
+    balancer = topology.load_balancer
+    return _PROGRAMS[balancer.cloud.program] if balancer.provider == "cloud" else frozenset()
 
 
 def provider_of(parts: ProviderParts) -> Provider | None:

@@ -13,6 +13,7 @@ from testbed.kernel.capabilities import root_remedy
 from testbed.kernel.features import Feature, FeatureStatus
 from testbed.kernel.guests import GuestKernel
 from testbed.lab.backends import BACKENDS, pod_network_needs
+from testbed.lab.edge_providers import provider_needs
 from testbed.model.topology import Topology
 from testbed.sandbox.guest_features import features_of
 from testbed.sandbox.world import in_user_namespace
@@ -124,6 +125,7 @@ def needed(topologies: Iterable[Topology], variant: Variant) -> frozenset[Featur
     for topology in topologies:
         if 6 in topology.network.families:
             found.add(Feature.IPV6)
+        found |= provider_needs(topology)
         if topology.serves_sctp:
             found.add(Feature.SCTP)
         plain = _with_variant(topology, variant)

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from testbed.model.address_range import AddressRangeKey
+from testbed.model.cloud import Cloud
 from testbed.model.scalars import Duration, EmptyIfNothing, Name, Text
 from testbed.model.strict import Strict
 
@@ -76,6 +77,7 @@ class LoadBalancer(Strict):
         "", description="serve services of this loadBalancerClass alone (those that name none)"
     )
     l2: Annotated[L2, EmptyIfNothing] = Field(L2(), description="of provider l2")
+    cloud: Annotated[Cloud, EmptyIfNothing] = Field(Cloud(), description="of provider cloud")
 
     @model_validator(mode="after")
     def _pools_and_provider(self) -> LoadBalancer:

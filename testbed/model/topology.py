@@ -7,10 +7,11 @@ contradicts another key is found by `model.consistency`; positions in the file a
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
+from testbed.model.cloud import with_balancer
 from testbed.model.dns import DNS
 from testbed.model.links import ASN, HostSpec, Link, Rack, RouterSpec
 from testbed.model.load_balancer import LoadBalancer
@@ -88,6 +89,11 @@ class Topology(Strict):
     images: Annotated[dict[Text, Text], EmptyIfNothing] = Field(
         {}, description="which program an image is: pattern of its name -> command line"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_balancer(cls, data: Any) -> Any:
+        return with_balancer(data)
 
     @property
     def all_links(self) -> tuple[Link, ...]:
