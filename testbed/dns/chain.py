@@ -21,7 +21,10 @@ from testbed.dns.zone_options import normal
 from testbed.model.fields import words
 from testbed.spelling import did_you_mean
 
-BUILT = words("bind errors health kubernetes loadbalance ready reload")
+BUILT = words(
+    "autopath bind cache errors forward health hosts kubernetes loadbalance log loop prometheus "
+    "ready reload rewrite"
+)
 """Those that have a module here."""
 
 

@@ -25,6 +25,9 @@ class Fallthrough:
         return longest_zone(name, self.zones) is not None
 
 
+NONE = Fallthrough()
+
+
 def longest_zone(name: str, zones: Collection[str]) -> str | None:
     """The longest of the zones that a name is in, None where it is in none. All in lower case."""
     while name not in zones:

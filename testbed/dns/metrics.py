@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from prometheus_client.core import Metric as Family
 
-TYPE = "text/plain; version=0.0.4; charset=utf-8"
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = tuple(0.00025 * 2**n for n in range(16))  # 0.25 ms to 8 s
 _PROXY_SECONDS = tuple(0.00025 * 2**n for n in range(16))
 _PROGRAMMING = tuple(0.001 * 2**n for n in range(20))  # 1 ms to 524 s
@@ -61,7 +61,7 @@ KINDS: dict[str, _Kind] = {
     ),
     "coredns_dns_request_size_bytes": _Kind("Size of queries", "server zone view proto", _BYTES),
     "coredns_dns_response_size_bytes": _Kind("Size of answers", "server zone view proto", _BYTES),
-    "coredns_dns_responses_total": _Kind("Answers per rcode", "server zone view rcode plugin"),
+    "coredns_dns_responses_total": _Kind("Answers per rcode", "server zone view rcode"),
     "coredns_cache_entries": _Kind("Answers in the cache", "server type zones view", gauge=True),
     "coredns_cache_requests_total": _Kind("Queries to the cache", "server zones view"),
     "coredns_cache_hits_total": _Kind("Answers from the cache", "server type zones view"),

@@ -36,6 +36,8 @@ class Query:
     """The client's."""
     size: int = 0
     """Bytes of its packet."""
+    rewritten: bool = False
+    """A rule has changed the question, and no other one is to (`rewrite stop`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 from testbed.dns.corefile import Directive
 from testbed.dns.metrics import Metrics
 from testbed.dns.query import Loop, Plugin, Query, Serve
+from testbed.dns.wire import Response, decode_query
 from testbed.dns.zone import Zone
-from testbed.dns.zone_options import ZoneOptions
+from testbed.dns.zone_options import ZoneOptions, normal
 
 
 @dataclass(slots=True)
@@ -43,6 +44,37 @@ class Page:
     content_type: str = "text/plain; charset=utf-8"
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A query to another server."""
+
+    to: tuple[str, int]
+    packet: bytes
+    tcp: bool
+    timeout_s: float
+    done: Callable[[Response | str], None]
+    """Told the answer, or why there is none."""
+    keep_s: float = 0.0
+    """How long a TCP connection is kept for the next."""
+
+    def answered_by(self, response: Response) -> bool:
+        """Whether a packet with the same id answers the same question."""
+        asked = decode_query(self.packet).question
+        told = response.question
+        return told is not None and (asked.type, normal(asked.name)) == (
+            told.type,
+            normal(told.name),
+        )
+
+
+class Dial(Protocol):
+    """Who carries errands out."""
+
+    def ask(self, errand: Errand) -> None:
+        """`done` is called later, never from within."""
+        ...
+
+
 @dataclass(slots=True)
 class Life:
     """What plug-ins say about the life of their server."""
@@ -70,6 +102,7 @@ class Surroundings:
     metrics: Metrics
     names: Callable[[ZoneOptions], Names]
     """The cluster's names under some options; they are kept true from then on."""
+    dial: Dial
     say: Callable[[str], None]
     """A line of the server's log."""
     below: Callable[[int], int]

@@ -11,6 +11,7 @@ from typing import Any
 
 from testbed.dns.corefile import CorefileError, Directive, Token
 from testbed.dns.directives import (
+    NONE,
     Fallthrough,
     Words,
     counted,
@@ -48,7 +49,7 @@ class Settings:
 def settings(directive: Directive, block_zones: tuple[str, ...]) -> Settings:
     """Raises CorefileError."""
     found: dict[str, Any] = {"pods": "disabled"}  # CoreDNS's own default: kubeadm says insecure
-    falls = Fallthrough()
+    falls = NONE
 
     def say(key: str, value: Any) -> None:
         found[key] = value
