@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.ip import FAMILY_NAMES, IPNetwork, family_of
-from testbed.model.documents import ConfigMap, Endpoints, Namespace, ServiceAccount, ServiceCIDR
+from testbed.model.documents import (
+    SYSTEM_NAMESPACES,
+    ConfigMap,
+    Endpoints,
+    Namespace,
+    ServiceAccount,
+    ServiceCIDR,
+)
 from testbed.model.manifest import from_client
 from testbed.model.objects import (
     SERVICE_NAME_LABEL,
@@ -21,7 +28,6 @@ from testbed.model.objects import (
 )
 from testbed.store import Create, Snapshot, Write
 
-SYSTEM_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 SERVICE = ("default", "kubernetes")
 PORT = 6443
 """Where the API server listens, kubeadm's default."""

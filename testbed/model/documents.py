@@ -34,6 +34,10 @@ class Namespace(Document):
     namespaced = False
 
 
+SYSTEM_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+"""Those that every cluster is born with."""
+
+
 class Endpoints(Document):
     kind = "Endpoints"
 

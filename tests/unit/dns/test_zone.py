@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from testbed.dns.wire import ANY, SOA, A, Record, rcode_text, type_number
 from testbed.dns.zone import Answer, Zone
 from testbed.dns.zone_options import REVERSE, ZoneOptions
+from testbed.model.containers import Container
 from testbed.model.documents import Namespace
 from testbed.model.label_selector import LabelSelector
 from testbed.model.objects import (
     SERVICE_NAME_LABEL,
-    Container,
     Endpoint,
     EndpointSlice,
     Object,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from testbed.dns.wire import A, rcode_text
+from testbed.dns.zone import Zone
+from testbed.dns.zone_options import ZoneOptions
 from testbed.lab.dns_feed import DnsFeed
-from testbed.model.objects import ObjectMeta, Service
+from testbed.model.containers import Container
+from testbed.model.documents import Namespace
+from testbed.model.manifest import what_is_known
+from testbed.model.objects import ObjectMeta, Pod, PodSpec, PodStatus, Service, ServicePort
 from testbed.runtime.processes import LabProcess
-from testbed.store import Create, Store
+from testbed.store import Create, Delete, Store, Update
 
 
 @dataclass
@@ -34,7 +40,22 @@ class Server:
                 *message.get("objects", ()),
                 *(change["object"] for change in message.get("changes", ())),
             )
+            if item["kind"] == "Service"
         ]
+
+    def zone(self) -> Zone:
+        """The names that it makes of what it was told, where pods are verified."""
+        zone = Zone(ZoneOptions(pods="verified"))
+        for message in self.told:
+            changes = [(change["type"], change["object"]) for change in message.get("changes", ())]
+            changes += [("ADDED", item) for item in message.get("objects", ())]
+            known = [(kind, what_is_known(manifest)) for kind, manifest in changes]
+            zone, _ = zone.after(known, message["resource_version"])
+        return zone
+
+    def says(self, name: str) -> str:
+        found = self.zone().lookup(name, A)
+        return rcode_text(found.rcode) if found.answers or found.rcode else "NODATA"
 
 
 def test_a_node_that_is_cut_off_hears_later_what_the_others_hear_now() -> None:
@@ -64,3 +85,65 @@ def test_nothing_is_held_of_a_node_that_is_heard() -> None:
     feed.release("n1")
     store.apply([Create(Service(ObjectMeta("first", "default")))])
     assert server.names() == ["first"]
+
+
+def heard(store: Store, *, pods: bool = False) -> Server:
+    """A new server of the store's."""
+    server = Server()
+    DnsFeed(store).add(cast(LabProcess, server), "n1", pods=pods)
+    return server
+
+
+def pod(name: str, namespace: str, ip: str) -> Pod:
+    spec = PodSpec((Container("web", "nginx"),), node_name="n1")
+    return Pod(ObjectMeta(name, namespace), spec, PodStatus("Running", (ip,)))
+
+
+def test_a_namespace_is_there_from_birth_or_as_soon_as_something_is_in_it() -> None:
+    store = Store(lambda: 0.0)
+    store.apply([Create(pod("web-0", "shop", "10.244.1.2"))])
+    server = heard(store)
+    store.apply([Create(pod("web-0", "bank", "10.244.1.3"))])
+    names = ("default", "kube-system", "shop", "bank", "none")
+    said = [server.says(f"{name}.svc.cluster.local") for name in names]
+    assert said == ["NODATA"] * 4 + ["NXDOMAIN"]
+
+
+def test_namespaces_that_somebody_makes_and_deletes() -> None:
+    store = Store(lambda: 0.0)
+    server = heard(store)
+    for write, expected in (
+        (Create(Namespace(ObjectMeta("mine"))), "NODATA"),
+        (Delete("Namespace", "", "mine"), "NXDOMAIN"),
+        (Create(Service(ObjectMeta("web", "mine"), (ServicePort(80),))), "NODATA"),
+    ):
+        store.apply([write])
+        assert server.says("mine.svc.cluster.local") == expected
+
+
+def test_pods_are_told_to_those_who_verify_them() -> None:
+    store = Store(lambda: 0.0)
+    store.apply([Create(pod("web-0", "shop", "10.244.1.2"))])
+    server, idle = heard(store, pods=True), heard(store)
+    name = "10-244-1-2.shop.pod.cluster.local"
+    assert (server.says(name), idle.says(name)) == ("NOERROR", "NXDOMAIN")
+    before = len(server.told)
+    store.apply([Update(replace(pod("web-0", "shop", "10.244.1.2"), spec=PodSpec(())))])
+    assert len(server.told) == before  # nothing that concerns its name
+    store.apply([Update(pod("web-0", "shop", "10.244.1.9"))])
+    assert server.says(name) == "NXDOMAIN"
+    assert server.says("10-244-1-9.shop.pod.cluster.local") == "NOERROR"
+    store.apply([Delete("Pod", "shop", "web-0")])
+    assert server.says("10-244-1-9.shop.pod.cluster.local") == "NXDOMAIN"
+    assert len(idle.told) == 1
+
+
+def test_a_server_may_come_to_verify_pods() -> None:
+    store = Store(lambda: 0.0)
+    store.apply([Create(pod("web-0", "shop", "10.244.1.2"))])
+    server, feed = Server(), DnsFeed(store)
+    feed.add(cast(LabProcess, server), "n1")
+    feed.add_pods(cast(LabProcess, server))
+    feed.add_pods(cast(LabProcess, server))
+    assert server.says("10-244-1-2.shop.pod.cluster.local") == "NOERROR"
+    assert len(server.told) == 2
