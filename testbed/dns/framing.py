@@ -20,8 +20,12 @@ class Unframer:
         """The messages that `data` completes."""
         buffer = self._buffer + data
         packets = []
-        while len(buffer) >= 2 and len(buffer) >= (end := 2 + int.from_bytes(buffer[:2], "big")):
-            packets.append(buffer[2:end])
-            buffer = buffer[end:]
-        self._buffer = buffer
+        at = 0
+        while len(buffer) >= at + 2:
+            end = at + 2 + int.from_bytes(buffer[at : at + 2], "big")
+            if len(buffer) < end:
+                break
+            packets.append(buffer[at + 2 : end])
+            at = end
+        self._buffer = buffer[at:]
         return packets

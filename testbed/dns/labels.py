@@ -11,6 +11,8 @@ from functools import lru_cache
 MAX_LABEL = 63
 MAX_NAME = 255
 _POINTER = 0xC0
+_MAX_POINTERS = 128
+"""More than a name with as many labels as fit has: a chain of pointers without labels costs time."""
 
 
 class WireError(ValueError):
@@ -48,7 +50,7 @@ def decode_name(data: bytes, offset: int) -> tuple[str, int]:
     Raises WireError, also for pointers that do not lead strictly backwards: nothing makes it loop.
     """
     labels: list[str] = []
-    size, after, start = 1, -1, offset
+    size, after, start, pointers = 1, -1, offset, 0
     while True:
         if offset >= len(data):
             raise WireError("a name runs past the end of the packet")
@@ -60,8 +62,11 @@ def decode_name(data: bytes, offset: int) -> tuple[str, int]:
                 raise WireError("a compression pointer is cut off")
             target = (length & 0x3F) << 8 | data[offset + 1]
             after = offset + 2 if after < 0 else after
+            pointers += 1
             if target >= start:
                 raise WireError("a compression pointer does not point backwards")
+            if pointers > _MAX_POINTERS:
+                raise WireError("a name of too many compression pointers")
             offset = start = target
             continue
         if length > MAX_LABEL:
@@ -72,6 +77,20 @@ def decode_name(data: bytes, offset: int) -> tuple[str, int]:
             raise WireError("a name is cut off, or longer than 255 bytes")
         labels.append(_label_text(label))
         offset += length + 1
+
+
+def skip_name(data: bytes, offset: int) -> int:
+    """The offset after a name that nobody wants to read; pointers are not followed. Raises WireError."""
+    while offset < len(data):
+        length = data[offset]
+        if length == 0:
+            return offset + 1
+        if length & _POINTER == _POINTER:
+            return offset + 2
+        if length > MAX_LABEL:
+            raise WireError(f"label type {length >> 6} does not exist")
+        offset += length + 1
+    raise WireError("a name runs past the end of the packet")
 
 
 @lru_cache(maxsize=4096)

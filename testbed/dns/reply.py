@@ -3,86 +3,118 @@
 from __future__ import annotations
 
 import struct
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-from testbed.dns.answer import Answer, answer, rotated
-from testbed.dns.names import NameTable
+from testbed.dns.encode import encode_reply, turns
+from testbed.dns.query import Query, Reply, Respond, Serve
+from testbed.dns.ready import Entry, Ready
 from testbed.dns.wire import (
     BADVERS,
     FORMERR,
+    HEADER_SIZE,
     NOTIMP,
+    OPCODE,
+    QR,
     SERVFAIL,
     UDP_SIZE,
-    Query,
+    Received,
     WireError,
     decode_query,
-    encode_response,
 )
 
-_MAX_READY = 32_768
-"""Questions whose answers are kept ready; more than that are attempts to fill the memory."""
+MAX_MESSAGE = 0xFFFF
+Send = Callable[[bytes | None], Any]
+"""Is given the packet to send back; None where silence is the answer: it is no query, or there is no room."""
+_HEAD = struct.Struct("!6H")
 
-_ANSWER_BIT = 0x80
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A packet, and whose it is."""
+
+    packet: bytes
+    client: str
+    port: int
+    tcp: bool
+
+
+Queue = Callable[[Asked, Send], None]
+"""Takes what cannot be answered at once; `send` is called later, never from within."""
 
 
 class Replier:
-    """Answers packets from a name table and keeps the answers ready until the table changes.
+    """Answers packets by a chain of plug-ins, and keeps what can be kept ready for the next who asks."""
 
-    Until `synced` is set every query gets SERVFAIL: an empty table would say NXDOMAIN to names that
-    exist, and a libc would believe it.
-    """
+    def __init__(self, serve: Serve, ready: Ready) -> None:
+        """`serve` must know that it knows nothing yet: then SERVFAIL is its answer."""
+        self._serve = serve
+        self._ready = ready
 
-    def __init__(self, names: NameTable) -> None:
-        self.names = names
-        self.synced = False
-        self._ready: dict[tuple[bytes, bool], list[bytes | None]] = {}
-
-    def changed(self) -> None:
-        """The table has changed: forget every ready answer."""
-        self._ready.clear()
-
-    def reply(self, packet: bytes, tcp: bool = False) -> bytes | None:
-        """The packet to send back; None where silence is the answer (no header, or not a query).
-
-        A packet's first two bytes are its id; the rest decides the answer, so it is the cache's
-        key. The id also chooses where a list of addresses starts.
-        """
-        key = (packet[2:], tcp)
-        slots = self._ready.get(key)
-        if slots is not None:
-            turn = int.from_bytes(packet[:2], "big") % len(slots)
-            ready = slots[turn]
-            if ready is not None:
-                return packet[:2] + ready
-        return self._answered(packet, key)
-
-    def _answered(self, packet: bytes, key: tuple[bytes, bool]) -> bytes | None:
-        if len(packet) < 12 or packet[2] & _ANSWER_BIT:
-            return None
+    def answer(self, asked: Asked, send: Send) -> None:
+        """Have the packet answered, at once or later: `send` is called once."""
+        packet = asked.packet
+        if len(packet) < HEADER_SIZE or packet[2] << 8 & QR:
+            send(None)
+            return
+        if packet[2] << 8 & OPCODE:
+            send(_header_alone(packet, NOTIMP))
+            return
         try:
-            query = decode_query(packet)
+            received = decode_query(packet)
         except WireError:
-            return packet[:2] + struct.pack("!5H", 0x8000 | FORMERR, 0, 0, 0, 0)
-        limit = 0xFFFF if key[1] else query.udp_size or UDP_SIZE
-        refusal = self._refusal(query)
-        if refusal is not None:
-            return encode_response(query, refusal, max_size=limit)
-        found = answer(query.question, self.names)
-        turns = max(len(found.answers), 1)
-        turn = query.ident % turns
-        raw = _encoded(query, rotated(found, turn), limit)
-        if len(self._ready) >= _MAX_READY:
-            self._ready.clear()
-        self._ready.setdefault(key, [None] * turns)[turn] = raw[2:]
-        return raw
+            send(_header_alone(packet, FORMERR))
+            return
+        if received.edns_version:
+            send(encode_reply(received, Reply(BADVERS, authoritative=False)))
+            return
+        self._serve_one(_query(asked, received), self._responder(asked, received, send))
 
-    def _refusal(self, query: Query) -> int | None:
-        """Why a query is not looked up at all, as an rcode."""
-        if query.opcode:
-            return NOTIMP
-        if query.edns_version:
-            return BADVERS
-        return None if self.synced else SERVFAIL
+    def _serve_one(self, query: Query, respond: Respond) -> None:
+        try:
+            self._serve(query, respond)
+        except Exception:  # a plug-in's mistake: this client hears of it, the others are answered
+            traceback.print_exc(file=sys.stderr)
+            respond(Reply(SERVFAIL, authoritative=False))
+
+    def _responder(self, asked: Asked, received: Received, send: Send) -> Respond:
+        responded = False
+
+        def respond(reply: Reply) -> None:
+            nonlocal responded
+            if responded:
+                return
+            responded = True
+            raw = encode_reply(received, reply, _limit(asked, received))
+            if reply.depends is not None:
+                self._ready.keep(asked.packet, Entry(reply, turns(reply)), raw)
+            send(raw)
+
+        return respond
 
 
-def _encoded(query: Query, found: Answer, limit: int) -> bytes:
-    return encode_response(query, found.rcode, found.answers, found.authority, limit)
+def _query(asked: Asked, received: Received) -> Query:
+    return Query(
+        received.question,
+        asked.client,
+        received.ident,
+        asked.tcp,
+        received.recursion_desired,
+        received.udp_size,
+        received.dnssec_ok,
+        asked.port,
+        len(asked.packet),
+    )
+
+
+def _limit(asked: Asked, received: Received) -> int:
+    return MAX_MESSAGE if asked.tcp else received.udp_size or UDP_SIZE
+
+
+def _header_alone(packet: bytes, rcode: int) -> bytes:
+    """What is said to a packet that cannot be read: its id, its kind, and why not."""
+    ident, flags = struct.unpack_from("!2H", packet)
+    return _HEAD.pack(ident, QR | flags & OPCODE | rcode, 0, 0, 0, 0)

@@ -8,9 +8,9 @@ against dnspython.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from testbed.dns.labels import WireError, decode_name, encode_name
+from testbed.dns.labels import WireError, decode_name, encode_name, skip_name
 from testbed.dns.rdata import (
     AAAA,
     ANY,
@@ -23,7 +23,6 @@ from testbed.dns.rdata import (
     TXT,
     A,
     decode_rdata,
-    encode_rdata,
     type_number,
     type_text,
 )
@@ -39,8 +38,8 @@ __all__ = [
     "SRV",
     "TXT",
     "A",
-    "Query",
     "Question",
+    "Received",
     "Record",
     "Response",
     "WireError",
@@ -48,7 +47,6 @@ __all__ = [
     "decode_response",
     "encode_name",
     "encode_query",
-    "encode_response",
     "rcode_text",
     "type_number",
     "type_text",
@@ -62,11 +60,16 @@ IN = 1
 UDP_SIZE = 512
 """Bytes of a UDP answer where the client says nothing (RFC 1035 section 4.2.1)."""
 
-_QR, _AA, _TC, _RD, _RA = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080
+QR, AA, TC, RD, RA, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0010
+"""Flags of the header."""
+OPCODE = 0x7800
+"""The header's bits that say what kind of query it is."""
+DO = 0x8000
+"""Among the flags of an OPT record (RFC 3225)."""
 _HEADER = struct.Struct("!6H")
+HEADER_SIZE = _HEADER.size
 _TYPE_CLASS = struct.Struct("!HH")
 _RECORD = struct.Struct("!HHIH")
-_AT_QUESTION = b"\xc0\x0c"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +92,24 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """A query as a server reads it.
+class Received:
+    """A query as it came to a server.
 
-    `question_bytes` is the question section as it came, so that the answer repeats it in the
-    client's case; `udp_size` is None without EDNS0.
+    `question_bytes` is the question section, so that the answer repeats it in the client's case; `flags` are
+    the header's; `udp_size` is None without EDNS0.
     """
 
     ident: int
-    opcode: int
-    recursion_desired: bool
+    flags: int
     question: Question
     question_bytes: bytes
-    udp_size: int | None
+    udp_size: int | None = None
     edns_version: int = 0
+    dnssec_ok: bool = False
+
+    @property
+    def recursion_desired(self) -> bool:
+        return bool(self.flags & RD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +131,7 @@ def rcode_text(rcode: int) -> str:
 
 def encode_query(ident: int, name: str, qtype: int, recursion_desired: bool = True) -> bytes:
     """A query of class IN for an absolute name; no EDNS0, as glibc sends it. Raises WireError."""
-    flags = _RD if recursion_desired else 0
+    flags = RD if recursion_desired else 0
     header = _HEADER.pack(ident, flags, 1, 0, 0, 0)
     return header + encode_name(name) + _TYPE_CLASS.pack(qtype, IN)
 
@@ -133,7 +140,7 @@ def decode_response(data: bytes) -> Response:
     """The answer in a packet. Raises WireError for anything that is not one."""
     try:
         ident, flags, questions, answers, authorities, _ = _HEADER.unpack_from(data)
-        if not flags & _QR:
+        if not flags & QR:
             raise WireError("a query where an answer was expected")
         offset, question = _HEADER.size, None
         for _ in range(questions):
@@ -142,57 +149,33 @@ def decode_response(data: bytes) -> Response:
         authority_records, offset = _records(data, offset, authorities)
     except struct.error as error:
         raise WireError("the packet is cut off") from error
-    truncated = bool(flags & _TC)
+    truncated = bool(flags & TC)
     return Response(ident, flags & 0xF, truncated, answer_records, authority_records, question)
 
 
-def decode_query(data: bytes) -> Query:
-    """The query in a packet. Raises WireError for an answer, more than one question, or garbage."""
+def decode_query(data: bytes) -> Received:
+    """The query in a packet. Raises WireError for an answer, more than one question, or garbage.
+
+    Every query is cheap to read: as many records as questions of clients have, and no name but the
+    question's is followed.
+    """
     try:
         ident, flags, questions, answers, authorities, additional = _HEADER.unpack_from(data)
-        if flags & _QR or questions != 1:
+        if flags & QR or questions != 1:
             raise WireError("not a query with one question")
+        if answers > 1 or authorities > 1 or additional > 2:
+            raise WireError("more records than a query has")  # CoreDNS's limits
         question, offset = _question(data, _HEADER.size)
         question_bytes = data[_HEADER.size : offset]
-        _, offset = _records(data, offset, answers + authorities)
-        udp_size, version = _edns(data, offset, additional)
+        if question_bytes[: -_TYPE_CLASS.size] != encode_name(question.name):
+            raise WireError("the name of the question is compressed")
+        for _ in range(answers + authorities):
+            offset = _after_record(data, skip_name(data, offset))
+        return _with_edns(
+            Received(ident, flags, question, question_bytes), data, offset, additional
+        )
     except struct.error as error:
         raise WireError("the packet is cut off") from error
-    opcode, wants_recursion = flags >> 11 & 0xF, bool(flags & _RD)
-    return Query(ident, opcode, wants_recursion, question, question_bytes, udp_size, version)
-
-
-def encode_response(
-    query: Query,
-    rcode: int,
-    answers: tuple[Record, ...] = (),
-    authority: tuple[Record, ...] = (),
-    max_size: int = 0xFFFF,
-) -> bytes:
-    """An authoritative answer to `query`, at most `max_size` bytes.
-
-    Records that do not fit are left out from the end and TC says so (RFC 2181 section 9). EDNS0 is
-    answered where the query spoke it (RFC 6891 section 6.1.1), with the client's size, as CoreDNS
-    does.
-    """
-    opt = _opt_record(query.udp_size, rcode) if query.udp_size is not None else b""
-    room = max_size - len(opt)
-    message = bytearray(_HEADER.size) + query.question_bytes
-    seen = {query.question.name: _AT_QUESTION}
-    counts, truncated = [0, 0], False
-    for section, records in enumerate((answers, authority)):
-        for record in records:
-            encoded = _encode_record(record, len(message), seen)
-            if len(message) + len(encoded) > room:
-                truncated = True
-                break
-            message += encoded
-            counts[section] += 1
-    flags = _QR | query.opcode << 11 | (_RD if query.recursion_desired else 0) | rcode & 0xF
-    flags |= _AA if rcode in (NOERROR, NXDOMAIN) else 0
-    flags |= _TC if truncated else 0
-    _HEADER.pack_into(message, 0, query.ident, flags, 1, *counts, 1 if opt else 0)
-    return bytes(message + opt)
 
 
 def _question(data: bytes, offset: int) -> tuple[Question, int]:
@@ -214,32 +197,45 @@ def _records(data: bytes, offset: int, count: int) -> tuple[tuple[Record, ...], 
     return tuple(records), offset
 
 
-def _edns(data: bytes, offset: int, count: int) -> tuple[int | None, int]:
-    """UDP size (None: no OPT record) and EDNS version of the additional section."""
-    size, version = None, 0
+def _with_edns(query: Received, data: bytes, offset: int, count: int) -> Received:
+    """The query with what the OPT record of the additional section says (RFC 6891); options are passed over."""
+    opt: tuple[int, int] | None = None
     for _ in range(count):
-        _, offset = decode_name(data, offset)
-        rtype, size_or_class, flags, length = _RECORD.unpack_from(data, offset)
-        offset += _RECORD.size + length
-        if offset > len(data):
-            raise WireError("a record runs past the end of the packet")
+        start = skip_name(data, offset)
+        rtype, size, flags, length = _RECORD.unpack_from(data, start)
+        after = _after_record(data, start)
         if rtype == OPT:
-            if size is not None:
+            if opt is not None:
                 raise WireError("more than one OPT record")  # RFC 6891 section 6.1.1
-            size, version = max(size_or_class, UDP_SIZE), flags >> 16 & 0xFF
-    return size, version
+            if start != offset + 1:
+                raise WireError("an OPT record that is not the root's")
+            _check_options(data, after - length, after)
+            opt = size, flags
+        offset = after
+    if opt is None:
+        return query
+    size, flags = opt
+    return replace(
+        query,
+        udp_size=max(size, UDP_SIZE),
+        edns_version=flags >> 16 & 0xFF,
+        dnssec_ok=bool(flags & DO),
+    )
 
 
-def _opt_record(udp_size: int, rcode: int) -> bytes:
-    return b"\0" + _RECORD.pack(OPT, udp_size, rcode >> 4 << 24, 0)
+def _check_options(data: bytes, offset: int, end: int) -> None:
+    """Raises WireError where options of an OPT record do not fill it."""
+    while offset < end:
+        _, length = _TYPE_CLASS.unpack_from(data, offset)
+        offset += _TYPE_CLASS.size + length
+    if offset != end:
+        raise WireError("an EDNS option runs past the end of its record")
 
 
-def _encode_record(record: Record, offset: int, seen: dict[str, bytes]) -> bytes:
-    """One record; an owner name met before is a pointer to it (names in data stay whole)."""
-    owner = seen.get(record.name)
-    if owner is None:
-        owner = encode_name(record.name)
-        if offset < 0x4000:
-            seen[record.name] = struct.pack("!H", 0xC000 | offset)
-    data = encode_rdata(record.type, record.data)
-    return owner + _RECORD.pack(record.type, IN, record.ttl, len(data)) + data
+def _after_record(data: bytes, offset: int) -> int:
+    """Where a record ends whose name ends at `offset`."""
+    *_, length = _RECORD.unpack_from(data, offset)
+    end: int = offset + _RECORD.size + length
+    if end > len(data):
+        raise WireError("a record runs past the end of the packet")
+    return end

@@ -12,8 +12,10 @@ from threading import Thread
 import pytest
 
 from testbed.dns.client import Resolution, main, resolve
+from testbed.dns.encode import encode_reply
+from testbed.dns.query import Reply
 from testbed.dns.search import ResolvConf, pod_resolv_conf
-from testbed.dns.wire import A, Record, decode_query, encode_query, encode_response
+from testbed.dns.wire import A, Record, decode_query, encode_query
 from testbed.errors import UsageError
 from testbed.model.objects import Object, Service
 from tests.unit.dns.running import LOOPBACK, RunningServer
@@ -134,9 +136,9 @@ def answer_falsely_then_truly(sock: socket.socket, count: int) -> None:
         elsewhere = decode_query(encode_query(query.ident, "other", query.question.type))
         truth = (Record("web", A, 5, "10.0.0.1"),) if query.question.type == A else ()
         sock.sendto(packet[:5], client)
-        sock.sendto(encode_response(replace(query, ident=query.ident ^ 1), 0, lie), client)
-        sock.sendto(encode_response(elsewhere, 0, lie), client)
-        sock.sendto(encode_response(query, 0, truth), client)
+        sock.sendto(encode_reply(replace(query, ident=query.ident ^ 1), Reply(0, lie)), client)
+        sock.sendto(encode_reply(elsewhere, Reply(0, lie)), client)
+        sock.sendto(encode_reply(query, Reply(0, truth)), client)
 
 
 def test_an_address_needs_no_query() -> None:

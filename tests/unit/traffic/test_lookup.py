@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from testbed.dns.encode import encode_reply
+from testbed.dns.query import Reply
 from testbed.dns.search import parse_resolv_conf
 from testbed.dns.wire import (
     AAAA,
@@ -11,7 +13,6 @@ from testbed.dns.wire import (
     Record,
     WireError,
     decode_query,
-    encode_response,
 )
 from testbed.traffic.lookup import Lookup, preferred
 
@@ -39,7 +40,7 @@ def answer(lookup: Lookup, rcode: int, address: str | None = None) -> list[bytes
         records = ()
         if address and query.question.type == A:
             records = (Record(query.question.name, A, 5, address),)
-        answers.append(encode_response(query, rcode, records))
+        answers.append(encode_reply(query, Reply(rcode, records)))
     return answers
 
 
@@ -78,8 +79,8 @@ def test_a_name_with_an_ipv6_address_alone() -> None:
     lookup = Lookup("web", CONF, 7)
     name = asked(lookup)[1]
     a, aaaa = (decode_query(packet) for packet in lookup.packets)
-    assert not lookup.receive(encode_response(a, NOERROR, ()))
-    assert lookup.receive(encode_response(aaaa, NOERROR, (Record(name, AAAA, 5, "fd00::7"),)))
+    assert not lookup.receive(encode_reply(a, Reply(NOERROR)))
+    assert lookup.receive(encode_reply(aaaa, Reply(NOERROR, (Record(name, AAAA, 5, "fd00::7"),))))
     assert lookup.address == "fd00::7"
 
 
