@@ -5,13 +5,17 @@ Source: pkg/kubelet/kubelet_pods.go, managedHostsFileContent; pkg/kubelet/networ
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from testbed.dns.search import ResolvConf
+from testbed.dns.search import MAX_NAMESERVERS, ResolvConf
 from testbed.ip import families_of
+from testbed.model.containers import DNSConfig
 from testbed.model.objects import Pod
 
 _MAX_HOSTNAME = 63
+_MAX_SEARCHES, _MAX_SEARCH_CHARS, _MAX_DOMAIN = 32, 2048, 253
+"""Of Kubernetes since 1.28 (ExpandedDNSConfig)."""
 
 
 def hostname(pod: Pod, domain: str) -> str:
@@ -47,24 +51,63 @@ def pod_hosts(pod: Pod, addresses: Iterable[str], domain: str) -> str:
 
 
 def resolv_conf(pod: Pod, in_cluster: ResolvConf, elsewhere: str) -> str:
-    """Text of a pod's resolv.conf, by its dnsPolicy and its dnsConfig; `elsewhere`: that of its node."""
-    policy = pod.spec.dns_policy
+    """Text of a pod's resolv.conf, by its dnsPolicy and its dnsConfig; `elsewhere`: that of its node.
+
+    A cluster without DNS servers gives ClusterFirst what Default gives.
+    """
+    policy, config = pod.spec.dns_policy, pod.spec.dns_config or DNSConfig()
     if policy == "ClusterFirst" and pod.spec.host_network:
         policy = "Default"
-    config = pod.spec.dns_config
-    if policy == "Default" and config is None:
-        return elsewhere
-    servers, search, options = list[str](), list[str](), dict[str, str | None]()
-    if policy in ("ClusterFirst", "ClusterFirstWithHostNet"):
-        servers, search = list(in_cluster.nameservers), list(in_cluster.search)
-        options = {"ndots": str(in_cluster.ndots)}
-    if config is not None:
-        servers += [one for one in config.nameservers if one not in servers]
-        search += [one for one in config.searches if one not in search]
-        options |= {one.name: one.value for one in config.options}
-    lines = [f"search {' '.join(search)}"] if search else []
-    lines += [f"nameserver {server}" for server in servers]
-    if options:
-        spelt = (name if value is None else f"{name}:{value}" for name, value in options.items())
-        lines.append(f"options {' '.join(spelt)}")
-    return "".join(f"{line}\n" for line in lines)
+    in_node = _settings(elsewhere)
+    if policy == "None":
+        base = _Settings()
+    elif policy == "Default" or not in_cluster.nameservers:
+        if pod.spec.dns_config is None:
+            return elsewhere
+        base = in_node
+    else:
+        search = (*in_cluster.search, *in_node.search)
+        base = _Settings(in_cluster.nameservers, search, {"ndots": str(in_cluster.ndots)})
+    return _Settings(
+        (*base.nameservers, *config.nameservers),
+        (*base.search, *config.searches),
+        {**base.options, **{one.name: one.value for one in config.options}},
+    ).text()
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """A resolv.conf as kubelet puts it together: nothing in it has a meaning yet."""
+
+    nameservers: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    options: Mapping[str, str | None] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """The file: nothing said twice, and no more than a resolver takes."""
+        search = _fitting(dict.fromkeys(self.search))
+        lines = [f"search {' '.join(search)}"] if search else []
+        servers = list(dict.fromkeys(self.nameservers))[:MAX_NAMESERVERS]
+        lines += [f"nameserver {server}" for server in servers]
+        if self.options:
+            spelt = (f"{name}:{value}" if value else name for name, value in self.options.items())
+            lines.append(f"options {' '.join(spelt)}")
+        return "".join(f"{line}\n" for line in lines)
+
+
+def _fitting(search: Iterable[str]) -> list[str]:
+    """As many domains as fit on kubelet's line; longer ones than a name can be make glibc abort."""
+    domains = [domain for domain in search if len(domain) <= _MAX_DOMAIN][:_MAX_SEARCHES]
+    while len(" ".join(domains)) > _MAX_SEARCH_CHARS:
+        domains.pop()
+    return domains
+
+
+def _settings(text: str) -> _Settings:
+    """What a file says: of lines that are there twice the last one counts, but for nameservers."""
+    lines = [line.split() for line in text.splitlines() if line[:1] not in ("#", ";")]
+    said = {line[0]: line[1:] for line in lines if line}
+    servers = tuple(line[1] for line in lines if line[:1] == ["nameserver"] and len(line) > 1)
+    options = (option.partition(":") for option in said.get("options", ()))
+    search = tuple(domain.rstrip(".") for domain in said.get("search", ()))
+    return _Settings(servers, search, {name: value or None for name, _, value in options})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from testbed.dns.search import pod_resolv_conf
+from testbed.dns.search import ResolvConf, pod_resolv_conf
 from testbed.lab.environment import Surroundings, environment, expanded
 from testbed.lab.images import Kind, stand_in
 from testbed.lab.pod_files import hostname, pod_hosts, resolv_conf
@@ -147,10 +147,49 @@ CLUSTER = pod_resolv_conf("default", "cluster.local", ("10.96.0.10",))
         ({"dnsPolicy": "None", "dnsConfig": {"nameservers": ["1.1.1.1"], "searches": ["a.b"],
           "options": [{"name": "ndots", "value": "2"}, {"name": "edns0"}]}},
          "search a.b\nnameserver 1.1.1.1\noptions ndots:2 edns0\n"),
+        # dnsConfig adds to what the policy says, and nothing twice.
+        ({"dnsConfig": {"nameservers": ["1.1.1.1", "10.96.0.10"], "searches": ["a.b", "cluster.local"],
+          "options": [{"name": "ndots", "value": "2"}, {"name": "rotate"}]}},
+         "search default.svc.cluster.local svc.cluster.local cluster.local a.b\n"
+         "nameserver 10.96.0.10\nnameserver 1.1.1.1\noptions ndots:2 rotate\n"),
+        # No resolver takes more than three servers, nor a domain longer than a name.
+        ({"dnsPolicy": "None", "dnsConfig": {
+            "nameservers": ["1.1.1.1", "1.1.1.2", "1.1.1.3", "1.1.1.4"], "searches": ["a." * 127, "b"]}},
+         "search b\nnameserver 1.1.1.1\nnameserver 1.1.1.2\nnameserver 1.1.1.3\n"),
     ],
 )  # fmt: skip
 def test_resolv_conf(spec: dict[str, Any], text: str) -> None:
     assert resolv_conf(pod(**spec), CLUSTER, "elsewhere\n") == text
+
+
+NODE = "# the node's\nsearch example.test\nnameserver 192.0.2.53\noptions timeout:1\n"
+OWN = {"searches": ["a.b"], "options": [{"name": "timeout", "value": "3"}]}
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ({"dnsPolicy": "Default"}, NODE),
+        ({"dnsPolicy": "Default", "dnsConfig": OWN},
+         "search example.test a.b\nnameserver 192.0.2.53\noptions timeout:3\n"),
+        ({}, "search default.svc.cluster.local svc.cluster.local cluster.local example.test\n"
+             "nameserver 10.96.0.10\noptions ndots:5\n"),
+        ({"dnsPolicy": "None", "dnsConfig": {"nameservers": ["1.1.1.1"]}}, "nameserver 1.1.1.1\n"),
+    ],
+)  # fmt: skip
+def test_resolv_conf_where_the_node_has_a_resolver(spec: dict[str, Any], text: str) -> None:
+    assert resolv_conf(pod(**spec), CLUSTER, NODE) == text
+
+
+def test_without_dns_servers_a_pod_uses_its_nodes_resolver() -> None:
+    assert resolv_conf(pod(), ResolvConf(()), NODE) == NODE
+
+
+def test_a_search_list_has_at_most_2048_characters() -> None:
+    searches = [f"{number:0>99}.test" for number in range(40)]
+    config = {"nameservers": ["1.1.1.1"], "searches": searches}
+    text = resolv_conf(pod(dnsPolicy="None", dnsConfig=config), CLUSTER, NODE)
+    assert text.splitlines()[0] == f"search {' '.join(searches[:19])}"
 
 
 @pytest.mark.parametrize(
