@@ -54,7 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--arrivals", choices=ARRIVALS, default="poisson", help="poisson")
     parser.add_argument("--timeout", type=duration, default=5.0, metavar="T", help="5s")
-    parser.add_argument("--resolve", choices=RESOLVE, default="each", help="names: each connection")
+    parser.add_argument(
+        "--resolve",
+        choices=RESOLVE,
+        default="each",
+        help="names: for each connection, again when the answer's TTL is over, or once",
+    )
     parser.add_argument("--close", choices=CLOSE, default="fin", help="how connections end (fin)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the arrivals (0)")
     add_output_option(parser)

@@ -97,7 +97,7 @@ class Connection:
         self._connecting = False
         self._resolving: _Resolving | None = None
         self._begin(scheduled_ns)
-        if load.address is not None:
+        if load.address is not None and self._start_ns < load.address_until_ns:
             self._connect(load.address)
         else:
             self._resolving = _Resolving(load, self)
@@ -350,8 +350,8 @@ class _Resolving:
             self._ask()
             return
         self.close()
-        if self._load.spec.resolve == "once":
-            self._load.address = lookup.address
+        if lookup.address is not None:
+            self._load.keep_address(lookup.address, lookup.ttl_s)
         self._connection.resolved(lookup.address)
 
     def close(self) -> None:

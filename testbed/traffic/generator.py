@@ -31,6 +31,7 @@ from testbed.traffic.spec import LoadSpec
 _BURST = 64
 """Requests started before answers are looked at."""
 _PROGRESS_NS = 1_000_000_000
+_FOR_EVER_NS = 1 << 62
 
 
 def main(config: dict[str, Any], channel: socket.socket) -> None:
@@ -93,6 +94,8 @@ class Load:
         target = spec.target
         self.spec = spec
         self.host, self.port, self.address = target.host, target.port, target.address
+        self.address_until_ns = _FOR_EVER_NS
+        """Until when `address` may be dialled without asking again."""
         self.datagrams = target.protocol == "udp"
         self.reset = spec.close == "rst" and not self.datagrams
         self.timeout_ns = int(spec.timeout_s * 1e9)
@@ -161,6 +164,13 @@ class Load:
                 self.vacant -= 1
                 self._start(0)
             self._turn(0 if self.vacant else end_ns)
+
+    def keep_address(self, address: str, ttl_s: int) -> None:
+        """A name has been resolved: as long as the spec says, it is not asked for again."""
+        if self.spec.resolve != "each":
+            self.address = address
+            until_ns = now_ns() + ttl_s * 1_000_000_000
+            self.address_until_ns = until_ns if self.spec.resolve == "ttl" else _FOR_EVER_NS
 
     def _start(self, scheduled_ns: int) -> None:
         """On an idle connection, or a new one: never waits for one."""

@@ -51,6 +51,8 @@ class Lookup:
 
     def __init__(self, name: str, conf: ResolvConf, ident: int) -> None:
         self.address: str | None = None
+        self.ttl_s = 0
+        """How long the address may be kept: the shortest TTL of what led to it."""
         self.failed = False
         self.server = conf.nameservers[0]
         self.packets: tuple[bytes, ...] = ()
@@ -60,6 +62,7 @@ class Lookup:
         self._try = 0
         self._waiting: dict[int, int] = {}
         self._found: list[str] = []
+        self._ttls_s: list[int] = []
         self._ask()
 
     def receive(self, data: bytes) -> bool:
@@ -73,11 +76,14 @@ class Lookup:
         if response.rcode not in (_NOERROR, _NXDOMAIN):
             self.give_up_waiting()
             return True
-        self._found += (record.data for record in response.answers if record.type in (A, AAAA))
+        if response.answers:
+            self._found += (one.data for one in response.answers if one.type in (A, AAAA))
+            self._ttls_s += (one.ttl for one in response.answers)
         if self._waiting:
             return False
         if self._found:
             self.address = preferred(self._found)
+            self.ttl_s = min(self._ttls_s)
         else:
             self._next_name()
         return True
@@ -103,7 +109,7 @@ class Lookup:
         idents = self._ident & 0xFFFF, self._ident + 1 & 0xFFFF
         self._ident += 2
         self._waiting = {idents[0]: A, idents[1]: AAAA}
-        self._found = []
+        self._found, self._ttls_s = [], []
         self.packets = tuple(
             encode_query(ident, self._names[0], qtype) for ident, qtype in self._waiting.items()
         )

@@ -13,7 +13,7 @@ from testbed.errors import UsageError
 _DEFAULT_PORTS = {"http": 80, "tcp": 0, "udp": 0}  # 0: must be written
 ARRIVALS = ("poisson", "constant")
 CLOSE = ("fin", "rst")
-RESOLVE = ("each", "once")
+RESOLVE = ("each", "ttl", "once")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class LoadSpec:
     """How the client ends a connection: `fin`, or `rst` (no TIME_WAIT)."""
     label: str = ""
     resolve: str = "each"
-    """Names: for `each` new connection, or `once`."""
+    """Names: for `each` new connection, again when the answer's `ttl` is over, or `once`."""
     warmup_s: float = 0.0
     """Cut from the summary's latency; every request is recorded."""
     drain_s: float = 0.1
