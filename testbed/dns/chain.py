@@ -6,26 +6,54 @@ sees a query before which other is `plugin_cfg`'s, whatever order the Corefile i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
 from testbed.dns.corefile import CorefileError, server_blocks
 from testbed.dns.directives import longest_zone
 from testbed.dns.plugin_cfg import PLUGIN_CFG
+from testbed.dns.plugins import (
+    autopath,
+    bind,
+    cache,
+    errors,
+    forward,
+    health,
+    hosts,
+    kubernetes,
+    loadbalance,
+    log,
+    loop,
+    prometheus,
+    ready,
+    reload,
+    rewrite,
+)
 from testbed.dns.query import Plugin, Query, Reply, Respond, Serve
 from testbed.dns.surroundings import Block, Kind, Life, Made, Surroundings
 from testbed.dns.wire import REFUSED
 from testbed.dns.zone_options import normal
-from testbed.model.fields import words
 from testbed.spelling import did_you_mean
 
-BUILT = words(
-    "autopath bind cache errors forward health hosts kubernetes loadbalance log loop prometheus "
-    "ready reload rewrite"
-)
-"""Those that have a module here."""
+KINDS: Mapping[str, Kind] = {
+    "autopath": autopath,
+    "bind": bind,
+    "cache": cache,
+    "errors": errors,
+    "forward": forward,
+    "health": health,
+    "hosts": hosts,
+    "kubernetes": kubernetes,
+    "log": log,
+    "loadbalance": loadbalance,
+    "loop": loop,
+    "prometheus": prometheus,
+    "ready": ready,
+    "reload": reload,
+    "rewrite": rewrite,
+}
+"""Those that are built here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +82,15 @@ class Planned:
     @property
     def port(self) -> int:
         return self.blocks[0].port
+
+    @property
+    def watches_pods(self) -> bool:
+        """Whether it has to know the cluster's pods."""
+        settings = (one.settings for block in self.blocks for one in block.plugins)
+        return any(
+            isinstance(one, kubernetes.Settings) and one.published.pods == "verified"
+            for one in settings
+        )
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -87,9 +124,9 @@ def read(
         for directive in block.directives:
             name = directive.name.text
             try:
-                if name not in BUILT:
+                if name not in KINDS:
                     raise _unknown(directive.name)
-                plugins.append(PlannedPlugin(name, _kind(name).settings(directive, block.zones)))
+                plugins.append(PlannedPlugin(name, KINDS[name].settings(directive, block.zones)))
             except CorefileError as error:
                 mistakes.append(error)
         plugins.sort(key=lambda one: order.index(one.name))
@@ -120,7 +157,7 @@ class Chain:
             self._serves[zone](query, respond)
 
     def close(self) -> None:
-        """Let go of sockets, pages and timers. Queries that wait are not answered any more."""
+        """Let go of what plug-ins do by themselves: timers, checks. Queries that wait are still answered."""
         for close in self._closes:
             close()
         self._closes.clear()
@@ -131,7 +168,7 @@ class Chain:
         made: list[tuple[str, Made]] = []
         # From the last: who asks another one finds it made.
         for one in reversed(plan.plugins):
-            found = _kind(one.name).make(one.settings, block)
+            found = KINDS[one.name].make(one.settings, block)
             made.append((one.name, found))
             self._closes.append(found.close)
             self.life.readiness.append((one.name, found.ready))
@@ -152,13 +189,9 @@ def _refuse(query: Query, respond: Respond) -> None:
     respond(Reply(REFUSED, authoritative=False, depends=frozenset()))
 
 
-def _kind(name: str) -> Kind:
-    return cast(Kind, import_module(f"testbed.dns.plugins.{name}"))
-
-
 def _unknown(name: Any) -> CorefileError:
     if name.text in PLUGIN_CFG:
-        hint = f"there are {', '.join(sorted(BUILT))}"
+        hint = f"there are {', '.join(sorted(KINDS))}"
         return CorefileError(name, f"CoreDNS's plug-in {name} is not built here", hint)
-    hint = did_you_mean(name.text, BUILT) or f"there are {', '.join(sorted(BUILT))}"
+    hint = did_you_mean(name.text, KINDS) or f"there are {', '.join(sorted(KINDS))}"
     return CorefileError(name, f"there is no plug-in {name}", hint)

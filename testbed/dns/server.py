@@ -60,11 +60,18 @@ class Supervisor:
     """The line to whoever started the process, and SIGTERM: what it tells, and what ends the process."""
 
     def __init__(
-        self, loop: SelectorLoop, channel: socket.socket, hear: Callable[[dict[str, Any]], None]
+        self,
+        loop: SelectorLoop,
+        channel: socket.socket,
+        hear: Callable[[dict[str, Any]], None],
+        terminate: Callable[[], None] | None = None,
     ) -> None:
-        """`hear` is told every message; what comes first is most of what the process will ever hold."""
+        """`hear` is told every message; what comes first is most of what the process will ever hold.
+        `terminate`: what SIGTERM does, instead of ending the process.
+        """
         self.ended = False
         self._hear = hear
+        self._terminate = terminate or self._end
         self._channel = channel
         self._pieces: list[bytes] = []
         self._wakeup, signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -73,9 +80,13 @@ class Supervisor:
         for fd in (channel.fileno(), self._wakeup):
             loop.watch(fd, self._read, selectors.EVENT_READ)
 
+    def _end(self) -> None:
+        self.ended = True
+
     def _read(self, _events: int) -> None:
         with suppress(BlockingIOError):
-            self.ended = self.ended or bool(os.read(self._wakeup, 64))
+            if os.read(self._wakeup, 64):
+                self._terminate()
         try:
             data = self._channel.recv(1 << 20, socket.MSG_DONTWAIT)
         except BlockingIOError:
