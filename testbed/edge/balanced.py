@@ -90,7 +90,7 @@ def balanced_in(snapshot: Snapshot, services: Iterable[Service]) -> tuple[Balanc
     if not having:
         return ()
     slices = snapshot.slices_by_service()
-    nodes = snapshot.list(Node)
+    nodes = tuple(snapshot.list(Node))
     return tuple(
         balanced(one, slices.get((one.meta.namespace, one.meta.name), ()), nodes) for one in having
     )

@@ -13,6 +13,7 @@ from testbed.errors import NotBuiltYet
 from testbed.events import Record
 from testbed.kernel.features import Feature
 from testbed.lab.cloud import CloudProvider
+from testbed.lab.l2 import L2Provider
 from testbed.lab.pod_network import LabPodNetwork
 from testbed.model.topology import Topology
 from testbed.runtime.processes import Processes
@@ -42,7 +43,7 @@ class ProviderParts:
 
 
 PROVIDERS: Mapping[str, Callable[[ProviderParts], Provider]] = MappingProxyType(
-    {"cloud": CloudProvider}
+    {"cloud": CloudProvider, "l2": L2Provider}
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 
 from testbed.dns import server as dns_server
-from testbed.lab import capture_process, route_watch, rule_watch
+from testbed.lab import capture_process, l2_speaker, route_watch, rule_watch
 from testbed.proxy.userspace_process import main as userspace
 from testbed.runtime import zygote
 from testbed.runtime.container_process import Program
@@ -36,6 +36,7 @@ MAINS: dict[str, zygote.Main] = {
     "marked": marked.main,
     "rulewatch": rule_watch.main,
     "routewatch": route_watch.main,
+    "l2speaker": l2_speaker.main,
     "userspace": userspace.main,
 }
 """By the name that `Processes.spawn` takes."""

@@ -53,6 +53,9 @@ class L2(Strict):
     suspicion_mult: Annotated[int, Field(ge=1, le=60, strict=True)] = Field(
         4, description="it is dead after so many further probe intervals (times log10 of how many)"
     )
+    rejoin_interval_s: Annotated[Duration, Field(ge=1, le=3600)] = Field(
+        60.0, alias="rejoinInterval", description="between two tries to join speakers that are gone"
+    )
 
     @model_validator(mode="after")
     def _times_fit(self) -> L2:
