@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from testbed.model.container_read import containers, loosely
-from testbed.model.containers import DNSConfig, HostAlias, SecurityContext
+from testbed.model.containers import HostAlias, SecurityContext
 from testbed.model.fields import Fields, words
 from testbed.model.metadata_read import meta
 from testbed.model.objects import (
@@ -14,6 +14,7 @@ from testbed.model.objects import (
     PodSpec,
     PreferredSchedulingTerm,
 )
+from testbed.model.pod_dns import pod_dns
 from testbed.model.pod_status_read import pod_status
 from testbed.model.scheduling import PodAffinity, Toleration, TopologySpreadConstraint
 from testbed.model.spelled import many, one
@@ -47,6 +48,7 @@ def pod_spec(spec: Fields) -> PodSpec:
     spec.only(_POD_KEYS, _POD_IGNORED)
     if not spec.has("containers"):
         spec.missing("containers")
+    dns = pod_dns(spec)
     affinity = spec.child("affinity")
     affinity.only(("nodeAffinity", "podAffinity", "podAntiAffinity"), ())
     return PodSpec(
@@ -58,11 +60,7 @@ def pod_spec(spec: Fields) -> PodSpec:
         else None,
         restart_policy=spec.choice("restartPolicy", ("Always", "OnFailure", "Never"), "Always"),
         termination_grace_period_s=spec.seconds("terminationGracePeriodSeconds", 30.0),
-        dns_policy=spec.choice(
-            "dnsPolicy",
-            ("ClusterFirst", "Default", "ClusterFirstWithHostNet", "None"),
-            "ClusterFirst",
-        ),
+        dns_policy=dns.policy,
         init_containers=containers(spec, "initContainers"),
         volumes=many(spec, "volumes", Volume),
         host_network=spec.boolean("hostNetwork"),
@@ -70,7 +68,7 @@ def pod_spec(spec: Fields) -> PodSpec:
         subdomain=spec.text("subdomain"),
         set_hostname_as_fqdn=spec.boolean("setHostnameAsFQDN"),
         host_aliases=many(spec, "hostAliases", HostAlias),
-        dns_config=one(spec, "dnsConfig", DNSConfig),
+        dns_config=dns.config,
         enable_service_links=spec.boolean("enableServiceLinks", True),
         security_context=loosely(spec, "securityContext", SecurityContext),
         active_deadline_s=spec.optional_seconds("activeDeadlineSeconds"),

@@ -34,6 +34,7 @@ from testbed.model.objects import (
     Service,
     ServicePort,
 )
+from testbed.model.pod_dns import pod_dns
 from testbed.model.pod_read import node_affinity
 from testbed.model.scheduling import PodAffinity
 from testbed.model.service import PortSpec, ServiceSpec
@@ -170,6 +171,7 @@ def _pod_spec(name: str, workload: Workload, probe_period_s: float) -> PodSpec:
     # By its label and not by nodeName, as the scheduler is part of what is emulated.
     pinned = {HOSTNAME_LABEL: workload.node} if workload.node else {}
     affinity = _read(workload.affinity, "affinity", _affinity)
+    dns = _read({"dnsPolicy": workload.dns_policy, "dnsConfig": workload.dns_config}, "", pod_dns)
     return PodSpec(
         containers=(container,),
         node_selector={
@@ -182,6 +184,8 @@ def _pod_spec(name: str, workload: Workload, probe_period_s: float) -> PodSpec:
         pod_anti_affinity=affinity.other_pods,
         tolerations=(fakes.TOLERATION,) if workload.fake else (),
         termination_grace_period_s=workload.termination_grace_period_s,
+        dns_policy=dns.policy,
+        dns_config=dns.config,
     )
 
 

@@ -37,6 +37,13 @@ class Workload(Strict):
         alias="terminationGracePeriodSeconds",
         description="from SIGTERM to SIGKILL",
     )
+    dns_policy: Literal["ClusterFirst", "Default", "ClusterFirstWithHostNet", "None"] = Field(
+        "ClusterFirst", description="whom its pods ask for names"
+    )
+    dns_config: dict[str, Any] | None = Field(
+        None,
+        description="Kubernetes' dnsConfig: nameservers, searches, options (ndots, timeout, …)",
+    )
     lifecycle: dict[str, Any] | None = Field(
         None, description="Kubernetes' hooks: preStop, postStart"
     )

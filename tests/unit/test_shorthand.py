@@ -8,6 +8,7 @@ import pytest
 
 from testbed.errors import UsageError
 from testbed.model.containers import (
+    DNSConfig,
     ExecAction,
     GRPCAction,
     HTTPGetAction,
@@ -218,6 +219,19 @@ def test_how_a_workload_is_updated_and_its_pods_end() -> None:
     assert hooks.pre_stop is not None
     assert hooks.pre_stop.action == SleepAction(5)
     assert deployment(strategy={"type": "Recreate"}).strategy.type == "Recreate"
+
+
+def test_whom_a_workloads_pods_ask_for_names() -> None:
+    options = [{"name": "ndots", "value": "2"}, {"name": "rotate"}]
+    spec = deployment(dnsConfig={"options": options}).template.spec
+    assert spec.dns_policy == "ClusterFirst"
+    assert spec.dns_config is not None
+    assert [(one.name, one.value) for one in spec.dns_config.options] == [
+        ("ndots", "2"),
+        ("rotate", None),
+    ]
+    own = deployment(dnsPolicy="None", dnsConfig={"nameservers": ["192.0.2.53"]}).template.spec
+    assert (own.dns_policy, own.dns_config) == ("None", DNSConfig(("192.0.2.53",)))
 
 
 def test_a_workloads_pods_may_be_kept_apart() -> None:
