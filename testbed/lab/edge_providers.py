@@ -12,6 +12,7 @@ from testbed.edge.provider import Provider
 from testbed.errors import NotBuiltYet
 from testbed.events import Record
 from testbed.kernel.features import Feature
+from testbed.lab.bgp import BgpProvider
 from testbed.lab.cloud import CloudProvider
 from testbed.lab.l2 import L2Provider
 from testbed.lab.pod_network import LabPodNetwork
@@ -43,7 +44,7 @@ class ProviderParts:
 
 
 PROVIDERS: Mapping[str, Callable[[ProviderParts], Provider]] = MappingProxyType(
-    {"cloud": CloudProvider, "l2": L2Provider}
+    {"bgp": BgpProvider, "cloud": CloudProvider, "l2": L2Provider}
 )
 
 

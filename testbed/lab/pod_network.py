@@ -13,7 +13,7 @@ from testbed.clock import now_ns
 from testbed.controllers.timing import Delays
 from testbed.errors import TestbedError
 from testbed.events import Event, Record
-from testbed.ip import IPAddress
+from testbed.ip import IPAddress, IPNetwork
 from testbed.kernel.netlink import NetlinkError
 from testbed.kernel.run import Shell
 from testbed.lab.backends import masquerade_tool
@@ -125,9 +125,16 @@ class LabPodNetwork:
     def rewired(self, site: Site) -> None:
         """A node that runs hangs on other cables now."""
         joined = self._joined[site.name]
-        joined.site = site
+        joined.site = replace(site, services=joined.site.services)
         joined.wiring.rewired()
         self._hears(site.name)
+
+    def announce(self, name: str, services: tuple[IPNetwork, ...]) -> None:
+        """A node is to tell routers of these addresses, and of no others."""
+        joined = self._joined[name]
+        if joined.site.services != services:
+            joined.site = replace(joined.site, services=services)
+            self._look(name, members_of(self._store.snapshot()))
 
     def leave(self, name: str) -> None:
         """A node that is about to lose its power: what it runs for the network is not started again."""

@@ -67,6 +67,10 @@ class Speakers:
         have = self._routes.get(name, {})
         return sorted((one for one in awaited if one not in have), key=str)
 
+    def ways(self, name: str, destination: IPNetwork) -> int:
+        """By how many next hops a machine's kernel reaches it, as BIRD has said; 0: by none."""
+        return len(self._routes.get(name, {}).get(destination, ()))
+
     @property
     def trouble(self) -> str:
         """What the first BIRD that does not run said last."""

@@ -12,7 +12,7 @@ from zlib import crc32
 
 from testbed.fabric.machine import Fabric, Interface, Machine
 from testbed.fabric.plan import plan
-from testbed.ip import IPAddress
+from testbed.ip import IPAddress, IPNetwork
 from testbed.model.bgp import BGP
 from testbed.model.fields import Mistake
 from testbed.model.topology import Topology
@@ -33,7 +33,9 @@ class BorderGateway:
 
     def __init__(self, topology: Topology) -> None:
         self._settings = topology.network.bgp
-        self._pools = topology.network.pod_cidrs
+        self._pools = topology.network.pod_cidrs if topology.network.cni.routes == "bgp" else ()
+        self._service_pools = service_pools(topology)
+        self._announces = topology.load_balancer.provider == "bgp"
         self._masquerades = topology.network.masquerades
         self._fabric = plan(topology)
         self._asns = _asns(topology, self._fabric)
@@ -62,6 +64,7 @@ class BorderGateway:
             sessions=(*self._with_nodes(own, members), *beside),
             transit=own.name in self._settings.route_reflectors,
             local_asns=int(abroad) if allowed is None else allowed,
+            services=site.services if self._announces else None,
         )
         return NodeNetwork(
             pod_mtu=site.mtu,
@@ -73,6 +76,20 @@ class BorderGateway:
                 pods for member in members if member is not own for pods in member.pod_cidrs
             ),
         )
+
+    def services_daemon(self, site: Site, own: Member) -> Daemon:
+        """What a node runs that only tells routers of load balancers' addresses."""
+        speaker = Speaker(
+            name=own.name,
+            router_id=router_id(own.name, own.addresses),
+            asn=self._asns[own.name],
+            ranges=(),
+            pools=(),
+            sessions=tuple(self._with_routers(own.name)),
+            transit=False,
+            services=site.services,
+        )
+        return self._daemon(speaker)
 
     def _neighbours(self, own: Member, members: Sequence[Member]) -> frozenset[Neighbour]:
         """Of a large mesh: all of a kernel's namespaces share an ARP table, which its pairs would overflow."""
@@ -105,6 +122,7 @@ class BorderGateway:
                     pools=self._pools,
                     sessions=tuple(self._beside(machine)),
                     transit=True,
+                    service_pools=self._service_pools,
                 )
             )
             for machine in self._fabric.machines
@@ -184,6 +202,18 @@ class BorderGateway:
 
     def _reflected(self, one: Machine, other: Machine) -> bool:
         return not {one.name, other.name}.isdisjoint(self._settings.route_reflectors)
+
+
+def service_pools(topology: Topology) -> tuple[IPNetwork, ...]:
+    """Where the load balancers' addresses are that nodes tell routers of."""
+    if topology.load_balancer.provider != "bgp":
+        return ()
+    return tuple(
+        network
+        for pool in topology.load_balancer.all_pools.values()
+        for one in pool.addresses
+        for network in one.networks()
+    )
 
 
 def timers(settings: BGP) -> Timers:

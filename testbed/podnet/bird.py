@@ -88,6 +88,10 @@ class Speaker:
     """Passes on what it has learned: routers do, and route reflectors. Nodes are no way."""
     local_asns: int = 0
     """How often its own number may stand in a path that it believes."""
+    services: tuple[IPNetwork, ...] | None = None
+    """Addresses of load balancers that it tells its peers of; None: it never has any."""
+    service_pools: tuple[IPNetwork, ...] = ()
+    """Where such addresses are: a router tells and believes these, too; nodes need no routes to them."""
 
 
 def configuration(speaker: Speaker, timers: Timers) -> str:
@@ -109,18 +113,18 @@ def _lines(speaker: Speaker, timers: Timers) -> Iterator[str]:
             "protocol bfd",
             [*_block('interface "*"', each, "};"), *_block("multihop", each, "};")],
         )
-    for pool in speaker.pools:
-        yield from _family(speaker, timers, pool)
+    everybody = (*speaker.pools, *(session.address for session in speaker.sessions))
+    for number in dict.fromkeys(one.version for one in everybody):
+        yield from _family(speaker, timers, number)
 
 
-def _family(speaker: Speaker, timers: Timers, pool: IPNetwork) -> Iterator[str]:
+def _family(speaker: Speaker, timers: Timers, number: int) -> Iterator[str]:
     """All that concerns one IP family."""
-    number = pool.version
     channel = f"ipv{number}"
-    own = [network for network in speaker.ranges if network.version == number]
+    own = _of(number, speaker.ranges)
     yield ""
-    yield from _to_kernel(number)
-    yield from _to_peers(speaker, pool, own)
+    yield from _to_kernel(speaker, number)
+    yield from _to_peers(speaker, number)
     # Pods' routes are learned from the kernel; as link routes they would be known twice.
     yield from _block(f"protocol direct direct{number}", [f"{channel};", 'interface -"pod*", "*";'])
     yield from _block(
@@ -137,37 +141,53 @@ def _family(speaker: Speaker, timers: Timers, pool: IPNetwork) -> Iterator[str]:
     if own:
         routes = [f"route {network} blackhole;" for network in own]
         yield from _block(f"protocol static ranges{number}", [f"{channel};", *routes])
-    yield from _template(speaker, timers, pool)
+    if speaker.services is not None:
+        routes = [f"route {network} unreachable;" for network in _of(number, speaker.services)]
+        yield from _block(f"protocol static services{number}", [f"{channel};", *routes])
+    yield from _template(speaker, timers, number)
     for session in speaker.sessions:
         if session.address.version == number:
             yield from _session(speaker, session)
 
 
-def _to_kernel(number: int) -> Iterator[str]:
-    yield from _block(
-        f"filter to_kernel{number}",
-        [
-            "if source = RTS_BGP then accept;",
-            "if source = RTS_STATIC then accept;  # packets for a pod that is gone end here",
-            "reject;",
-        ],
-    )
+def _of(number: int, networks: Iterable[IPNetwork]) -> list[IPNetwork]:
+    return [network for network in networks if network.version == number]
 
 
-def _to_peers(speaker: Speaker, pool: IPNetwork, own: Iterable[IPNetwork]) -> Iterator[str]:
+def _to_kernel(speaker: Speaker, number: int) -> Iterator[str]:
     lines = []
-    for network in own:
+    if speaker.services is not None:
+        # Rules take a service's packets before they are routed.
+        lines.append(f'if proto = "services{number}" then reject;')
+    lines += [
+        "if source = RTS_BGP then accept;",
+        "if source = RTS_STATIC then accept;  # packets for a pod that is gone end here",
+        "reject;",
+    ]
+    yield from _block(f"filter to_kernel{number}", lines)
+
+
+def _to_peers(speaker: Speaker, number: int) -> Iterator[str]:
+    lines = []
+    if speaker.services is not None:
+        lines.append(f'if proto = "services{number}" then accept;')
+    for network in _of(number, speaker.ranges):
         lines.append(f"if net = {network} then accept;")
         lines.append(f"if net ~ {network} then reject;  # the range stands for its pods")
     if not speaker.transit:
         lines.append("if source = RTS_BGP then reject;")
-    # A pod that has taken its address along from another node's range.
-    lines.append(f"if net ~ {pool} then accept;")
+    # Pods' too: one that has taken its address along from another node's range.
+    lines += [f"if net ~ {pool} then accept;" for pool in _told(speaker, number)]
     lines.append("reject;")
-    yield from _block(f"filter to_peers{pool.version}", lines)
+    yield from _block(f"filter to_peers{number}", lines)
 
 
-def _template(speaker: Speaker, timers: Timers, pool: IPNetwork) -> list[str]:
+def _told(speaker: Speaker, number: int) -> list[IPNetwork]:
+    """Where whatever it passes on is, and believes."""
+    return _of(number, (*speaker.pools, *speaker.service_pools))
+
+
+def _template(speaker: Speaker, timers: Timers, number: int) -> list[str]:
     """What all sessions of a family have in common."""
     lines = [
         f"connect delay time {CONNECT_DELAY_S};",
@@ -184,9 +204,10 @@ def _template(speaker: Speaker, timers: Timers, pool: IPNetwork) -> list[str]:
         lines.append("bfd;")
     if speaker.local_asns:
         lines.append(f"allow local as {speaker.local_asns};")
-    channel = [f"import where net ~ {pool};", f"export filter to_peers{pool.version};"]
-    lines += _block(f"ipv{pool.version}", channel, "};")
-    return _block(f"template bgp session{pool.version}", lines)
+    believed = " || ".join(f"net ~ {pool}" for pool in _told(speaker, number))
+    heard = f"import where {believed};" if believed else "import none;"
+    lines += _block(f"ipv{number}", [heard, f"export filter to_peers{number};"], "};")
+    return _block(f"template bgp session{number}", lines)
 
 
 def _session(speaker: Speaker, session: Session) -> list[str]:

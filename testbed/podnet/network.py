@@ -35,6 +35,8 @@ class Site:
     """The addresses of its cables, with their networks."""
     mtu: int
     """Of its cables."""
+    services: tuple[IPNetwork, ...] = ()
+    """Addresses of load balancers that it is to tell routers of, where these are told by BGP."""
 
 
 @dataclass(frozen=True, slots=True)
