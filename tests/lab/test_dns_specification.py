@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 
 import pytest
 import yaml
@@ -12,7 +13,7 @@ from tests.lab.conftest import unique_name
 from tests.specification.rows import MANIFESTS, ROWS, Row, without_serial
 from tests.specification.spoken import Said, expected
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("dns-specification")]
 
 KUBERNETES = {
     "name": "kubernetes",
