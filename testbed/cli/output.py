@@ -40,6 +40,12 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def _as_block(representer: Any, text: str) -> Any:
+    """A text of several lines as people write it."""
+    style = "|" if "\n" in text.strip() else None
+    return representer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
 def to_yaml(answer: Any) -> str:
     """`answer` as one YAML document, keys in their order."""
     from io import StringIO
@@ -51,6 +57,7 @@ def to_yaml(answer: Any) -> str:
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.allow_unicode = True
     yaml.width = 100
+    yaml.representer.add_representer(str, _as_block)
     stream = StringIO()
     yaml.dump(answer, stream)
     return stream.getvalue()

@@ -36,11 +36,16 @@ def main(config: dict[str, Any], channel: socket.socket) -> None:
     0: any), "files" ({"/etc/hosts": path, …}) and "log" (path of a pipe). Says {"ready": true, "port": n,
     "pods": whether it wants to hear of pods} once it listens, and {"pods": true} where it wants to later. A
     line of `channel` is what `ClusterNames.hear` takes in, or {"corefile": text}: what the file holds now.
-    Raises OSError where a port cannot be had, CorefileError or ValueError for a Corefile that is no good.
+    Where a port cannot be had, or the Corefile is no good, it prints why and ends with code 1.
     """
     if "log" in config:
         _print_to(config["log"])
-    server = ChainServer(config)
+    try:
+        server = ChainServer(config)
+    except (CorefileError, OSError, ValueError) as error:
+        where = "Corefile:" if isinstance(error, CorefileError) else ""
+        print(f"[FATAL] {where}{error}", flush=True)
+        raise SystemExit(1) from None
     supervisor = Supervisor(server.loop, channel, server.hear, server.end)
     said = {"ready": True, "port": server.serving.port, "pods": server.plan.watches_pods}
     channel.sendall(json.dumps(said).encode() + b"\n")

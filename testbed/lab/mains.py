@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 
-from testbed.dns import server as dns_server
+from testbed.dns import chain_server
 from testbed.lab import capture_process, l2_speaker, route_watch, rule_watch
 from testbed.proxy.userspace_process import main as userspace
 from testbed.runtime import zygote
@@ -26,7 +26,7 @@ from testbed.traffic import (
 
 MAINS: dict[str, zygote.Main] = {
     "echo": echo.main,
-    "dns": dns_server.main,
+    "dns": chain_server.main,
     "generator": generator.main,
     "recorder": recorder.main,
     "meter": meter.main,

@@ -18,6 +18,7 @@ from testbed.lab.captures import Captures
 from testbed.lab.cluster import Cluster
 from testbed.lab.control import Call, Method
 from testbed.lab.dns_feed import DnsFeed
+from testbed.lab.dns_servers import DnsServers
 from testbed.lab.execution import Execution
 from testbed.lab.injecting import injected
 from testbed.lab.journal import Journal, lab_event
@@ -308,7 +309,8 @@ class Service:
         store = Store(now_s, self._folder.name)
         self._journal.follow(store)
         feed = DnsFeed(store)
-        programs = Programs(self._processes, self._folder, topology.dns.domain, feed.add)
+        programs = Programs(self._processes, self._folder)
+        programs.dns = DnsServers(self._processes, self._folder, store, feed)
         cluster = Cluster(self._folder, topology, store, programs, self._journal.record)
         cluster.touch.listeners.append(feed)
         places = Places(cluster, self._folder)

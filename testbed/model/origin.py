@@ -56,7 +56,7 @@ def _makers(topology: Topology) -> Iterator[tuple[Path, Callable[[], Object], in
     period_s = topology.timing.probe_period_s
     for one in fakes.nodes(topology):
         yield ("nodes", one.key), partial(node, one.name, one.spec, _NOWHERE), 1
-    for item in dns_objects(topology.dns, topology.network):
+    for item in dns_objects(topology.dns, topology.network, topology.timing.probe_period_s):
         yield ("dns",), partial(_itself, item), 1
     for key, workload in topology.workloads.items():
         first = next(fakes.names(key, workload.fake))

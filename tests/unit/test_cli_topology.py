@@ -112,7 +112,7 @@ def test_render_in_json_is_a_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["render", str(QUICKSTART), "-o", "json"]) == 0
     rendered = json.loads(capsys.readouterr().out)
     assert rendered["kind"] == "List"
-    assert len(rendered["items"]) == 8
+    assert len(rendered["items"]) == 9
 
 
 def test_rendered_objects_are_manifests_again(

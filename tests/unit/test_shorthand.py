@@ -16,6 +16,7 @@ from testbed.model.containers import (
     SleepAction,
     TCPSocketAction,
 )
+from testbed.model.documents import ConfigMap
 from testbed.model.label_selector import LabelSelector
 from testbed.model.manifest import from_manifest, to_manifest
 from testbed.model.objects import (
@@ -135,7 +136,9 @@ def test_an_external_name_selects_nothing() -> None:
 
 
 def test_dns_is_a_deployment_behind_the_tenth_service_address() -> None:
-    _, coredns, kube_dns = objects(dns={"replicas": 2})
+    _, corefile, coredns, kube_dns = objects(dns={"replicas": 2})
+    assert isinstance(corefile, ConfigMap)
+    assert "kubernetes cluster.local" in corefile.body["data"]["Corefile"]
     assert isinstance(coredns, Deployment)
     assert isinstance(kube_dns, Service)
     assert (coredns.meta.namespace, coredns.replicas) == ("kube-system", 2)
