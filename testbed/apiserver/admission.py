@@ -1,7 +1,7 @@
 """What the API server adds to, or has against, an object that is fine by itself: Kubernetes' admission.
 
-Source: NamespaceLifecycle, ServiceAccount, DefaultTolerationSeconds, and the warnings of `pkg/api/service` and
-`pkg/apis/networking`.
+Source: NamespaceLifecycle, ServiceAccount, DefaultIngressClass, DefaultTolerationSeconds, and the warnings of
+`pkg/api/service` and `pkg/apis/networking`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 from testbed.apiserver.failure import Cause, forbidden, not_found
 from testbed.apiserver.resources import Json, Resource, of_kind
 from testbed.apiserver.validation.pod_warnings import pod_warnings, template_warnings
-from testbed.model.documents import Namespace, ServiceAccount
+from testbed.edge.ingress_objects import CLASS_ANNOTATION, default_class
+from testbed.model.documents import IngressClass, Namespace, ServiceAccount
 from testbed.store import Snapshot
 
 NAME_LABEL = "kubernetes.io/metadata.name"
@@ -47,6 +48,8 @@ def completed(document: Json, snapshot: Snapshot, toleration_s: float, *, is_new
         return _namespace(document, is_new=is_new)
     if kind == "Pod":
         return tolerant(_pod(document, snapshot) if is_new else document, toleration_s)
+    if kind == "Ingress" and is_new:
+        return _ingress(document, snapshot)
     return document
 
 
@@ -74,6 +77,16 @@ def _pod(document: Json, snapshot: Snapshot) -> Json:
         )
     spec = {**spec, "serviceAccountName": name, "serviceAccount": name}
     return {**document, "spec": spec}
+
+
+def _ingress(document: Json, snapshot: Snapshot) -> Json:
+    """One that names no class is of the default one, where there is one."""
+    spec = document.get("spec") or {}
+    annotated = CLASS_ANNOTATION in (document["metadata"].get("annotations") or {})
+    default = default_class(snapshot.list(IngressClass))
+    if spec.get("ingressClassName") is not None or annotated or default is None:
+        return document
+    return {**document, "spec": {**spec, "ingressClassName": default}}
 
 
 def tolerant(document: Json, toleration_s: float) -> Json:

@@ -15,6 +15,7 @@ from testbed.controllers.heartbeats import Heartbeats
 from testbed.controllers.loop import ControllerLoop
 from testbed.controllers.timing import Delays, KubeletTiming, NodeTiming
 from testbed.dns.search import pod_resolv_conf
+from testbed.edge.ingress_objects import with_classes
 from testbed.errors import NotFound
 from testbed.events import Record
 from testbed.fabric.machine import Machine
@@ -24,6 +25,7 @@ from testbed.faults.link_fault import LinkFault
 from testbed.ip import IPAddress
 from testbed.kernel import features
 from testbed.kernel.features import Feature
+from testbed.lab.authority import Authority
 from testbed.lab.backends import pod_network_needs
 from testbed.lab.control_touch import ControlTouch
 from testbed.lab.delays import drawn
@@ -32,6 +34,8 @@ from testbed.lab.docker_lab import DockerLab
 from testbed.lab.edge_providers import ProviderParts, provider_of
 from testbed.lab.fakes import Fakes
 from testbed.lab.fixed import require_same
+from testbed.lab.ingress import IngressControllers
+from testbed.lab.ingress import Parts as IngressParts
 from testbed.lab.link_faults import LinkFaults
 from testbed.lab.load_balancers import LoadBalancers
 from testbed.lab.mininet import MininetLab
@@ -110,13 +114,12 @@ class Cluster:
         )
         shown = self.docker.shown
         self.recipes = programs.recipes = Recipes(store, folder / "containers", network, shown)
-        api = fabric.machine(fabric.control_plane)
         self.pod_network = LabPodNetwork(
             topology,
             store,
             record,
             delays,
-            (_site(api), self._underlay.control_plane),
+            (_site(fabric.machine(fabric.control_plane)), self._underlay.control_plane),
             speakers=Speakers(folder / "bgp", programs.processes, record),
         )
         news = asyncio.Event()
@@ -132,9 +135,19 @@ class Cluster:
         )
         provider = provider_of(parts)
         self.load_balancers = LoadBalancers(topology, store, record, delays, (provider, news))
+        self.ingress = programs.ingress = IngressControllers(
+            IngressParts(
+                store,
+                folder / "ingress",
+                programs.processes,
+                record,
+                Authority(),
+                delays.watch_s,
+            )
+        )
         self._parts = self._node_parts(topology, delays)
         self.touch = ControlTouch(self.nodes, self.watches, record)
-        self.touch.listeners += [self.pod_network, self.load_balancers]
+        self.touch.listeners += [self.pod_network, self.load_balancers, self.ingress]
         self.link_faults = LinkFaults(self._underlay, self.touch)
         self._applied: _Applied | None = None
         self._hosts: list[str] = []
@@ -224,8 +237,10 @@ class Cluster:
         if before is not None:
             require_same(before.topology, topology)
         cidrs = topology.network.service_cidrs
-        objects = completed(expand(topology))
-        wanted = allocated(objects, self.store.snapshot(), cidrs)
+        snapshot = self.store.snapshot()
+        objects = with_classes(completed(expand(topology)), snapshot)
+        objects += self.ingress.authority.secrets(topology.ingress)
+        wanted = allocated(objects, snapshot, cidrs)
         fabric = plan(topology)
         addresses = {
             machine.name: tuple(address.ip for address in machine.addresses)

@@ -23,7 +23,8 @@ from testbed.edge.haproxy_change import Said, change
 from testbed.edge.haproxy_text import ADMIN, CONFIG, MASTER, Configuration, files
 from testbed.errors import MissingFeature, OutOfTimeOrRoom, TestbedError
 from testbed.kernel.search_path import tool_path
-from testbed.lab.pipe_lines import PipeLines
+from testbed.lab.container_log import ContainerLog
+from testbed.lab.pipe_lines import Lines
 from testbed.lab.registry import MARKER
 from testbed.runtime.processes import LabProcess, Processes
 
@@ -65,6 +66,8 @@ class Haproxy:
         self._one_by_one = asyncio.Lock()
         self._loaded: asyncio.Future[bool] | None = None
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
+        self.log = ContainerLog()
+        """What it prints, from its start on."""
 
     @property
     def process(self) -> LabProcess:
@@ -206,7 +209,9 @@ class Haproxy:
             "tty": False,
         }
         ours, theirs = os.pipe2(os.O_CLOEXEC)
-        PipeLines(ours, self._read)
+        lines, self.log = Lines(self._read), ContainerLog()
+        self.log.listeners.append(lambda _stream, data: lines.feed(data))
+        self.log.read_from(ours, "stderr")
         try:
             with Path(os.devnull).open("rb") as nothing:
                 fds = [nothing.fileno(), theirs, theirs]

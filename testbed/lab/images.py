@@ -9,6 +9,7 @@ from enum import Enum
 from fnmatch import fnmatchcase
 
 from testbed.model.containers import Container
+from testbed.model.ingress_objects import IMAGE as INGRESS_IMAGE
 from testbed.model.shorthand import DNS_IMAGE
 
 _AGNHOST = frozenset({"agnhost"})
@@ -25,12 +26,16 @@ class Kind(Enum):
     """How a container is made."""
 
     DNS = "testbed/dns"
+    INGRESS = INGRESS_IMAGE
     ECHO = "testbed/echo"
     AGNHOST = "testbed/agnhost"
     MAPPED = "images"
     """A command of the topology's `images:`, in the host's own files."""
     PROGRAM = "program"
     """A command of the host, in files of the container's own."""
+
+
+_SERVERS = {DNS_IMAGE: Kind.DNS, INGRESS_IMAGE: Kind.INGRESS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +57,8 @@ class StandIn:
 def stand_in(container: Container, images: Mapping[str, str]) -> StandIn:
     """What runs in a container's name. `images`: pattern of an image's name -> command line."""
     image = container.image
-    if image == DNS_IMAGE:
-        return StandIn(Kind.DNS)
+    if image in _SERVERS:
+        return StandIn(_SERVERS[image])
     for pattern, line in images.items():
         if fnmatchcase(image, pattern):
             return StandIn(Kind.MAPPED, tuple(shlex.split(line)))

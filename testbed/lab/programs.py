@@ -15,11 +15,11 @@ from testbed.clock import now_ns
 from testbed.errors import OutOfTimeOrRoom
 from testbed.lab.container_log import ContainerLog
 from testbed.lab.containers import ProgramContainer, Running, StartError, run
-from testbed.lab.dns_servers import DnsServers
 from testbed.lab.docker_container import DockerContainer
 from testbed.lab.docker_pods import DockerPods
 from testbed.lab.images import Kind, StandIn, base_name, stand_in
-from testbed.lab.listeners import listeners
+from testbed.lab.ingress import IngressControllers
+from testbed.lab.listeners import everywhere, listeners
 from testbed.lab.recipes import Recipes, other_user
 from testbed.model.objects import SERVER_ANNOTATION, Pod
 from testbed.runtime.interface import ContainerState, Executed
@@ -128,12 +128,20 @@ class SharedServer:
 
 
 class Programs:
-    """Starts containers, and commands in them."""
+    """Starts containers, and commands in them. `on_dns` hears of every new DNS server and its node."""
 
-    def __init__(self, processes: Processes, folder: Path) -> None:
+    def __init__(
+        self,
+        processes: Processes,
+        folder: Path,
+        domain: str,
+        on_dns: Callable[[LabProcess, str], None],
+    ) -> None:
         self.processes = processes
         self._logs = folder / "accepted"
         self._logs.mkdir(exist_ok=True)
+        self._domain = domain
+        self._on_dns = on_dns
         self._shared: SharedServer | None = None
         self._shared_lock = asyncio.Lock()
         self._guests: dict[tuple[str, str], Running] = {}
@@ -145,8 +153,8 @@ class Programs:
         """Pattern of an image's name -> command line."""
         self.name_files: Callable[[Pod], tuple[str, str]] = lambda pod: ("", "")
         """Paths of a pod's resolv.conf and hosts file."""
-        self.dns: DnsServers
         self.recipes: Recipes
+        self.ingress: IngressControllers
         self.docker: DockerPods | None = None
         """Where containers of real images come from; None: the topology asks for none."""
 
@@ -160,6 +168,10 @@ class Programs:
         match found.kind:
             case Kind.DNS:
                 return await self._start_dns(place)
+            case Kind.INGRESS:
+                controller = await self.ingress.start(place)
+                self._keep_log(place, controller.haproxy.log)
+                return controller
             case Kind.MAPPED if not place.container.volume_mounts:
                 return await self._start_mapped(place, found)
             case Kind.ECHO:
@@ -256,8 +268,9 @@ class Programs:
         return OwnProcess(process, Kind.ECHO.value)
 
     async def _start_dns(self, place: Place) -> Started:
-        process, log = await self.dns.start(place, self.name_files(place.pod))
-        self._keep_log(place, log)
+        config = {"listen": everywhere(place), "port": 53, "domain": self._domain}
+        process = await self.processes.spawn("dns", config, place.netns)
+        self._on_dns(process, place.node)
         return OwnProcess(process, Kind.DNS.value)
 
     async def _start_program(self, place: Place, found: StandIn) -> Started:

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from testbed.model.cloud import with_balancer
 from testbed.model.dns import DNS
+from testbed.model.ingress import Ingress
 from testbed.model.links import ASN, HostSpec, Link, Rack, RouterSpec
 from testbed.model.load_balancer import LoadBalancer
 from testbed.model.mininet_underlay import MininetUnderlay, nodes_or_underlay
@@ -63,6 +64,9 @@ class Topology(Strict):
     )
     nodes: dict[Name, Annotated[NodeSpec, EmptyIfNothing]] = Field(
         description="machines of the cluster", min_length=1
+    )
+    ingress: Ingress | None = Field(
+        None, description="an ingress controller, HAProxy; {}: as it is by itself, left out: none"
     )
     hosts: Annotated[dict[Name, Annotated[HostSpec, EmptyIfNothing]], EmptyIfNothing] = Field(
         {}, description="machines outside the cluster"

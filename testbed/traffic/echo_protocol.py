@@ -8,6 +8,7 @@ commands, a line each) are ours. HTTP/1.1 as RFC 9112 has it, without chunked re
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
@@ -108,7 +109,7 @@ def _http(identity: Identity, client: Address, data: bytes, load: int) -> Reply:
     if len(data) < consumed:
         return NEED_MORE
     close = _closes(version, fields.get("connection", ""))
-    status, body = _page(identity, client, target, load)
+    status, body = _page(identity, client, target, load, fields)
     path = target.partition("?")[0]
     output = _message(status, body, close, head_only=method == "HEAD")
     return Reply(consumed, output, close, same_for_all=path in _SAME_FOR_ALL)
@@ -131,16 +132,20 @@ def _closes(version: str, connection: str) -> bool:
     return "close" in options or (version == "HTTP/1.0" and "keep-alive" not in options)
 
 
-def _page(identity: Identity, client: Address, target: str, load: int) -> tuple[int, str]:
-    """Status and body."""
+def _page(
+    identity: Identity, client: Address, target: str, load: int, fields: Mapping[str, str]
+) -> tuple[int, str]:
+    """Status and body. `fields`: the request's, names in lower case."""
     parts = urlsplit(target)
     match parts.path:
         case "/hostname" | "/hostName":
             return 200, identity.pod
         case "/clientip":
             return 200, host_port(client[0], client[1])
-        case "/echo":
-            return 200, parse_qs(parts.query, keep_blank_values=True).get("msg", [""])[0]
+        case "/echo" | "/header":
+            asked = parse_qs(parts.query, keep_blank_values=True)
+            found = fields.get(asked.get("key", [""])[0].lower(), "")
+            return 200, found if parts.path == "/header" else asked.get("msg", [""])[0]
         case "/healthz" | "/readyz" | "/load":
             return 200, str(load) if parts.path == "/load" else "ok"
         case "/":

@@ -22,6 +22,8 @@ def ask(data: bytes) -> tuple[str, str]:
     ("target", "status", "body"),
     [
         ("/hostname", 200, "web-0"),
+        ("/header?key=HOST", 200, "web"),
+        ("/header?key=X-Forwarded-For", 200, ""),
         ("/hostName", 200, "web-0"),
         ("/clientip", 200, "10.244.2.3:40000"),
         ("/echo?msg=two%20words", 200, "two words"),
