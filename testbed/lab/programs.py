@@ -15,11 +15,12 @@ from testbed.clock import now_ns
 from testbed.errors import OutOfTimeOrRoom
 from testbed.lab.container_log import ContainerLog
 from testbed.lab.containers import ProgramContainer, Running, StartError, run
+from testbed.lab.dns_servers import DnsServers
 from testbed.lab.docker_container import DockerContainer
 from testbed.lab.docker_pods import DockerPods
 from testbed.lab.images import Kind, StandIn, base_name, stand_in
 from testbed.lab.ingress import IngressControllers
-from testbed.lab.listeners import everywhere, listeners
+from testbed.lab.listeners import listeners
 from testbed.lab.recipes import Recipes, other_user
 from testbed.model.objects import SERVER_ANNOTATION, Pod
 from testbed.runtime.interface import ContainerState, Executed
@@ -128,20 +129,12 @@ class SharedServer:
 
 
 class Programs:
-    """Starts containers, and commands in them. `on_dns` hears of every new DNS server and its node."""
+    """Starts containers, and commands in them."""
 
-    def __init__(
-        self,
-        processes: Processes,
-        folder: Path,
-        domain: str,
-        on_dns: Callable[[LabProcess, str], None],
-    ) -> None:
+    def __init__(self, processes: Processes, folder: Path) -> None:
         self.processes = processes
         self._logs = folder / "accepted"
         self._logs.mkdir(exist_ok=True)
-        self._domain = domain
-        self._on_dns = on_dns
         self._shared: SharedServer | None = None
         self._shared_lock = asyncio.Lock()
         self._guests: dict[tuple[str, str], Running] = {}
@@ -153,6 +146,7 @@ class Programs:
         """Pattern of an image's name -> command line."""
         self.name_files: Callable[[Pod], tuple[str, str]] = lambda pod: ("", "")
         """Paths of a pod's resolv.conf and hosts file."""
+        self.dns: DnsServers
         self.recipes: Recipes
         self.ingress: IngressControllers
         self.docker: DockerPods | None = None
@@ -268,9 +262,8 @@ class Programs:
         return OwnProcess(process, Kind.ECHO.value)
 
     async def _start_dns(self, place: Place) -> Started:
-        config = {"listen": everywhere(place), "port": 53, "domain": self._domain}
-        process = await self.processes.spawn("dns", config, place.netns)
-        self._on_dns(process, place.node)
+        process, log = await self.dns.start(place, self.name_files(place.pod))
+        self._keep_log(place, log)
         return OwnProcess(process, Kind.DNS.value)
 
     async def _start_program(self, place: Place, found: StandIn) -> Started:

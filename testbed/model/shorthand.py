@@ -11,8 +11,10 @@ from testbed.model import fakes
 from testbed.model.addressing import NodeAddress, dns_ips, plan_addresses
 from testbed.model.allocation import allocate_all
 from testbed.model.container_read import probe
-from testbed.model.containers import Container, ContainerPort, Lifecycle, Probe
+from testbed.model.containers import Container, ContainerPort, HTTPGetAction, Lifecycle, Probe
+from testbed.model.corefile_text import HEALTH_PORT, READY_PORT, corefile_text, has_page
 from testbed.model.dns import DNS
+from testbed.model.documents import ConfigMap
 from testbed.model.fields import Fields, Mistake
 from testbed.model.ingress_objects import ingress_objects
 from testbed.model.label_selector import LabelSelector
@@ -49,6 +51,8 @@ DNS_NAMESPACE = "kube-system"
 DNS_IMAGE = "testbed/dns"
 DNS_LABELS = {"k8s-app": "kube-dns"}
 DNS_PORT = 53
+COREFILE_MAP, COREFILE_KEY = "coredns", "Corefile"
+"""The ConfigMap that holds the DNS servers' Corefile, and under which key."""
 PORT_NAME = "main"
 """Name of the one port of a workload's container."""
 HEALTH_PATH = "/healthz"
@@ -65,7 +69,7 @@ def expand(topology: Topology) -> tuple[Object, ...]:
     addresses = plan_addresses(topology)
     return (
         *(node(one.name, one.spec, addresses.nodes[one.name]) for one in fakes.nodes(topology)),
-        *dns_objects(topology.dns, topology.network),
+        *dns_objects(topology.dns, topology.network, topology.timing.probe_period_s),
         *ingress_objects(
             topology.ingress, topology.timing.probe_period_s, len(topology.network.families)
         ),
@@ -110,12 +114,22 @@ def node(name: str, spec: NodeSpec, address: NodeAddress) -> Node:
     )
 
 
-def dns_objects(dns: DNS, network: Network) -> Iterator[Object]:
-    """CoreDNS' Deployment and the service kube-dns; nothing where `replicas` is 0."""
+def dns_objects(dns: DNS, network: Network, probe_period_s: float) -> Iterator[Object]:
+    """CoreDNS' Deployment and ConfigMap and the service kube-dns; nothing where `replicas` is 0."""
     if not dns.replicas:
         return
+    corefile = corefile_text(dns)
+    if corefile:
+        data = {"data": {COREFILE_KEY: corefile}}
+        yield ConfigMap(ObjectMeta(COREFILE_MAP, DNS_NAMESPACE, rest=data))
     ports = (ContainerPort(DNS_PORT, "dns", "UDP"), ContainerPort(DNS_PORT, "dns-tcp", "TCP"))
-    container = Container("coredns", DNS_IMAGE, ports)
+    container = Container(
+        "coredns",
+        DNS_IMAGE,
+        ports,
+        readiness_probe=_page_probe(corefile, "ready", READY_PORT, probe_period_s),
+        liveness_probe=_page_probe(corefile, "health", HEALTH_PORT, probe_period_s),
+    )
     yield Deployment(
         meta=_deployment_meta("coredns", DNS_NAMESPACE, DNS_LABELS),
         replicas=dns.replicas,
@@ -133,6 +147,16 @@ def dns_objects(dns: DNS, network: Network) -> Iterator[Object]:
         cluster_ips=dns_ips(network.service_cidrs),
         ip_family_policy="PreferDualStack" if len(network.families) > 1 else "SingleStack",
     )
+
+
+def _page_probe(corefile: str, plugin: str, port: int, period_s: float) -> Probe | None:
+    """Kubeadm's, of the page that a plug-in shows, if it does."""
+    if not has_page(corefile, plugin, port):
+        return None
+    asked = HTTPGetAction(f"/{plugin}", port)
+    if plugin == "ready":
+        return Probe(asked, period_s=period_s)
+    return Probe(asked, initial_delay_s=60.0, period_s=period_s, timeout_s=5.0, failure_threshold=5)
 
 
 def deployment(name: str, workload: Workload, probe_period_s: float) -> Deployment:
