@@ -90,6 +90,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "resolve": (
         ("testbed resolve quickstart client-0 web", "through the search path, query by query"),
         ("testbed resolve quickstart client-0 web.default.svc.cluster.local.", "as it is"),
+        ("testbed resolve quickstart client-0 10.96.0.10 --type PTR", "who an address is"),
     ),
     "trace": (
         ("testbed trace quickstart client-0 web", "name, rules, addresses, every hop, and back"),

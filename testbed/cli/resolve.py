@@ -12,30 +12,41 @@ from testbed.cli.output import add_output_option, emit, note, table
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_lab_argument(parser)
     parser.add_argument("pod", metavar="POD", help="[namespace/]pod that asks")
-    parser.add_argument("name", metavar="NAME", help="what it asks for; with a final dot as is")
+    parser.add_argument(
+        "name",
+        metavar="NAME",
+        help="what it asks for; with a final dot as is; an address for its PTR",
+    )
+    parser.add_argument(
+        "--type", default="", metavar="TYPE", help="of records: SRV, PTR, TXT, … (A and AAAA)"
+    )
     add_output_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """0 where the name has an address, else 1. Raises UsageError for what no packet can carry."""
-    from testbed.dns.client import sendable
+    from testbed.dns.client import sendable, type_asked_for
     from testbed.lab.client import Lab
 
     sendable(args.name)
-    resolution = Lab.attach(args.lab).resolve(args.pod, args.name)
+    if args.type:
+        type_asked_for(args.type)
+    resolution = Lab.attach(args.lab).resolve(args.pod, args.name, args.type)
     if args.output == "table":
         print(shown(resolution))
     else:
         emit(args, resolution)
-    if is_resolved(resolution):
+    if is_resolved(resolution, args.type):
         return 0
-    note(f"{args.name} has no address for {args.pod}.")
+    what = f"{args.type.upper()} record" if args.type else "address"
+    note(f"{args.name} has no {what} for {args.pod}.")
     return 1
 
 
-def is_resolved(resolution: dict[str, Any]) -> bool:
-    """Whether there is an address among the answers: a CNAME alone is none."""
-    return any(answer["type"] in ("A", "AAAA") for answer in resolution["answers"])
+def is_resolved(resolution: dict[str, Any], rtype: str = "") -> bool:
+    """Whether there is what was asked for among the answers: a CNAME alone is no address."""
+    wanted = (rtype.upper(),) if rtype else ("A", "AAAA")
+    return any(answer["type"] in wanted for answer in resolution["answers"])
 
 
 def shown(resolution: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from testbed.dns.wire import (
     AAAA,
     NOERROR,
     NXDOMAIN,
+    PTR,
     SERVFAIL,
     A,
     Record,
@@ -34,10 +35,12 @@ from testbed.dns.wire import (
     encode_name,
     encode_query,
     rcode_text,
+    type_number,
     type_text,
 )
 from testbed.errors import UsageError
 
+ADDRESSES = (A, AAAA)
 DNS_PORT = 53
 TIMEOUT, UNREACHABLE = "TIMEOUT", "UNREACHABLE"
 """Shown in the place of an rcode where no answer came: silence, or an ICMP error."""
@@ -56,15 +59,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What a name resolved to: nothing where `answers` holds no address."""
+    """What a name resolved to: nothing where `answers` holds no record of `types`."""
 
     name: str
     answers: tuple[Record, ...]
     queries: tuple[Asked, ...]
+    types: tuple[int, ...] = ADDRESSES
 
     @property
     def resolved(self) -> bool:
-        return any(record.type in (A, AAAA) for record in self.answers)
+        return any(record.type in self.types for record in self.answers)
 
     def to_json(self) -> dict[str, Any]:
         """What `testbed resolve -o json` prints."""
@@ -73,17 +77,22 @@ class Resolution:
         return {"name": self.name, "answers": answers, "queries": queries}
 
 
-def resolve(name: str, conf: ResolvConf, port: int = DNS_PORT) -> Resolution:
-    """Resolve as glibc's getaddrinfo does: the search list, A and AAAA side by side from a socket.
+def resolve(
+    name: str, conf: ResolvConf, port: int = DNS_PORT, types: tuple[int, ...] = ADDRESSES
+) -> Resolution:
+    """Resolve as glibc's getaddrinfo does: the search list, A and AAAA side by side from a socket. Other
+    `types` as its res_search does; PTR of an address asks for the name that stands for it.
 
-    A name that does not exist, has no address or gets SERVFAIL leads on to the next of the search
+    A name that does not exist, has no such record or gets SERVFAIL leads on to the next of the search
     list; silence and every other rcode end it. Raises UsageError for a name that no packet can
     carry.
     """
     with suppress(ValueError):
         address = ip_address(name)
+        if types == (PTR,):
+            return replace(resolve(f"{address.reverse_pointer}.", conf, port, types), name=name)
         rtype = A if address.version == 4 else AAAA
-        return Resolution(name, (Record(name, rtype, 0, str(address)),), ())
+        return Resolution(name, (Record(name, rtype, 0, str(address)),), (), types)
     sendable(name)
     queries: list[Asked] = []
     for candidate in candidates(name, conf):
@@ -91,12 +100,21 @@ def resolve(name: str, conf: ResolvConf, port: int = DNS_PORT) -> Resolution:
             encode_name(candidate)
         except WireError:  # too long with this domain behind it
             continue
-        responses = _ask(candidate, conf, port, queries)
+        responses = _ask(candidate, types, conf, port, queries)
         records = (record for response in responses if response for record in response.answers)
-        found = Resolution(name, tuple(dict.fromkeys(records)), tuple(queries))
+        found = Resolution(name, tuple(dict.fromkeys(records)), tuple(queries), types)
         if found.resolved or not all(map(_leads_on, responses)):
             return found
-    return Resolution(name, (), tuple(queries))
+    return Resolution(name, (), tuple(queries), types)
+
+
+def type_asked_for(text: str) -> tuple[int, ...]:
+    """The types that `--type` means. Raises UsageError."""
+    try:
+        return (type_number(text),)
+    except WireError as error:
+        hint = "write A, AAAA, SRV, PTR, TXT, CNAME, NS, SOA, or a number as in TYPE65"
+        raise UsageError(str(error), hint) from error
 
 
 def sendable(name: str) -> None:
@@ -113,9 +131,11 @@ def _leads_on(response: Response | None) -> bool:
     return response is not None and response.rcode in (NOERROR, NXDOMAIN, SERVFAIL)
 
 
-def _ask(name: str, conf: ResolvConf, port: int, queries: list[Asked]) -> list[Response | None]:
-    """Ask for A and AAAA until a server says yes or no to both; None: no answer at all."""
-    latest: dict[int, Response | None] = {A: None, AAAA: None}
+def _ask(
+    name: str, types: Sequence[int], conf: ResolvConf, port: int, queries: list[Asked]
+) -> list[Response | None]:
+    """Ask until a server says yes or no to each type; None: no answer at all."""
+    latest: dict[int, Response | None] = dict.fromkeys(types)
     for _ in range(conf.attempts):
         for server in conf.nameservers:
             open_types = [rtype for rtype, response in latest.items() if not _settled(response)]
@@ -226,11 +246,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("name")
     parser.add_argument("--resolv-conf", type=Path, default=Path("/etc/resolv.conf"))
     parser.add_argument("--port", type=int, default=DNS_PORT)
+    parser.add_argument("--type", default="", help="of the records; without: A and AAAA")
     parser.add_argument("-o", "--output", choices=("json",), default="json")
     args = parser.parse_args(argv)
     try:
         conf = parse_resolv_conf(args.resolv_conf.read_text())
-        resolution = resolve(args.name, conf, args.port)
+        types = type_asked_for(args.type) if args.type else ADDRESSES
+        resolution = resolve(args.name, conf, args.port, types)
     except (UsageError, OSError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return UsageError.exit_code

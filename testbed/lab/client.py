@@ -175,10 +175,10 @@ class Lab:
         """Where the lab's Kubernetes API is for clients on this machine, and what lets them in."""
         return access(self._connection)
 
-    def resolve(self, where: str, name: str) -> dict[str, Any]:
-        """What a pod resolves a name to: DESIGN's JSON of `resolve`."""
+    def resolve(self, where: str, name: str, rtype: str = "") -> dict[str, Any]:
+        """What a pod resolves a name to: DESIGN's JSON of `resolve`. `rtype`: of the records; "": addresses."""
         argv = [sys.executable, "-m", "testbed.dns.client", "-o", "json"]
-        argv += ["--resolv-conf", "/etc/resolv.conf", name]
+        argv += ["--resolv-conf", "/etc/resolv.conf", "--type", rtype, "--", name]
         done = self.exec(where, argv, timeout_s=60.0)
         try:
             result: dict[str, Any] = json.loads(done.stdout)

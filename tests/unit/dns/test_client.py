@@ -11,13 +11,13 @@ from threading import Thread
 
 import pytest
 
-from testbed.dns.client import Resolution, main, resolve
+from testbed.dns.client import Resolution, main, resolve, type_asked_for
 from testbed.dns.encode import encode_reply
 from testbed.dns.query import Reply
 from testbed.dns.search import ResolvConf, pod_resolv_conf
-from testbed.dns.wire import A, Record, decode_query, encode_query
+from testbed.dns.wire import PTR, SRV, A, Record, decode_query, encode_query
 from testbed.errors import UsageError
-from testbed.model.objects import Object, Service
+from testbed.model.objects import Object, Service, ServicePort
 from tests.unit.dns.running import LOOPBACK, RunningServer
 
 POD = pod_resolv_conf("default", "cluster.local", (LOOPBACK,))
@@ -178,3 +178,22 @@ def test_the_command_prints_the_documented_json(
     assert json.loads(capsys.readouterr().out)["answers"] == []
     assert main([*common, "a..b"]) == 2
     assert "empty" in capsys.readouterr().err
+
+
+def test_records_of_one_type_are_searched_for_alone(server: RunningServer, web: Service) -> None:
+    named = replace(web, ports=(ServicePort(80, "http"),))
+    found = resolve("_http._tcp.web", POD, synced(server, named).port, (SRV,))
+    assert asked(found) == ["_http._tcp.web.default.svc.cluster.local SRV NOERROR"]
+    assert [record.data for record in found.answers] == ["0 100 80 web.default.svc.cluster.local."]
+    assert found.resolved
+
+
+def test_an_address_has_a_pointer(server: RunningServer, web: Service) -> None:
+    found = resolve("10.96.1.1", POD, synced(server, web).port, (PTR,))
+    assert (found.name, asked(found)) == ("10.96.1.1", ["1.1.96.10.in-addr.arpa PTR NOERROR"])
+    assert [record.data for record in found.answers] == ["web.default.svc.cluster.local."]
+
+
+def test_a_type_that_nobody_knows_is_wrong_usage() -> None:
+    with pytest.raises(UsageError, match="'HTTPX' is not a record type"):
+        type_asked_for("HTTPX")

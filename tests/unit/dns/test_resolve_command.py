@@ -33,6 +33,18 @@ def test_a_name_is_resolved_when_it_has_an_address(
     assert is_resolved({"answers": answers}) is resolved
 
 
+@pytest.mark.parametrize(("rtype", "resolved"), [("CNAME", True), ("cname", True), ("SRV", False)])
+def test_or_a_record_of_the_type_that_was_asked_for(rtype: str, resolved: bool) -> None:
+    assert is_resolved({"answers": [CNAME]}, rtype) is resolved
+
+
+def test_a_type_that_there_is_not_is_wrong_usage_before_any_lab_is_looked_for() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(UsageError, match="not a record type"):
+        run(parser.parse_args(["no-such-lab", "client-0", "web", "--type", "HTTPX"]))
+
+
 @pytest.mark.parametrize("name", ["a..b", "", "two words", "a\tb"])
 def test_a_name_that_cannot_be_asked_for_is_wrong_usage_before_any_lab_is_looked_for(
     name: str,
