@@ -49,6 +49,9 @@ class Feature(StrEnum):
     VXLAN = "vxlan"
     BR_NETFILTER = "br-netfilter"
     BIRD = "bird"
+    UNBOUND = "unbound"
+    DNSMASQ = "dnsmasq"
+    COREDNS = "coredns"
     GUEST_KERNEL = "guest-kernel"
     DOCKER = "docker"
     MININET = "mininet"
@@ -193,6 +196,13 @@ TRIALS: Mapping[Feature, Trial] = {
         "bird",
         "bird2",
     ),
+    Feature.UNBOUND: Trial(
+        "dns.server unbound", "unbound -V", "unbound", "unbound", sandboxed=False
+    ),
+    Feature.DNSMASQ: Trial(
+        "dns.server dnsmasq", "dnsmasq --version", "dnsmasq", "dnsmasq-base", sandboxed=False
+    ),
+    Feature.COREDNS: Trial("dns.server coredns", "coredns -version", sandboxed=False),
     Feature.GUEST_KERNEL: Trial(
         "kernel: uml, for what this kernel lacks",
         "linux.uml --version",
@@ -292,6 +302,7 @@ def _install(package: str) -> str:
 _REMEDIES = {
     # mnexec is there, Mininet's own Python is not
     Feature.MININET: "pip install 'kube-testbed[mininet]'",
+    Feature.COREDNS: "put CoreDNS' program, as its project releases it, into a folder of PATH",
     Feature.DOCKER: f"as root: {_install('docker.io')}, and: systemctl start docker, or"
     " DOCKER_HOST=unix:///PATH of its socket",
 }

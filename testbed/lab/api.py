@@ -76,6 +76,12 @@ class LabApi:
             ),
         )
 
+    @property
+    def inside(self) -> str:
+        """Where it listens in the lab, HOST:PORT."""
+        host = f"[{self._addresses[0]}]" if ":" in self._addresses[0] else self._addresses[0]
+        return f"{host}:{bootstrap.PORT}"
+
     async def start(self) -> None:
         """Listen in the lab, where its nodes, outside hosts and pods can reach it."""
         self._born.start()

@@ -41,6 +41,7 @@ from testbed.lab.load_balancers import LoadBalancers
 from testbed.lab.mininet import MininetLab
 from testbed.lab.names import require_live
 from testbed.lab.node import LabNode, NodeParts
+from testbed.lab.outside_dns import OutsideDns
 from testbed.lab.pod_links import Host, own_links, plugin_links
 from testbed.lab.pod_network import LabPodNetwork
 from testbed.lab.power import Power
@@ -106,11 +107,13 @@ class Cluster:
         also += [Feature.SCTP] if topology.serves_sctp else []
         features.require(*map(Feature, sorted(needs)), *also, Feature.CONNTRACK)
         self.power = Power(self.nodes, self._underlay, self.companions, self.docker.kill)
+        self.outside_dns = OutsideDns(store, programs.processes, record)
         servers = dns_ips(topology.network.service_cidrs)
         network = PodNetwork(
             topology.dns.domain,
             lambda: servers if self.topology.dns.replicas else (),
             lambda node: tuple(map(str, self._addresses[node])),
+            lambda: self.outside_dns.resolv_conf,
         )
         shown = self.docker.shown
         self.recipes = programs.recipes = Recipes(store, folder / "containers", network, shown)
@@ -256,6 +259,7 @@ class Cluster:
         self._underlay.apply(fabric)
         await self.link_faults.follow(fabric, networks_of(fabric, plan_addresses(topology)))
         self._addresses = addresses
+        await self.outside_dns.follow(topology, fabric, self._underlay.namespace)
         self._hosts = [machine.name for machine in fabric.machines if machine.kind == "host"]
         between = ("router", "switch") if topology.all_links else ()
         self._between = {one.name: one.kind for one in fabric.machines if one.kind in between}
@@ -317,10 +321,12 @@ class Cluster:
         return True
 
     def resolv_conf(self, namespace: str | None) -> str:
-        """Text of the resolv.conf of a pod in `namespace`; None: of a machine, which has no DNS server."""
+        """Text of the resolv.conf of a pod in `namespace`; None: of a machine."""
         topology = self.topology
-        if namespace is None or not topology.dns.replicas:
-            return "# no DNS server: this machine is no pod, or the topology says dns.replicas: 0\n"
+        if namespace is None:
+            return self.outside_dns.resolv_conf
+        if not topology.dns.replicas:
+            return "# no DNS server: the topology says dns.replicas: 0\n"
         servers = dns_ips(topology.network.service_cidrs)
         return pod_resolv_conf(namespace, topology.dns.domain, servers).text()
 

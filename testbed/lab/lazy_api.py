@@ -6,6 +6,7 @@ A lab that nobody asks has the services of its topology and no other, and pays f
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testbed.errors import UsageError
+from testbed.lab.api_access import Access, kubeconfig, write_private
 from testbed.lab.api_users import ADMIN
 from testbed.lab.cluster import Cluster
 from testbed.lab.control import Call
@@ -24,6 +26,9 @@ from testbed.model.topology import Topology
 
 if TYPE_CHECKING:
     from testbed.lab.api import LabApi
+
+INSIDE = "inside.conf"
+"""Of a lab's folder: the kubeconfig of programs in it."""
 
 
 def asked_for(topology: Topology) -> bool:
@@ -53,6 +58,7 @@ class LazyApi:
         self, cluster: Cluster, topology: Topology, folder: Path, journal: Journal
     ) -> None:
         """`folder` is the lab's."""
+        self._folder = folder
         self._make = partial(_api, cluster, topology, folder, journal)
         self._lock = asyncio.Lock()
         self._api: LabApi | None = None
@@ -82,6 +88,14 @@ class LazyApi:
             "ca": credentials.ca_pem,
             "token": credentials.token(ADMIN),
         }
+
+    async def file_inside(self) -> Path:
+        """A kubeconfig for programs of the lab, as its admin."""
+        api = await self.opened()
+        found = Access(api.inside, api.credentials.ca_pem, api.credentials.token(ADMIN))
+        path = self._folder / INSIDE
+        write_private(path, json.dumps(kubeconfig(self._folder.name, found)))
+        return path
 
     async def listen(self, call: Call) -> dict[str, Any]:
         """Serve on the caller's socket, too. As `access`."""

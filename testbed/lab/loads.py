@@ -63,7 +63,7 @@ class Loads:
         config = {
             "spec": spec.to_json(),
             "output": str(output),
-            "resolv_conf": place.resolv_conf if place.pod is not None else None,
+            "resolv_conf": place.resolver,
         }
         report: dict[str, Any] = {}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 
-from testbed.dns import chain_server
+from testbed.dns import chain_server, outside_server
 from testbed.lab import capture_process, l2_speaker, route_watch, rule_watch
 from testbed.proxy.userspace_process import main as userspace
 from testbed.runtime import zygote
@@ -27,6 +27,7 @@ from testbed.traffic import (
 MAINS: dict[str, zygote.Main] = {
     "echo": echo.main,
     "dns": chain_server.main,
+    "outside-dns": outside_server.main,
     "generator": generator.main,
     "recorder": recorder.main,
     "meter": meter.main,

@@ -33,6 +33,12 @@ class Place:
     """Text."""
     pod: Pod | None
 
+    @property
+    def resolver(self) -> str | None:
+        """Its resolv.conf; None where it is a machine that has nobody to ask for names."""
+        can_ask = self.pod is not None or "nameserver" in self.resolv_conf
+        return self.resolv_conf if can_ask else None
+
 
 class Places:
     """Finds places in a cluster, and keeps their name files under `folder`."""

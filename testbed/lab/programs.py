@@ -18,6 +18,7 @@ from testbed.lab.containers import ProgramContainer, Running, StartError, run
 from testbed.lab.dns_servers import DnsServers
 from testbed.lab.docker_container import DockerContainer
 from testbed.lab.docker_pods import DockerPods
+from testbed.lab.external_dns import ExternalDns
 from testbed.lab.images import Kind, StandIn, base_name, stand_in
 from testbed.lab.ingress import IngressControllers
 from testbed.lab.listeners import listeners
@@ -147,6 +148,8 @@ class Programs:
         self.name_files: Callable[[Pod], tuple[str, str]] = lambda pod: ("", "")
         """Paths of a pod's resolv.conf and hosts file."""
         self.dns: DnsServers
+        self.external_dns: ExternalDns | None = None
+        """What DNS pods run; None: the lab's own server."""
         self.recipes: Recipes
         self.ingress: IngressControllers
         self.docker: DockerPods | None = None
@@ -262,6 +265,10 @@ class Programs:
         return OwnProcess(process, Kind.ECHO.value)
 
     async def _start_dns(self, place: Place) -> Started:
+        if self.external_dns is not None:
+            server = await self.external_dns.start(place)
+            self._keep_log(place, server.log)
+            return server
         process, log = await self.dns.start(place, self.name_files(place.pod))
         self._keep_log(place, log)
         return OwnProcess(process, Kind.DNS.value)

@@ -38,6 +38,8 @@ class PodNetwork:
     domain: str
     dns_servers: Callable[[], tuple[str, ...]]
     node_addresses: Callable[[str], tuple[str, ...]]
+    node_resolv_conf: Callable[[], str]
+    """Text."""
 
 
 class Recipes:
@@ -72,7 +74,7 @@ class Recipes:
         in_cluster = ResolvConf(())
         if servers := network.dns_servers():
             in_cluster = pod_resolv_conf(pod.meta.namespace, network.domain, servers)
-        elsewhere = "# no DNS server: a node has none\n"
+        elsewhere = network.node_resolv_conf()
         files = {
             "/etc/hostname": f"{self.hostname(pod)}\n",
             "/etc/resolv.conf": pod_files.resolv_conf(pod, in_cluster, elsewhere),

@@ -20,6 +20,7 @@ from testbed.lab.control import Call, Method
 from testbed.lab.dns_feed import DnsFeed
 from testbed.lab.dns_servers import DnsServers
 from testbed.lab.execution import Execution
+from testbed.lab.external_dns import Around, ExternalDns
 from testbed.lab.injecting import injected
 from testbed.lab.journal import Journal, lab_event
 from testbed.lab.lazy_api import LazyApi, asked_for
@@ -320,6 +321,16 @@ class Service:
         taking = Captures(cluster, places, self._processes)
         api = LazyApi(cluster, topology, self._folder, self._journal)
         cluster.recipes.account = api.account
+        if topology.dns.server.program:
+            around = Around(
+                self._folder,
+                self._processes,
+                self._journal.record,
+                upstream=lambda: cluster.outside_dns.addresses,
+                kubeconfig=api.file_inside,
+            )
+            programs.external_dns = ExternalDns(topology.dns, store, around)
+            cluster.touch.listeners.append(programs.external_dns)
         self._cluster = cluster
         self._built = _Parts(
             Execution(places, self._processes),

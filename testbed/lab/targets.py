@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
+from testbed.dns.outside import hostnames
 from testbed.ip import FAMILY_NAMES, family_of
 from testbed.model.objects import EndpointSlice, Node, Service
 from testbed.store import Snapshot
@@ -21,12 +22,15 @@ def backends_of(target: Target, namespace: str, snapshot: Snapshot) -> tuple[str
 
 def _is_meant(target: Target, namespace: str, service: Service, snapshot: Snapshot) -> bool:
     if target.address is None:
+        if target.host.rstrip(".").lower() in hostnames(service):
+            return True
         name, _, rest = target.host.rstrip(".").partition(".")
         return (name, rest.partition(".")[0] or namespace) == (
             service.meta.name,
             service.meta.namespace,
         )
-    if target.address in service.cluster_ips:
+    balanced = (one.ip for one in service.load_balancer_ingress)
+    if target.address in (*service.cluster_ips, *service.external_ips, *balanced):
         return True
     ports = {port.node_port for port in service.ports}
     nodes = {ip for node in snapshot.list(Node) for ip in node.internal_ips}

@@ -79,7 +79,7 @@ class Traces:
     async def _requested(self, place: Place, request: Mapping[str, Any]) -> dict[str, Any]:
         """Look the name up, mark the request, let it go, and gather what nodes tell."""
         heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        resolv_conf = place.resolv_conf if place.pod is not None else None
+        resolv_conf = place.resolver
         config = {**request, "resolv_conf": resolv_conf}
         offsets = [_realtime_offset_ns()]
         process = await self._processes.spawn("marked", config, place.netns, heard.put_nowait)

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from testbed.model.dns_outside import OutsideKey
+from testbed.model.dns_server import DNSServer, ServerKey
 from testbed.model.fields import kind_of
 from testbed.model.scalars import Count, Text
 from testbed.model.strict import Strict
@@ -41,15 +43,27 @@ class DNS(Strict):
         Text, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")
     ] = Field("cluster.local", description="the cluster's domain", max_length=200)
     replicas: Count = Field(2, description="how many DNS pods; 0: a cluster without DNS")
+    server: ServerKey = Field(
+        DNSServer(),
+        description="the program in the DNS pods: testbed, or in short for external: unbound, dnsmasq, "
+        "coredns",
+    )
     plugins: tuple[PluginKey, ...] = Field(
         (), description="what the DNS pods do with a query (kubeadm's Corefile)"
     )
     corefile: Text = Field(
         "", description="the same as a Corefile: its file name beside the topology, or its text"
     )
+    outside: OutsideKey = Field(
+        None, description="the zone in which services have names outside the cluster"
+    )
 
     @model_validator(mode="after")
     def _said_once(self) -> DNS:
         if self.plugins and self.corefile:
             raise ValueError("plugins and corefile say the same thing; keep one")
+        if self.plugins and self.server.program:
+            raise ValueError("plugins are of the testbed's own server; server is another program")
+        if self.corefile and self.server.program not in ("", "coredns"):
+            raise ValueError(f"{self.server.external[0]} reads no corefile")
         return self

@@ -57,7 +57,7 @@ def _run(config: dict[str, Any], line: Channel) -> None:
     resolv_conf = config.get("resolv_conf") or ""
     if spec.target.address is None and not resolv_conf:
         problem = f"{spec.source} has no name server to ask for {spec.target.host!r}"
-        raise UsageError(problem, "write an address in the URL")
+        raise UsageError(problem, "write an address in the URL, or give it a zone: dns.outside")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if spec.cpu is not None:
