@@ -108,13 +108,7 @@ class Cluster:
         features.require(*map(Feature, sorted(needs)), *also, Feature.CONNTRACK)
         self.power = Power(self.nodes, self._underlay, self.companions, self.docker.kill)
         self.outside_dns = OutsideDns(store, programs.processes, record)
-        servers = dns_ips(topology.network.service_cidrs)
-        network = PodNetwork(
-            topology.dns.domain,
-            lambda: servers if self.topology.dns.replicas else (),
-            lambda node: tuple(map(str, self._addresses[node])),
-            lambda: self.outside_dns.resolv_conf,
-        )
+        network = self._seen_by_pods(topology)
         shown = self.docker.shown
         self.recipes = programs.recipes = Recipes(store, folder / "containers", network, shown)
         self.pod_network = LabPodNetwork(
@@ -339,6 +333,15 @@ class Cluster:
             self.store.apply(
                 [Delete("Pod", pod.meta.namespace, pod.meta.name, pod.meta.uid) for pod in pods]
             )
+
+    def _seen_by_pods(self, topology: Topology) -> PodNetwork:
+        servers = dns_ips(topology.network.service_cidrs)
+        return PodNetwork(
+            topology.dns.domain,
+            lambda: servers if self.topology.dns.replicas else (),
+            lambda node: tuple(map(str, self._addresses[node])),
+            lambda: self.outside_dns.resolv_conf,
+        )
 
     def _node_parts(self, topology: Topology, delays: Delays) -> NodeParts:
         timing = topology.timing
