@@ -71,7 +71,8 @@ def _iptables(topology: Topology, family: int) -> Backend:
 
 
 def _ipvs(topology: Topology, family: int) -> Backend:
-    return IpvsBackend(topology.proxy.ipvs.scheduler, iptables_variant(topology), family)
+    ipvs = topology.proxy.ipvs
+    return IpvsBackend(ipvs.scheduler, iptables_variant(topology), family, ipvs.strict_arp)
 
 
 def _nftables(topology: Topology, family: int) -> Backend:

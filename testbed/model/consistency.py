@@ -10,7 +10,13 @@ from itertools import combinations, product
 
 from testbed.errors import OutOfTimeOrRoom, UsageError
 from testbed.ip import FAMILY_NAMES, IPV6_LEAST_MTU
-from testbed.model import cni_consistency, fake_consistency, fakes, link_consistency
+from testbed.model import (
+    cni_consistency,
+    fake_consistency,
+    fakes,
+    link_consistency,
+    load_balancer_consistency,
+)
 from testbed.model.addressing import plan_addresses, pod_prefix, pods_per_node
 from testbed.model.allocation import Taken, allocate_all, asks, conflicts
 from testbed.model.fields import Mistake, Path
@@ -40,6 +46,7 @@ def inconsistencies(topology: Topology) -> list[Mistake]:
     mistakes.extend(cni_consistency.mistakes(topology))
     mistakes.extend(_containers_in_a_guest(topology))
     mistakes.extend(link_consistency.mistakes(topology))
+    mistakes.extend(load_balancer_consistency.mistakes(topology))
     mistakes.extend(_pods_on_no_node(topology, nodes_of(found), groups))
     mistakes.extend(_too_many_pods(topology, nodes_of(found), groups))
     mistakes.extend(_unknown_probe_ports(groups))

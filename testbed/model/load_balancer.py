@@ -7,9 +7,9 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from testbed.model.address_range import AddressRangeKey
+from testbed.model.address_range import AddressRange, AddressRangeKey
 from testbed.model.cloud import Cloud
 from testbed.model.scalars import Duration, EmptyIfNothing, Name, Text
 from testbed.model.strict import Strict
@@ -25,7 +25,7 @@ class Pool(Strict):
     """MetalLB's IPAddressPool."""
 
     addresses: tuple[AddressRangeKey, ...] = Field(
-        description="networks, or ranges FIRST-LAST", min_length=1
+        description="networks, or ranges FIRST-LAST", json_schema_extra={"minItems": 1}
     )
     auto_assign: bool = Field(
         True, description="false: only services that ask for it get its addresses", strict=True
@@ -36,6 +36,13 @@ class Pool(Strict):
         description="leave addresses out that end in .0 or .255",
         strict=True,
     )
+
+    @field_validator("addresses")
+    @classmethod
+    def _some(cls, value: tuple[AddressRange, ...]) -> tuple[AddressRange, ...]:
+        if not value:
+            raise ValueError("must not be empty")
+        return value
 
 
 class L2(Strict):

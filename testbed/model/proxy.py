@@ -29,6 +29,12 @@ class IPVS(Strict):
     """The IPVS proxy."""
 
     scheduler: Scheduler = Field("rr", description="how IPVS picks a backend")
+    strict_arp: bool = Field(
+        False,
+        alias="strictARP",
+        description="nodes answer ARP for their links' own addresses alone, not for services'",
+        strict=True,
+    )
 
 
 class Proxy(Strict):

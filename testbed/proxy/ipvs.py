@@ -30,6 +30,10 @@ _SYSCTLS = MappingProxyType(
         "net.ipv4.vs.expire_quiescent_template": "1",
     }
 )
+_STRICT_ARP = MappingProxyType(
+    {"net.ipv4.conf.all.arp_ignore": "1", "net.ipv4.conf.all.arp_announce": "2"}
+)
+"""Services' addresses are on an interface of every node (kube-ipvs0): with these it keeps them to itself."""
 _NOTHING = Ruleset({})
 
 
@@ -40,6 +44,7 @@ class IpvsBackend:
     scheduler: str
     variant: Literal["nft", "legacy"]
     family: int = 4
+    strict_arp: bool = False
 
     @property
     def name(self) -> str:
@@ -53,7 +58,7 @@ class IpvsBackend:
     @property
     def sysctls(self) -> Mapping[str, str]:
         """kube-proxy leaves conn_reuse_mode alone from kernel 5.9 on; no lab runs an older one."""
-        return _SYSCTLS
+        return {**_SYSCTLS, **_STRICT_ARP} if self.strict_arp else _SYSCTLS
 
     @property
     def drain_check_s(self) -> float:
