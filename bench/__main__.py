@@ -31,6 +31,7 @@ ITEMS = {
     "endpoints": ("bench.watchers", "endpoints"),
     "podnets": ("bench.podnets", "ratios"),
     "bgp": ("bench.bgp", "convergence"),
+    "dns": ("bench.dns", "answers"),
     "suite": ("bench.suite", "suite"),
 }
 _REPEATS = 5
