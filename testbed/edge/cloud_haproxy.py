@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 
 from testbed.edge.cloud import Frontend, Plan, Target
@@ -46,6 +48,12 @@ def change_of(line: str, plan: Plan) -> tuple[Frontend, Target, bool, str] | Non
                 if server_name(slot) == match[2]:
                     return front, target, match[3] == "UP", (match[4] or "").strip()
     return None
+
+
+def unchecked(statistics: str) -> int:
+    """How many servers no check has an outcome of yet, by what `show stat` prints."""
+    rows = csv.DictReader(io.StringIO(statistics.removeprefix("# ")))
+    return sum(row["check_status"].lstrip("* ") == "INI" for row in rows)
 
 
 def _frontend(front: Frontend) -> Section:

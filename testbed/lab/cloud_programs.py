@@ -5,6 +5,7 @@ them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from testbed.command import Command
 from testbed.edge import cloud_haproxy, cloud_ipvs, cloud_nftables
 from testbed.edge.cloud import Check, Plan, Target
 from testbed.edge.spread import Spread, spread
+from testbed.errors import TestbedError
 from testbed.fabric.machine import UPLINK
 from testbed.kernel import netns
 from testbed.kernel.run import Shell
@@ -23,6 +25,8 @@ from testbed.lab.node_checks import NodeChecks
 from testbed.model.cloud import Cloud
 from testbed.runtime.netns import path_of
 from testbed.runtime.processes import Processes
+
+_LOOK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,8 @@ class HaproxyBalancer:
         self._plan = Plan()
         self._ill: set[tuple[Target, Check]] = set()
         self._runs = False
+        self._unasked = 0
+        self._counting: asyncio.Task[None] | None = None
 
     async def apply(self, plan: Plan) -> str:
         self._plan = plan
@@ -87,13 +93,27 @@ class HaproxyBalancer:
         if not self._runs:
             await self._haproxy.start(wanted)
             self._runs = True
+            self._count()
             return "started"
         done = await self._haproxy.apply(wanted)
+        if done.why:
+            self._count()
         return f"loaded anew: {done.why}" if done.why else f"{done.commands} commands"
 
+    def _count(self) -> None:
+        """One that has just begun knows nothing of any node."""
+        self._unasked = len(self._plan.checks)
+        self._counting = asyncio.create_task(self._until_counted())
+
+    async def _until_counted(self) -> None:
+        while self._unasked:
+            await asyncio.sleep(_LOOK_S)
+            with contextlib.suppress(TestbedError):  # one hands over to the next
+                self._unasked = cloud_haproxy.unchecked(await self._haproxy.ask("show stat"))
+
     def unasked(self) -> int:
-        """It does not say: until a check fails it takes a node for well."""
-        return 0
+        """Until a check fails it takes a node for well."""
+        return self._unasked
 
     def ill(self) -> frozenset[tuple[Target, Check]]:
         return frozenset(self._ill)
