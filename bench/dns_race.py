@@ -81,8 +81,9 @@ def _round(
         before_ns = _cpu_ns(peer.pid)
         with _changes(peer, services if changing else 0):
             rates[peer.name], answers = _saturated(peer, questions)
-        cpu_us[peer.name] = (_cpu_ns(peer.pid) - before_ns) / answers / 1e3
-    limit = str(int(SHARE * min(one.rate_rps for one in rates.values())))
+        cpu_us[peer.name] = (_cpu_ns(peer.pid) - before_ns) / max(answers, 1) / 1e3
+    slowest = min(one.rate_rps for one in rates.values() if one.rate_rps)
+    limit = str(int(SHARE * slowest))
     for peer in peers:
         with _changes(peer, services if changing else 0):
             saturated_us = _p99_us(peer, questions)
@@ -140,7 +141,7 @@ def _saturated(peer: Peer, questions: Path) -> tuple[_Rate, int]:
     lost, answers = (
         int(_figure(said, rf"Queries {what}: +(\d+)")) for what in ("lost", "completed")
     )
-    denied = answers - int(_figure(said, r"Response codes: +NOERROR (\d+)"))
+    denied = answers - int(_figure(said, r"Response codes: +NOERROR (\d+)")) if answers else 0
     if denied > answers // 100:
         raise RuntimeError(f"{peer.name} denies names that exist:\n{said}")
     return _Rate(rate, lost, denied), answers

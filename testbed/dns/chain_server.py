@@ -20,8 +20,8 @@ from testbed.dns.dialling import Dialling
 from testbed.dns.loop import SelectorLoop
 from testbed.dns.metrics import Metrics
 from testbed.dns.pages import HttpPages
-from testbed.dns.server import Supervisor
 from testbed.dns.serving import Serving
+from testbed.dns.supervisor import Supervisor
 from testbed.dns.surroundings import Names, Surroundings
 from testbed.dns.zone_options import ZoneOptions
 

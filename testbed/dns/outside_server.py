@@ -9,8 +9,8 @@ from typing import Any
 from testbed.dns.loop import SelectorLoop
 from testbed.dns.query import Query, Reply, Respond
 from testbed.dns.served_zone import ServedZone
-from testbed.dns.server import Supervisor
 from testbed.dns.serving import Serving
+from testbed.dns.supervisor import Supervisor
 from testbed.dns.wire import SERVFAIL, Record
 
 

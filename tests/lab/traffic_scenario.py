@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from testbed.dns import server as dns
+from testbed.dns import chain_server as dns
 from testbed.kernel import netns
 from testbed.model.manifest import to_manifest
 from testbed.model.objects import ObjectMeta, Service, ServicePort
@@ -85,7 +85,7 @@ def names_of_shared_pods(count: int) -> list[str]:
 def main() -> None:
     folder, pods = Path(sys.argv[1]), int(sys.argv[2])
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    feed = started(dns.main, {"listen": [DNS_IP], "port": 53, "domain": "cluster.local"})
+    feed = started(dns.main, {"listen": [DNS_IP], "corefile": ". {\n kubernetes cluster.local\n}"})
     line = {"objects": [to_manifest(WEB)], "resource_version": 1, "synced": True}
     feed.sendall(json.dumps(line).encode() + b"\n")
     web = {"pod": "web-0", "listen": [WEB_IP], "port": 80, "netns": None}

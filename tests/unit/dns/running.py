@@ -16,9 +16,18 @@ from testbed.model.manifest import to_manifest
 from testbed.model.objects import Object
 
 LOOPBACK = "127.0.0.1"
+COREFILE = """
+. {
+    errors
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+        pods insecure
+    }
+    loadbalance
+}
+"""
 _PROGRAM = """
 import json, socket, sys
-from testbed.dns.server import main
+from testbed.dns.chain_server import main
 main(json.loads(sys.argv[2]), socket.socket(fileno=int(sys.argv[1])))
 """
 
@@ -52,7 +61,7 @@ def running_server() -> Iterator[RunningServer]:
     """A server that listens, but is not in sync yet; it has ended when the block ends."""
     ours, theirs = socket.socketpair()
     ours.settimeout(10)
-    config = json.dumps({"listen": [LOOPBACK], "port": 0, "domain": "cluster.local"})
+    config = json.dumps({"listen": [LOOPBACK], "port": 0, "corefile": COREFILE})
     argv = [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), config]
     process = subprocess.Popen(argv, pass_fds=[theirs.fileno()])
     theirs.close()

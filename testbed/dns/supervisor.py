@@ -1,4 +1,4 @@
-"""The DNS server of a pod: one thread, UDP and TCP, fed with changes by the supervisor."""
+"""What a DNS server's process hears: its supervisor's line, and signals."""
 
 from __future__ import annotations
 
@@ -12,48 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from testbed.dns.cluster_names import ClusterNames
 from testbed.dns.loop import SelectorLoop
-from testbed.dns.query import Query, Reply, Respond, Serve
-from testbed.dns.serving import Serving
-from testbed.dns.surroundings import Names
-from testbed.dns.wire import IN, REFUSED, SERVFAIL
-from testbed.dns.zone_options import REVERSE, ZoneOptions
-
-
-def main(config: dict[str, Any], channel: socket.socket) -> None:
-    """Serve until SIGTERM or until `channel` closes.
-
-    `config`: {"listen": [address, …], "port": number (0: any), "domain": "cluster.local"}. Says
-    {"ready": true, "port": number} once it listens. Then a line of `channel` is what `ClusterNames.hear` takes
-    in. Raises OSError where the port cannot be had.
-    """
-    loop = SelectorLoop()
-    names = ClusterNames()
-    zones = ZoneOptions(zones=(config["domain"], *REVERSE))
-    serving = Serving(loop, _of_cluster(names.under(zones)), config["listen"], config["port"])
-    supervisor = Supervisor(loop, channel, lambda message: serving.forget(names.hear(message)))
-    channel.sendall(json.dumps({"ready": True, "port": serving.port}).encode() + b"\n")
-    while not supervisor.ended:
-        serving.turn()
-
-
-def _of_cluster(names: Names) -> Serve:
-    """A chain of one: the cluster's names, and nothing else."""
-
-    def serve(query: Query, respond: Respond) -> None:
-        question = query.question
-        if not names.synced:
-            respond(Reply(SERVFAIL, authoritative=False))
-            return
-        found = names.zone.lookup(question.name, question.type)
-        if question.class_ != IN or found.rcode == REFUSED:
-            respond(Reply(REFUSED, authoritative=False, depends=frozenset()))
-            return
-        records = found.answers, found.authority, found.additional
-        respond(Reply(found.rcode, *records, rotate=True, depends=found.depends))
-
-    return serve
 
 
 class Supervisor:
