@@ -10,6 +10,8 @@
 - `resolv_conf`, a file: its settings are those of all jobs that have no `ndots`, `timeout_s`, `attempts` or
   `nameservers` of their own; `port`: where the servers listen.
 
+`{n}` in a name is another number each time: a name that nobody has asked for, and that no cache holds.
+
 Printed: a line `started` where there are streams, at the end a JSON object with the same two lists, each job
 with its `rows` (of `COLUMNS`) and, of batches, by how much the servers' counters rose meanwhile (`counted`).
 """
@@ -24,6 +26,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,7 @@ UNFINISHED = "unfinished"
 """The outcome of a look-up that was still under way."""
 STARTED = "started"
 PATIENCE_S = 10.0
+_NUMBERS = count()
 _CONF = ("ndots", "timeout_s", "attempts", "nameservers")
 Job = Mapping[str, Any]
 
@@ -171,7 +175,8 @@ def _begin(resolving: Resolving, job: Job, conf: ResolvConf, rows: list[list[Any
         changes["nameservers"] = tuple(changes["nameservers"])
     start_ns = now_ns()
     done = partial(_add_row, rows, start_ns)
-    resolving.begin(library, job["name"], replace(conf, **changes), done)
+    name = str(job["name"]).replace("{n}", str(next(_NUMBERS)))
+    resolving.begin(library, name, replace(conf, **changes), done)
     return start_ns
 
 

@@ -50,7 +50,7 @@ from testbed.lab.proxies import Proxies, ProxyParts
 from testbed.lab.recipes import PodNetwork, Recipes
 from testbed.lab.speakers import Speakers
 from testbed.lab.sticky_addresses import StickyAddresses
-from testbed.model.addressing import dns_ips, plan_addresses
+from testbed.model.addressing import name_servers, plan_addresses
 from testbed.model.objects import Object, Pod
 from testbed.model.shorthand import expand
 from testbed.model.topology import Topology
@@ -321,8 +321,7 @@ class Cluster:
             return self.outside_dns.resolv_conf
         if not topology.dns.replicas:
             return "# no DNS server: the topology says dns.replicas: 0\n"
-        servers = dns_ips(topology.network.service_cidrs)
-        return pod_resolv_conf(namespace, topology.dns.domain, servers).text()
+        return pod_resolv_conf(namespace, topology.dns.domain, name_servers(topology)).text()
 
     async def _remove_nodes(self, names: list[str]) -> None:
         for name in names:
@@ -335,10 +334,9 @@ class Cluster:
             )
 
     def _seen_by_pods(self, topology: Topology) -> PodNetwork:
-        servers = dns_ips(topology.network.service_cidrs)
         return PodNetwork(
             topology.dns.domain,
-            lambda: servers if self.topology.dns.replicas else (),
+            lambda: name_servers(self.topology),
             lambda node: tuple(map(str, self._addresses[node])),
             lambda: self.outside_dns.resolv_conf,
         )

@@ -24,6 +24,8 @@ def require_same(before: Topology, after: Topology) -> None:
     ]
     if before.dns.domain != after.dns.domain:
         changed.append("dns.domain")
+    if before.dns.node_local != after.dns.node_local:
+        changed.append("dns.nodeLocal")
     if before.dns.server != after.dns.server:
         changed.append("dns.server")
     if wiring(before).control_plane != wiring(after).control_plane:

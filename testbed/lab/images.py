@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 
 from testbed.model.containers import Container
 from testbed.model.ingress_objects import IMAGE as INGRESS_IMAGE
+from testbed.model.node_local import IMAGE as NODE_CACHE_IMAGE
 from testbed.model.shorthand import DNS_IMAGE
 
 _AGNHOST = frozenset({"agnhost"})
@@ -26,6 +27,7 @@ class Kind(Enum):
     """How a container is made."""
 
     DNS = "testbed/dns"
+    NODE_CACHE = NODE_CACHE_IMAGE
     INGRESS = INGRESS_IMAGE
     ECHO = "testbed/echo"
     AGNHOST = "testbed/agnhost"
@@ -35,7 +37,7 @@ class Kind(Enum):
     """A command of the host, in files of the container's own."""
 
 
-_SERVERS = {DNS_IMAGE: Kind.DNS, INGRESS_IMAGE: Kind.INGRESS}
+_SERVERS = {DNS_IMAGE: Kind.DNS, NODE_CACHE_IMAGE: Kind.NODE_CACHE, INGRESS_IMAGE: Kind.INGRESS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from testbed.lab.external_dns import ExternalDns
 from testbed.lab.images import Kind, StandIn, base_name, stand_in
 from testbed.lab.ingress import IngressControllers
 from testbed.lab.listeners import listeners
+from testbed.lab.node_caches import NodeCaches
 from testbed.lab.recipes import Recipes, other_user
 from testbed.model.objects import SERVER_ANNOTATION, Pod
 from testbed.runtime.interface import ContainerState, Executed
@@ -148,6 +149,7 @@ class Programs:
         self.name_files: Callable[[Pod], tuple[str, str]] = lambda pod: ("", "")
         """Paths of a pod's resolv.conf and hosts file."""
         self.dns: DnsServers
+        self.node_caches: NodeCaches
         self.external_dns: ExternalDns | None = None
         """What DNS pods run; None: the lab's own server."""
         self.recipes: Recipes
@@ -163,8 +165,8 @@ class Programs:
             return container
         found = stand_in(place.container, self.images)
         match found.kind:
-            case Kind.DNS:
-                return await self._start_dns(place)
+            case Kind.DNS | Kind.NODE_CACHE:
+                return await self._start_dns(place, found.kind)
             case Kind.INGRESS:
                 controller = await self.ingress.start(place)
                 self._keep_log(place, controller.haproxy.log)
@@ -264,14 +266,15 @@ class Programs:
         process = await self.processes.spawn("echo", config, place.netns)
         return OwnProcess(process, Kind.ECHO.value)
 
-    async def _start_dns(self, place: Place) -> Started:
-        if self.external_dns is not None:
+    async def _start_dns(self, place: Place, kind: Kind) -> Started:
+        if self.external_dns is not None and kind is Kind.DNS:
             server = await self.external_dns.start(place)
             self._keep_log(place, server.log)
             return server
-        process, log = await self.dns.start(place, self.name_files(place.pod))
+        servers = self.node_caches if kind is Kind.NODE_CACHE else self.dns
+        process, log = await servers.start(place, self.name_files(place.pod))
         self._keep_log(place, log)
-        return OwnProcess(process, Kind.DNS.value)
+        return OwnProcess(process, kind.value)
 
     async def _start_program(self, place: Place, found: StandIn) -> Started:
         self.recipes.new_run(place)

@@ -27,6 +27,7 @@ from testbed.lab.lazy_api import LazyApi, asked_for
 from testbed.lab.loads import Loads
 from testbed.lab.meter import Meter
 from testbed.lab.names import find
+from testbed.lab.node_caches import NodeCaches
 from testbed.lab.places import Places
 from testbed.lab.probes import Probes
 from testbed.lab.programs import Programs
@@ -312,6 +313,7 @@ class Service:
         feed = DnsFeed(store)
         programs = Programs(self._processes, self._folder)
         programs.dns = DnsServers(self._processes, self._folder, store, feed)
+        programs.node_caches = NodeCaches(programs.dns, store, topology.dns.domain)
         cluster = Cluster(self._folder, topology, store, programs, self._journal.record)
         cluster.touch.listeners.append(feed)
         places = Places(cluster, self._folder)

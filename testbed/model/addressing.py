@@ -106,3 +106,13 @@ def pods_per_node(prefix: int, family: int = 4) -> int:
 def dns_ips(service_cidrs: Iterable[IPNetwork]) -> tuple[str, ...]:
     """The clusterIPs of the cluster's DNS service."""
     return tuple(str(network[DNS_INDEX]) for network in service_cidrs)
+
+
+def name_servers(topology: Topology) -> tuple[str, ...]:
+    """Whom pods ask for names: the DNS service, or the cache on their node; nobody without DNS pods."""
+    dns, network = topology.dns, topology.network
+    if not dns.replicas:
+        return ()
+    if dns.node_local is not None:
+        return (dns.node_local.listens(network.families),)
+    return dns_ips(network.service_cidrs)

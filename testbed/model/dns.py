@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from testbed.model.dns_outside import OutsideKey
 from testbed.model.dns_server import DNSServer, ServerKey
 from testbed.model.fields import kind_of
+from testbed.model.node_local import NodeLocalKey
 from testbed.model.scalars import Count, Text
 from testbed.model.strict import Strict
 
@@ -58,8 +59,14 @@ class DNS(Strict):
         None, description="the zone in which services have names outside the cluster"
     )
 
+    node_local: NodeLocalKey = Field(
+        None, description="a cache on every node, which pods ask: true, or where it listens"
+    )
+
     @model_validator(mode="after")
     def _said_once(self) -> DNS:
+        if self.node_local is not None and not self.replicas:
+            raise ValueError("nodeLocal caches what DNS pods say, and replicas: 0 leaves none")
         if self.plugins and self.corefile:
             raise ValueError("plugins and corefile say the same thing; keep one")
         if self.plugins and self.server.program:

@@ -20,6 +20,7 @@ from testbed.model.ingress_objects import ingress_objects
 from testbed.model.label_selector import LabelSelector
 from testbed.model.manifest import ManifestError, from_manifest
 from testbed.model.network import Network
+from testbed.model.node_local import node_local_objects
 from testbed.model.objects import (
     HOSTNAME_LABEL,
     ORDINAL_NAMES_ANNOTATION,
@@ -147,6 +148,8 @@ def dns_objects(dns: DNS, network: Network, probe_period_s: float) -> Iterator[O
         cluster_ips=dns_ips(network.service_cidrs),
         ip_family_policy="PreferDualStack" if len(network.families) > 1 else "SingleStack",
     )
+    if dns.node_local is not None:
+        yield from node_local_objects(dns.node_local, network.families, DNS_LABELS)
 
 
 def _page_probe(corefile: str, plugin: str, port: int, period_s: float) -> Probe | None:
