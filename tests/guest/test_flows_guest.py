@@ -20,7 +20,10 @@ IPVS = {"mode": "ipvs", "ipvs": {"scheduler": "rr"}}
 LEGACY = {"mode": "iptables", "iptables": {"variant": "legacy"}}
 SETTINGS = [
     (Setting("ipvs/rr", IPVS, PROFILES[0], "uml", sctp=True), DIALLED_STATES),
-    (Setting("ipvs/rr", IPVS, PROFILES[1], "uml", sctp=True), ("base", "local pods moved")),
+    (
+        Setting("ipvs/rr", IPVS, PROFILES[1], "uml", sctp=True, families=(4,)),
+        ("base", "local pods moved"),
+    ),
     (
         Setting("iptables-legacy", LEGACY, PROFILES[0], "uml", sctp=True, families=(4,)),
         ("base",),

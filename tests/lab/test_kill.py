@@ -1,4 +1,4 @@
-"""SIGKILL of the supervisor at any moment leaves nothing: 30 kills, in worlds of their own."""
+"""SIGKILL of the supervisor at any moment leaves nothing: 20 kills, in worlds of their own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.lab.outer import ordinary_world, root_world, run
 pytestmark = pytest.mark.lab
 
 SCENARIO = Path(__file__).with_name("kill_scenario.py")
-KILLS = 15
+KILLS = 10
 
 
 @pytest.mark.parametrize(("world", "seed"), [(root_world, 1), (ordinary_world, 2)])
