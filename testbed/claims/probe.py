@@ -100,6 +100,15 @@ def look_up(name: str) -> dict[str, Any]:
     return {"name": name, "addresses": sorted({str(one[4][0]) for one in found}), "error": ""}
 
 
+def look_back(address: str) -> dict[str, Any]:
+    """What the C library makes of an address: its names."""
+    try:
+        name, others, _ = socket.gethostbyaddr(address)
+    except OSError as error:
+        return {"name": address, "found": [], "error": str(error)}
+    return {"name": address, "found": sorted({name, *others}), "error": ""}
+
+
 def hold(target: dict[str, Any]) -> list[str]:
     """Connections that are all open at once, one begun after the other: who has each."""
     socks: list[socket.socket] = []
@@ -212,6 +221,7 @@ JOBS: dict[str, Callable[[Any], Any]] = {
     "dial": dial,
     "dial_in_turn": lambda targets: [dial(target) for target in targets],
     "look_up": look_up,
+    "look_back": look_back,
     "hold": hold,
     "signal": signalled,
 }

@@ -9,6 +9,7 @@ from testbed.claims import (
     addresses,
     balance,
     busy,
+    dns,
     edges,
     failures,
     membership,
@@ -22,6 +23,7 @@ SUBJECTS = MappingProxyType(
     {
         "addresses": addresses.CLAIMS,
         "names": names.CLAIMS,
+        "dns": dns.CLAIMS,
         "edges": edges.CLAIMS,
         "translation": translation.CLAIMS,
         "balance": balance.CLAIMS,
@@ -33,7 +35,7 @@ SUBJECTS = MappingProxyType(
 )
 """Subject -> its claims, in the order in which tables show them."""
 PARTS = (
-    ("addresses", "names", "edges", "translation", "balance"),
+    ("addresses", "names", "dns", "edges", "translation", "balance"),
     ("busy", "failures", "membership"),
     ("proxy-path",),
 )

@@ -21,6 +21,9 @@ HOLD = {
     "node-without-backend",
     "automatic-address",
     "name-leads-to-address",
+    "headless-name-leads-to-pods",
+    "pod-address-is-a-name",
+    "address-leads-back",
     "node-port-everywhere",
     "load-balancer-pending",
     "reply-same-way",
@@ -36,6 +39,7 @@ HOLD = {
 }
 DO_NOT_HOLD = {
     "any-name-leads-to-address",
+    "pod-name-leads-to-pod",
     "node-port-directly",
     "node-port-by-cluster-address",
     "rule-probabilities",
