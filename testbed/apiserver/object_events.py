@@ -83,6 +83,12 @@ def of_probe(event: LabEvent, pod: Pod) -> Said:
     )
 
 
+def of_ingress(event: LabEvent, item: Object) -> Said:
+    """What a controller has against an Ingress."""
+    at_s, message = event.t_ns / 1e9, str(event.detail["message"])
+    return Said(item, event.kind, message, at_s, "haproxy-ingress", event.node, warning=True)
+
+
 # Pods
 
 

@@ -81,6 +81,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("testbed kubeconfig quickstart --merge", "a context of your own kubeconfig"),
         ("testbed kubeconfig quickstart -o yaml", "to look at"),
     ),
+    "ca": (("testbed ca ingress > ca.pem", "then: curl --cacert ca.pem"),),
     "rules": (
         ("testbed rules quickstart n1", "as iptables-save, nft or ipvsadm prints them"),
         ("testbed rules quickstart n1 | grep default/web", "those of one service"),

@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "apply": "bring a lab's objects to what Kubernetes manifests say, without kubectl",
     "kubectl": "your own kubectl, pointed at a lab",
     "kubeconfig": "how kubectl and other clients of Kubernetes reach a lab",
+    "ca": "the certificate of a lab's own authority: what curl --cacert wants",
     "rules": "the service rules in a node's kernel now",
     "resolve": "what a pod resolves a name to, every query shown",
     "trace": "one request hop by hop: names, rules, rewritten addresses, the way back",

@@ -10,6 +10,7 @@ from testbed.controllers import (
     endpoint_slices,
     endpoints_mirroring,
     garbage,
+    ingress_status,
     namespaces,
     node_lifecycle,
     pod_garbage,
@@ -22,7 +23,15 @@ from testbed.controllers import (
 from testbed.controllers.decision import Controller
 from testbed.controllers.heartbeats import Heartbeats
 from testbed.controllers.timing import NodeTiming
-from testbed.model.documents import DOCUMENTS, Endpoints, IPAddress, Namespace, ServiceCIDR
+from testbed.model.documents import (
+    DOCUMENTS,
+    Endpoints,
+    Ingress,
+    IngressClass,
+    IPAddress,
+    Namespace,
+    ServiceCIDR,
+)
 from testbed.model.objects import (
     KINDS,
     DaemonSet,
@@ -55,6 +64,9 @@ CONTROLLERS = (
         "garbage", (*KINDS.values(), *DOCUMENTS.values()), garbage.reconcile, garbage.remembering
     ),
     Controller("namespaces", (Namespace,), namespaces.reconcile),
+    Controller(
+        "ingress-status", (Ingress, IngressClass, Pod, Service, Node), ingress_status.reconcile
+    ),
 )
 
 

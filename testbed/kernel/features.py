@@ -49,6 +49,7 @@ class Feature(StrEnum):
     VXLAN = "vxlan"
     BR_NETFILTER = "br-netfilter"
     BIRD = "bird"
+    HAPROXY = "haproxy"
     UNBOUND = "unbound"
     DNSMASQ = "dnsmasq"
     COREDNS = "coredns"
@@ -195,6 +196,9 @@ TRIALS: Mapping[Feature, Trial] = {
         " ipv4 { import all; export all; }; }' | bird -p -c /dev/stdin",
         "bird",
         "bird2",
+    ),
+    Feature.HAPROXY: Trial(
+        "ingress, loadBalancer.provider cloud", "haproxy -v", "haproxy", "haproxy", sandboxed=False
     ),
     Feature.UNBOUND: Trial(
         "dns.server unbound", "unbound -V", "unbound", "unbound", sandboxed=False

@@ -87,6 +87,9 @@ class LabApi:
         self._born.start()
         self._events.start()
         self._controllers.start()
+        for event in self._journal.since_ns(0):
+            if event.source == "ingress":
+                self._events.heard(event)
         self._journal.listen(self._events.heard)
         with netns.entered(self._cluster.control_plane):
             listeners = [

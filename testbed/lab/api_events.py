@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from testbed.apiserver.event_log import CAPACITY, EventLog
-from testbed.apiserver.object_events import Said, events_of, of_probe, past_of
+from testbed.apiserver.object_events import Said, events_of, of_ingress, of_probe, past_of
 from testbed.events import Event as LabEvent
-from testbed.model.documents import Namespace
+from testbed.model.documents import Ingress, Namespace
 from testbed.model.objects import Pod
 from testbed.store import Change, Snapshot, Store
 
@@ -29,9 +29,13 @@ class ApiEvents:
         self._store.watch(self._changed)
 
     def heard(self, event: LabEvent) -> None:
-        """What the kubelets tell beside the store."""
+        """What kubelets and ingress controllers tell beside the store."""
+        namespace, _, name = event.object.partition("/")
+        if event.source == "ingress" and "message" in event.detail:
+            item = self._store.snapshot().get(Ingress, namespace, name)
+            if item is not None:
+                self._say([of_ingress(event, item)])
         if event.kind == "probe-failed":
-            namespace, _, name = event.object.partition("/")
             pod = self._store.snapshot().get(Pod, namespace, name)
             if pod is not None:
                 self._say([of_probe(event, pod)])

@@ -171,6 +171,11 @@ class Lab:
         text: str = self._connection.call("rules", {"node": node})
         return text
 
+    def ca_certificate(self) -> str:
+        """PEM of the lab's own authority, which signs the certificates that `ingress.certificates` asks for."""
+        text: str = self._connection.call("ca_certificate")
+        return text
+
     def kubernetes(self) -> Access:
         """Where the lab's Kubernetes API is for clients on this machine, and what lets them in."""
         return access(self._connection)

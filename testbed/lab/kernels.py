@@ -126,6 +126,7 @@ def needed(topologies: Iterable[Topology], variant: Variant) -> frozenset[Featur
         if 6 in topology.network.families:
             found.add(Feature.IPV6)
         found |= provider_needs(topology)
+        found |= {Feature.HAPROXY} if topology.ingress is not None else set()
         if topology.serves_sctp:
             found.add(Feature.SCTP)
         plain = _with_variant(topology, variant)

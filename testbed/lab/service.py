@@ -106,6 +106,7 @@ class Service:
             "topology": self.topology,
             "objects": self.objects,
             "rules": self.rules,
+            "ca_certificate": self.ca_certificate,
             "fault": self.fault,
             "label": self.label,
             "now_ns": self.now_ns,
@@ -199,6 +200,10 @@ class Service:
     async def rules(self, call: Call) -> str:
         """params: node. What the rule tool prints there now."""
         return await self._running().node(call.params["node"]).rules()
+
+    async def ca_certificate(self, call: Call) -> str:
+        """Of the lab's own authority (PEM)."""
+        return self._running().ingress.authority.ca_pem
 
     async def fault(self, call: Call) -> dict[str, Any]:
         """params: kind, where (a list), options. The event of the fault."""

@@ -39,5 +39,7 @@ def test_a_manifest_may_ask_for_it(row: dict[str, Any], opens: bool) -> None:
 
 def test_what_nothing_acts_on_is_named() -> None:
     rows = (manifest("Ingress"), manifest("NetworkPolicy"), manifest("ConfigMap"))
-    assert idle(topology(*rows)).endswith("acts on it: Ingress a, NetworkPolicy a")
+    assert idle(topology(*rows)).endswith(
+        "acts on it: Ingress a, NetworkPolicy a (`ingress: {}` in the topology runs a controller)"
+    )
     assert idle(topology(manifest("ConfigMap"))) == ""
