@@ -15,4 +15,13 @@ def checks(topology: Topology) -> list[Mistake]:
         *stored_kinds(topology),
         *consistency.mistakes(topology),
         *cloud_consistency.mistakes(topology),
+        *_of_dns(topology),
     ]
+
+
+def _of_dns(topology: Topology) -> list[Mistake]:
+    if not (topology.dns.corefile or topology.dns.plugins):
+        return []
+    from testbed.dns import consistency as dns_consistency  # its plug-ins are many
+
+    return list(dns_consistency.mistakes(topology))

@@ -50,7 +50,7 @@ def corefile_text(dns: DNS) -> str:
         return dns.corefile
     if dns.plugins:
         return of_plugins(dns.plugins)
-    return kubeadm_corefile(dns.domain, has_upstream=False)
+    return kubeadm_corefile(dns.domain, has_upstream=dns.outside is not None)
 
 
 def of_plugins(plugins: tuple[DNSPlugin, ...]) -> str:

@@ -53,8 +53,9 @@ class Positions:
     def problem(self, mistake: Mistake) -> Problem:
         """The mistake as a row of `testbed check`."""
         at = self.find(mistake.path, mistake.at_key)
+        line, column = at.line + mistake.inside[0] - 1, at.column + mistake.inside[1] - 1
         path = show_path(mistake.path)
-        return Problem(at.file, at.line, at.column, path, mistake.message, mistake.hint)
+        return Problem(at.file, line, column, path, mistake.message, mistake.hint)
 
     def graft(self, prefix: Path, other: Positions) -> None:
         """Take over another document's places, below `prefix`."""

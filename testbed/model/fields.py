@@ -30,6 +30,8 @@ class Mistake:
     hint: str = ""
     at_key: bool = False
     """The key itself is wrong, not its value."""
+    inside: tuple[int, int] = (1, 1)
+    """Line and column inside a text of many lines."""
 
     def below(self, prefix: Path) -> Mistake:
         """The same mistake in a document that holds this one at `prefix`."""

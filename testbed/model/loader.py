@@ -10,6 +10,7 @@ from testbed.errors import Problem, TopologyError
 from testbed.model import shipped
 from testbed.model.conflist_file import read_conflist
 from testbed.model.consistency import inconsistencies
+from testbed.model.corefile_file import read_corefile
 from testbed.model.document import Document, NotYAMLError, Positions, documents
 from testbed.model.fields import Mistake, kind_of
 from testbed.model.mininet_links import read_topo
@@ -67,6 +68,7 @@ def load_text(
         problems.extend(apply_setting(document, setting))
     problems.extend(_read_manifests(document, directory or FilePath()))
     problems.extend(read_conflist(document, directory or FilePath(), _text_of))
+    problems.extend(read_corefile(document, directory or FilePath(), _text_of, text))
     in_topo = read_topo(document, directory or FilePath())
     problems.extend(map(document.positions.problem, in_topo))
     topology, mistakes = validate(document.value)

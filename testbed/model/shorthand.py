@@ -119,7 +119,7 @@ def dns_objects(dns: DNS, network: Network, probe_period_s: float) -> Iterator[O
     """CoreDNS' Deployment and ConfigMap and the service kube-dns; nothing where `replicas` is 0."""
     if not dns.replicas:
         return
-    corefile = corefile_text(dns)
+    corefile = corefile_text(dns) if dns.server.program in ("", "coredns") else ""
     if corefile:
         data = {"data": {COREFILE_KEY: corefile}}
         yield ConfigMap(ObjectMeta(COREFILE_MAP, DNS_NAMESPACE, rest=data))

@@ -87,6 +87,9 @@ def settings(directive: Directive, block_zones: tuple[str, ...]) -> Settings:
         message = "namespaces and namespace_labels exclude each other"
         raise CorefileError(directive.name, message, "keep one")
     served = zones(directive.arguments, block_zones)
+    if "" in served:
+        hint = "write them: kubernetes cluster.local in-addr.arpa ip6.arpa"
+        raise CorefileError(directive.name, "kubernetes needs zones of its own", hint)
     return Settings(ZoneOptions(zones=served, **found), falls)
 
 

@@ -1,0 +1,50 @@
+"""What is wrong with a topology's `dns`, beyond its keys: found by `check`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from testbed.dns.chain import Planned, read
+from testbed.dns.corefile import CorefileError
+from testbed.dns.plugins import kubernetes
+from testbed.model.corefile_text import of_plugins
+from testbed.model.fields import Mistake, Path
+from testbed.model.topology import Topology
+
+
+def mistakes(topology: Topology) -> Iterator[Mistake]:
+    """Of the Corefile, and of each plug-in; one that is right may still not serve the cluster's domain."""
+    dns = topology.dns
+    if dns.server.program:
+        return  # it reads its Corefile itself
+    if dns.corefile:
+        plan, found = read(dns.corefile)
+        yield from (_mistake(("dns", "corefile"), error) for error in found)
+        yield from _foreign(plan, topology, ("dns", "corefile"))
+    wrong = False
+    for index, plugin in enumerate(dns.plugins):
+        _, found = read(of_plugins((plugin,)))
+        wrong = wrong or bool(found)
+        for error in found:
+            yield Mistake(("dns", "plugins", index), error.message, error.hint)
+    if dns.plugins and not wrong:
+        yield from _foreign(read(of_plugins(dns.plugins))[0], topology, ("dns", "plugins"))
+
+
+def _foreign(plan: Planned | None, topology: Topology, path: Path) -> Iterator[Mistake]:
+    """No pod's search list leads to a zone that nobody serves."""
+    if plan is None or not topology.dns.replicas:
+        return
+    served = [
+        one.settings.published.domain
+        for block in plan.blocks
+        for one in block.plugins
+        if isinstance(one.settings, kubernetes.Settings)
+    ]
+    if served and topology.dns.domain not in served:
+        message = f"kubernetes serves {served[0]}, and pods look for {topology.dns.domain}"
+        yield Mistake(path, message, "write the same domain here and in dns.domain")
+
+
+def _mistake(path: Path, error: CorefileError) -> Mistake:
+    return Mistake(path, error.message, error.hint, inside=(error.line, error.column))
