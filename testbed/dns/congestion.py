@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 _ANSWERED_SHARE = 4
-"""Of a burst that comes while the socket's buffer fills up, one in so many is answered: reading one and
-throwing it away costs a fraction of an answer, and the buffer empties."""
+"""Of a burst out of a long queue one in so many is answered: to read one and throw it away costs a fraction of
+an answer, so that the queue is soon short again."""
+_REMEMBERED = 32  # bursts
+
+
+class Senders:
+    """Who has sent lately, while queues were long: one who is alone takes nothing from anybody."""
+
+    def __init__(self) -> None:
+        self._bursts = 0
+        self._now: set[Hashable] = set()
+        self._before: set[Hashable] = set()
+
+    def are_several(self, senders: Iterable[Hashable]) -> bool:
+        """Whether there are others, in this burst or those before it."""
+        if self._bursts % _REMEMBERED == 0:
+            self._now, self._before = set(), self._now
+        self._bursts += 1
+        self._now.update(senders)
+        return len(self._now | self._before) > 1
 
 
 def admitted(senders: Sequence[Hashable]) -> set[int]:

@@ -13,8 +13,6 @@ import struct
 
 MAX_QUERY = 1280
 """Bytes that are read of a query: many times what a name, an OPT record and its options take."""
-MAX_ANSWER = 4096
-"""Bytes of an answer that goes out with the others."""
 
 _ID = 2  # an answer begins like its query
 _IPV4_ADDRESS, _IPV6_ADDRESS = struct.Struct("!2xH4s"), struct.Struct("!2xH4x16s")
@@ -54,12 +52,14 @@ _LENGTH_AT = _MMsgHdr.length.offset // ctypes.sizeof(ctypes.c_uint32)
 class Burst:
     """Room for some datagrams of one socket: those that came, and an answer to each."""
 
-    def __init__(self, sock: socket.socket, size: int) -> None:
+    def __init__(self, sock: socket.socket, size: int, max_answer: int) -> None:
+        """`max_answer`: bytes."""
         self.size = size
+        self._max_answer = max_answer
         self._fd = sock.fileno()
         self._family = sock.family
         self._queries = bytearray(size * MAX_QUERY)
-        self._answers = bytearray(size * MAX_ANSWER)
+        self._answers = bytearray(size * max_answer)
         self._step = _SIZES[sock.family]
         self._addresses = bytearray(size * self._step)
         self._in, self._out = (_MMsgHdr * size)(), (_MMsgHdr * size)()
@@ -103,8 +103,8 @@ class Burst:
         return socket.inet_ntop(self._family, host), port, 0, scope
 
     def put(self, number: int, answer: bytes) -> None:
-        """Have a datagram answered, at `send`: with its own first two bytes and these, at most MAX_ANSWER."""
-        start = number * MAX_ANSWER
+        """Have a datagram answered, at `send`: with its own first two bytes and these (`max_answer`)."""
+        start = number * self._max_answer
         length = len(answer)
         self._answers[start : start + length] = answer
         _LENGTH.pack_into(self._out_lengths, number * 2 * _VECTOR_SIZE + _OUT_LENGTH_AT, length)
@@ -132,7 +132,7 @@ class Burst:
             query = queries + number * MAX_QUERY
             self._in_vectors[number] = _IoVec(query, MAX_QUERY)
             self._out_vectors[2 * number] = _IoVec(query, _ID)
-            self._out_vectors[2 * number + 1] = _IoVec(answers + number * MAX_ANSWER, 0)
+            self._out_vectors[2 * number + 1] = _IoVec(answers + number * self._max_answer, 0)
             address = addresses + number * self._step, self._step
             self._in[number].header = _MsgHdr(*address, ins + number * _VECTOR_SIZE, 1)
             self._out[number].header = _MsgHdr(*address, outs + 2 * number * _VECTOR_SIZE, 2)

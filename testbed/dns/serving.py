@@ -15,7 +15,7 @@ from testbed.dns.reply import Asked, Queue, Replier, Send
 from testbed.dns.streams import Streams
 from testbed.dns.udp import UdpSocket
 
-_WORKED_OUT = 8
+_WORKED_OUT = 4
 """Queries that are worked out before the sockets have their turn again, whose answers may be ready-made."""
 _TCP_QUEUE = 1024  # connections that wait to be accepted
 

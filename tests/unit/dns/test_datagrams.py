@@ -1,0 +1,90 @@
+"""Many datagrams by a system call, over real sockets of the loopback address."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from testbed.dns.datagrams import MAX_QUERY, Burst
+
+FAMILIES = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
+
+
+@pytest.fixture(params=FAMILIES, ids=["IPv4", "IPv6"])
+def pair(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A server's socket, and a client's that is connected to it."""
+    family, address = request.param
+    with (
+        socket.socket(family, socket.SOCK_DGRAM) as server,
+        socket.socket(family, socket.SOCK_DGRAM) as client,
+    ):
+        server.bind((address, 0))
+        client.connect(server.getsockname())
+        client.settimeout(10)
+        yield server, client
+
+
+def test_answers_go_to_who_asked_with_the_id_in_front(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    server, client = pair
+    burst = Burst(server, 4, 100)
+    for number in range(4):
+        client.send(b"%02d?" % number)
+    assert burst.receive() == [b"00?", b"01?", b"02?", b"03?"]
+    for number in (0, 2, 3):  # one has no answer
+        burst.put(number, b" answer %d" % number)
+    burst.send()
+    assert [client.recv(100) for _ in range(3)] == [b"00 answer 0", b"02 answer 2", b"03 answer 3"]
+
+
+def test_bursts_follow_each_other_and_end(pair: tuple[socket.socket, socket.socket]) -> None:
+    server, client = pair
+    burst = Burst(server, 2, 100)
+    assert burst.receive() == []
+    for text in (b"one", b"two, and longer", b"3"):
+        client.send(text)
+    assert [burst.receive(), burst.receive(), burst.receive()] == [
+        [b"one", b"two, and longer"],
+        [b"3"],
+        [],
+    ]
+
+
+def test_senders_are_told_as_sockets_tell_them(pair: tuple[socket.socket, socket.socket]) -> None:
+    server, client = pair
+    burst = Burst(server, 1, 100)
+    client.send(b"query")
+    burst.receive()
+    assert burst.sender(0) == client.getsockname()
+    assert burst.raw_host(0) == socket.inet_pton(server.family, client.getsockname()[0])
+
+
+def test_too_long_a_query_is_cut_and_an_empty_one_is_one(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    server, client = pair
+    burst = Burst(server, 2, 100)
+    client.send(b"x" * (MAX_QUERY + 1))
+    client.send(b"")
+    assert burst.receive() == [b"x" * MAX_QUERY, b""]
+
+
+def test_an_answer_that_cannot_be_sent_does_not_keep_the_others() -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        server.bind(("127.0.0.1", 0))
+        client.connect(server.getsockname())
+        client.settimeout(10)
+        burst = Burst(server, 2, 1 << 17)
+        for text in (b"id1", b"id2"):
+            client.send(text)
+        burst.receive()
+        burst.put(0, bytes(1 << 16))  # more than a datagram holds
+        burst.put(1, b"short")
+        burst.send()
+        assert client.recv(100) == b"idshort"
