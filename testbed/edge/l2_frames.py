@@ -14,7 +14,7 @@ _ICMPV6, _SOLICITATION, _ADVERTISEMENT = 58, 135, 136
 _TARGET_LINK = 2
 _SOLICITED, _OVERRIDE = 0x40000000, 0x20000000
 _BROADCAST = b"\xff" * 6
-_ALL_NODES = IPv6Address("ff02::1")
+_ALL_NODES, _TO_ALL_NODES = IPv6Address("ff02::1"), b"\x33\x33\x00\x00\x00\x01"
 _ETHERNET = struct.Struct("!6s6sH")
 _ARP_BODY = struct.Struct("!HHBBH6s4s6s4s")
 _IPV6_HEAD = struct.Struct("!IHBB16s16s")
@@ -82,17 +82,19 @@ def answer(asked: Question, mac: bytes) -> bytes:
     if isinstance(asked.address, IPv4Address):
         return _arp(_REPLY, (mac, asked.address), (asked.asker_mac, asked.asker))
     if asked.asker.is_unspecified:
-        return unasked(asked.address, mac)
+        return unasked(asked.address, mac)[0]
     flags = _SOLICITED | _OVERRIDE
     return _advertisement(asked.address, mac, (asked.asker_mac, asked.asker), flags)
 
 
-def unasked(address: IPAddress, mac: bytes) -> bytes:
-    """The same to everybody, unasked: who has another one in its table takes this one over."""
+def unasked(address: IPAddress, mac: bytes) -> list[bytes]:
+    """The same to everybody, unasked: who has another one in its table takes this one over. ARP has two forms
+    of it, and not everybody heeds both.
+    """
     if isinstance(address, IPv4Address):
-        return _arp(_REPLY, (mac, address), (_BROADCAST, address))
-    to = b"\x33\x33\x00\x00\x00\x01", _ALL_NODES
-    return _advertisement(address, mac, to, _OVERRIDE)
+        to = (_BROADCAST, address)
+        return [_arp(form, (mac, address), to) for form in (_REQUEST, _REPLY)]
+    return [_advertisement(address, mac, (_TO_ALL_NODES, _ALL_NODES), _OVERRIDE)]
 
 
 def solicited_node(address: IPv6Address) -> IPv6Address:

@@ -148,7 +148,8 @@ class _Speaker:
 
     def _announce(self, address: str) -> None:
         for link in self._links:
-            link.send(unasked(ip_address(address), link.mac))
+            for frame in unasked(ip_address(address), link.mac):
+                link.send(frame)
 
     def _listen(self, address: str, on: bool) -> None:
         """Be in the group that questions for an IPv6 address go to, or leave it."""
