@@ -14,6 +14,7 @@ from testbed.dns.external import LOOPBACK, Place, Step
 from testbed.dns.records import reversed_address
 from testbed.dns.wire import AAAA, CNAME, PTR, SRV, TXT, A, Record
 from testbed.dns.zone_listing import Records
+from testbed.dns.zone_options import REVERSE
 
 CONFIG, RECORDS, HOSTS = "dnsmasq.conf", "records.conf", "hosts"
 """Files in its folder."""
@@ -61,7 +62,7 @@ def _config(place: Place) -> str:
         "no-resolv",
         "no-hosts",
         "log-facility=-",
-        f"local=/{place.domain}/",
+        *(f"local=/{zone}/" for zone in (place.domain, *(() if place.upstream else REVERSE))),
         "local-ttl=5",
         "neg-ttl=5",
         f"cache-size={_CACHE}",

@@ -30,8 +30,12 @@ def _words(value: Any) -> tuple[str, ...]:
         raise ValueError(f"needs a program: {', '.join(PROGRAMS)}, or a command")
     if isinstance(value, str) and len(words) == 1 and words[0] not in PROGRAMS:
         meant = nearest(words[0], PROGRAMS)
-        hint = f"did you mean {meant}?" if meant else f"known: {', '.join(PROGRAMS)}"
-        raise ValueError(f"no program {words[0]!r}; {hint} A command of one word is a list")
+        hint = (
+            f"did you mean {meant}?"
+            if meant
+            else f"known: {', '.join(PROGRAMS)}, or a list of words"
+        )
+        raise ValueError(f"no program {words[0]!r}; {hint}")
     _check_fields(words)
     return tuple(words)
 

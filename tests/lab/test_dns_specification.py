@@ -40,10 +40,10 @@ def answers() -> dict[str, Said]:
     with Lab.up(Topology.model_validate(TOPOLOGY), name=unique_name()) as lab:
         found = lab.exec("client-0", ["dig", "+yaml", "+norecurse", *questions])
     assert found.returncode == 0, found.stderr
-    return dict(zip(ROWS, map(_said, yaml.safe_load(found.stdout)), strict=True))
+    return dict(zip(ROWS, map(said_by_dig, yaml.safe_load(found.stdout)), strict=True))
 
 
-def _said(message: dict[str, Any]) -> Said:
+def said_by_dig(message: dict[str, Any]) -> Said:
     """One of dig's messages, as a row has it."""
     data = message["message"]["response_message_data"]
     answers, authority, additional = (
