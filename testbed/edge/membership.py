@@ -2,7 +2,8 @@
 
 Each probes one other at a time; who does not answer, not to three others either, is suspected, and dead unless
 it objects in time. What is found out travels with the messages. A state machine: times and chance come in,
-messages go out. Left out of memberlist: its TCP ping, its own health score (Lifeguard's "awareness").
+messages go out. Beside memberlist: where it tries again by TCP, this does by UDP; left out is its own health
+score (Lifeguard's "awareness").
 
 Sources: memberlist's state.go, suspicion.go, queue.go, util.go and config.go (DefaultLANConfig); MetalLB,
 internal/speakerlist.
@@ -196,6 +197,7 @@ class Membership:
                 for one in self._some(others, self._settings.indirect_checks):
                     asked = {"type": "indirect", "target": probe.target, "number": probe.number}
                     yield Sending(one, asked)
+                yield Sending(probe.target, {"type": "ping", "number": probe.number})
             if now_s >= probe.began_s + self._settings.probe_interval_s:
                 self._probe = None
                 peer = self._peers[probe.target]
