@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 
 from testbed.dns.published import Published, dashed
 from testbed.dns.records import reverse_name
-from testbed.dns.wire import ANY, Record
+from testbed.dns.wire import ANY, NOERROR, Record
 from testbed.dns.zone import Zone
 from testbed.dns.zone_options import ZoneOptions
 from testbed.dns.zone_state import Changes
-from testbed.model.objects import EndpointSlice, Pod, Service
+from testbed.model.documents import Namespace
+from testbed.model.objects import EndpointSlice, Object, Pod, Service
 from testbed.store import Key
 
 Records = Mapping[str, tuple[Record, ...]]
@@ -33,6 +34,8 @@ class ZoneListing:
         `Zone.after`, it costs what the changed objects cost.
         """
         told = tuple(changes)
+        namespaces = {_namespace(item) for _, item in told}
+        there = {one for one in namespaces if self._has(one)}
         self.zone, _ = self.zone.after(told, resource_version)
         doubtful = set(self._fixed())
         for kind_of_change, item in told:
@@ -45,8 +48,16 @@ class ZoneListing:
                 has_any = kind_of_change != "DELETED"
                 names = self._of_pod(item) if has_any else iter(())
                 doubtful |= self._doubtful("pod", key, names)
+        turned = {one for one in namespaces if self._has(one) != (one in there)}
+        for (_, (namespace, _)), names in self._names.items() if turned else ():
+            doubtful |= names if namespace in turned else frozenset()
         before = {name: self.records.get(name, ()) for name in doubtful}
         return {name: before[name] for name in doubtful if self._looked_up(name)}
+
+    def _has(self, namespace: str) -> bool:
+        """Whether a namespace exists to DNS: without that none of its objects has names."""
+        name = f"{namespace}.svc.{self.zone.options.domain}"
+        return self.zone.lookup(name, ANY).rcode == NOERROR
 
     def _doubtful(self, kind: str, key: Key, names: Iterator[str]) -> frozenset[str]:
         """The names that it had, and has."""
@@ -89,6 +100,10 @@ class ZoneListing:
     def _of_pod(self, pod: Pod) -> Iterator[str]:
         for ip in pod.status.pod_ips:
             yield f"{dashed(ip)}.{pod.meta.namespace}.pod.{self.zone.options.domain}"
+
+
+def _namespace(item: Object) -> str:
+    return item.meta.name if isinstance(item, Namespace) else item.meta.namespace
 
 
 def _addresses(found: Published) -> frozenset[str]:
