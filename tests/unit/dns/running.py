@@ -57,11 +57,11 @@ class RunningServer:
 
 
 @contextmanager
-def running_server() -> Iterator[RunningServer]:
+def running_server(corefile: str = COREFILE) -> Iterator[RunningServer]:
     """A server that listens, but is not in sync yet; it has ended when the block ends."""
     ours, theirs = socket.socketpair()
     ours.settimeout(10)
-    config = json.dumps({"listen": [LOOPBACK], "port": 0, "corefile": COREFILE})
+    config = json.dumps({"listen": [LOOPBACK], "port": 0, "corefile": corefile})
     argv = [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), config]
     process = subprocess.Popen(argv, pass_fds=[theirs.fileno()])
     theirs.close()

@@ -1,0 +1,142 @@
+"""A Corefile's server as a process: pages, other servers, a Corefile that changes, a slow end."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from testbed.dns.wire import NOERROR, NXDOMAIN, SERVFAIL, A, Response, decode_response, encode_query
+from testbed.model.objects import Service
+from tests.unit.dns.running import LOOPBACK, RunningServer, running_server
+
+MANY = 60
+"""Addresses of a name: more than 512 bytes."""
+
+
+def free_port() -> int:
+    with closing(socket.create_server((LOOPBACK, 0))) as sock:
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def over_udp(port: int, name: str) -> Response:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(20)
+        sock.connect((LOOPBACK, port))
+        sock.send(encode_query(1, name, A))
+        return decode_response(sock.recv(65535))
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    with closing(http.client.HTTPConnection(LOOPBACK, port, timeout=20)) as connection:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
+@pytest.fixture
+def upstream(tmp_path: Path) -> Iterator[RunningServer]:
+    """It knows a.test, and many.test with more addresses than a datagram takes."""
+    lines = ["10.0.0.1 a.test", *(f"10.1.0.{number} many.test" for number in range(MANY))]
+    (tmp_path / "hosts").write_text("\n".join(lines))
+    with running_server(f". {{\n hosts {tmp_path}/hosts\n}}\n") as server:
+        yield server
+
+
+@pytest.mark.parametrize("option", ["", "force_tcp"])
+def test_others_are_asked_for_what_it_does_not_know(upstream: RunningServer, option: str) -> None:
+    dead = free_port()
+    corefile = f"""
+        . {{
+            forward . {LOOPBACK}:{dead} {LOOPBACK}:{upstream.port} {{
+                policy sequential
+                {option}
+            }}
+        }}
+    """
+    with running_server(corefile) as server:
+        for _ in range(3):
+            assert [one.data for one in over_udp(server.port, "a.test").answers] == ["10.0.0.1"]
+        cut = over_udp(server.port, "many.test")
+        assert cut.truncated
+        assert cut.rcode == NOERROR
+        assert server.terminate() == 0
+
+
+def test_pages(web: Service) -> None:
+    ready, health, metrics = free_port(), free_port(), free_port()
+    corefile = f"""
+        . {{
+            ready {LOOPBACK}:{ready}
+            health {LOOPBACK}:{health}
+            prometheus {LOOPBACK}:{metrics}
+            kubernetes cluster.local
+        }}
+    """
+    with running_server(corefile) as server:
+        assert get(ready, "/ready") == (503, "kubernetes")
+        assert get(health, "/health") == (200, "OK")
+        assert get(health, "/nothing")[0] == 404
+        server.sync(web)
+        while get(ready, "/ready") != (200, "OK"):
+            pass
+        for _ in range(20):  # all but the first are ready-made
+            assert over_udp(server.port, "web.default.svc.cluster.local").rcode == NOERROR
+        _, page = get(metrics, "/metrics")
+        wanted = 'coredns_dns_requests_total{family="1",proto="udp",server="dns://:53",type="A",view="",zone="."}'
+        assert f"{wanted} 20.0" in page
+
+
+def test_a_changed_corefile_is_reloaded_and_a_wrong_one_is_not(web: Service) -> None:
+    metrics = free_port()
+    own = f"reload 2s 1s\n kubernetes cluster.local\n prometheus {LOOPBACK}:{metrics}"
+    shop = "shop.default.svc.cluster.local"
+    with running_server(f". {{\n {own}\n}}\n") as server:
+        server.sync(web)
+        while (before := over_udp(server.port, shop)).rcode == SERVFAIL:
+            pass
+        assert before.rcode == NXDOMAIN
+        server.send({"corefile": f". {{\n {own}\n nonsense\n}}\n"})
+        while "coredns_reload_failed_total 1.0" not in get(metrics, "/metrics")[1]:
+            pass
+        assert over_udp(server.port, shop).rcode == NXDOMAIN
+        rule = f"rewrite name {shop} web.default.svc.cluster.local answer auto"
+        server.send({"corefile": f". {{\n {own}\n {rule}\n}}\n"})
+        while over_udp(server.port, shop).rcode != NOERROR:
+            pass
+
+
+def test_a_corefile_that_is_no_good_ends_it_with_the_place(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(ValueError), running_server(". {\n cash\n}\n"):
+        pass
+    assert "[FATAL] Corefile:2:2: there is no plug-in cash" in capfd.readouterr().out
+
+
+def test_a_lame_duck_still_answers() -> None:
+    health, ready = free_port(), free_port()
+    corefile = f"""
+        . {{
+            health {LOOPBACK}:{health} {{
+                lameduck 2s
+            }}
+            ready {LOOPBACK}:{ready}
+            kubernetes cluster.local
+        }}
+    """
+    with running_server(corefile) as server:
+        server.sync()
+        while get(ready, "/ready")[0] != 200:
+            pass
+        server.process.terminate()
+        while get(ready, "/ready") != (503, "Shutting down"):
+            pass
+        assert get(health, "/health") == (200, "OK")
+        assert over_udp(server.port, "none.cluster.local").rcode == NXDOMAIN
+        assert server.process.wait(20) == 0
