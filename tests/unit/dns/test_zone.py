@@ -302,6 +302,15 @@ def test_what_a_change_does_not_concern_is_not_touched() -> None:
     assert touched == {WEB, *pointers, "cluster.local", *REVERSE}
 
 
+def test_a_version_shares_what_has_not_changed() -> None:
+    items = [service(f"s{number}", cluster_ips=(f"10.3.1.{number}",)) for number in range(200)]
+    zone = zone_of(*items)
+    later, _ = zone.after([("MODIFIED", replace(items[7], cluster_ips=("10.3.2.7",)))], 8)
+    keys = [("default", item.meta.name) for item in items]
+    made = [key for key in keys if later.published(key) is not zone.published(key)]
+    assert made == [("default", "s7")]
+
+
 def test_a_change_without_effect_on_names_touches_only_the_serial() -> None:
     web = next(item for item in CLUSTER if item.meta.name == "web" and isinstance(item, Service))
     slices = [item for item in CLUSTER if isinstance(item, EndpointSlice)]
