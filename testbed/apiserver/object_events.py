@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from testbed.events import Event as LabEvent
+from testbed.model.load_balancer import ALLOCATED_FROM
 from testbed.model.objects import (
     REAL_IMAGE,
     ContainerStatus,
@@ -19,10 +20,11 @@ from testbed.model.objects import (
     OwnerReference,
     Pod,
     ReplicaSet,
+    Service,
 )
 from testbed.store import Change, Snapshot
 
-SCHEDULER, KUBELET = "default-scheduler", "kubelet"
+SCHEDULER, KUBELET, BALANCER = "default-scheduler", "kubelet", "metallb-controller"
 _TOLD = {"FailedCreatePodSandBox": "Failed to create pod sandbox: "}
 """How the kubelet begins to say why a pod cannot be."""
 _CONTROLLER = {"DaemonSet": "daemonset-controller", "ReplicaSet": "replicaset-controller"}
@@ -50,6 +52,8 @@ def events_of(changes: Iterable[Change], after: Snapshot) -> Iterator[Said]:
             yield from _of_pod(change, change.object, after)
         elif isinstance(change.object, ReplicaSet):
             yield from _of_replica_set(change, change.object, after)
+        elif isinstance(change.object, Service) and change.type != "DELETED":
+            yield from _of_service(change.object, change.previous, change.written_s)
         elif isinstance(change.object, Node) and isinstance(change.previous, Node):
             yield from _of_node(change.object, change.previous, change.written_s)
 
@@ -87,6 +91,28 @@ def of_ingress(event: LabEvent, item: Object) -> Said:
     """What a controller has against an Ingress."""
     at_s, message = event.t_ns / 1e9, str(event.detail["message"])
     return Said(item, event.kind, message, at_s, "haproxy-ingress", event.node, warning=True)
+
+
+def of_balancer(event: LabEvent, service: Object) -> Iterator[Said]:
+    """What MetalLB's controller and speakers say of a service; nothing of what they keep to themselves."""
+    at_s = event.t_ns / 1e9
+    if event.kind == "allocation-failed":
+        error = str(event.detail["error"])
+        yield Said(service, "AllocationFailed", error, at_s, BALANCER, warning=True)
+    elif event.kind == "announcing" and "protocol" in event.detail:
+        message = f'announcing from node "{event.node}" with protocol "{event.detail["protocol"]}"'
+        yield Said(service, "nodeAssigned", message, at_s, "metallb-speaker", event.node)
+
+
+# Services
+
+
+def _of_service(service: Service, before: Object | None, at_s: float) -> Iterator[Said]:
+    had = before.load_balancer_ingress if isinstance(before, Service) else ()
+    given = service.load_balancer_ingress
+    if given and given != had and ALLOCATED_FROM in service.meta.annotations:
+        ips = " ".join(f'"{one.ip}"' for one in given)
+        yield Said(service, "IPAllocated", f"Assigned IP [{ips}]", at_s, BALANCER)
 
 
 # Pods

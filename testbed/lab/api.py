@@ -88,7 +88,7 @@ class LabApi:
         self._events.start()
         self._controllers.start()
         for event in self._journal.since_ns(0):
-            if event.source == "ingress":
+            if event.source in {"ingress", "edge"}:
                 self._events.heard(event)
         self._journal.listen(self._events.heard)
         with netns.entered(self._cluster.control_plane):

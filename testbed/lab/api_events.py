@@ -5,10 +5,17 @@ from __future__ import annotations
 import asyncio
 
 from testbed.apiserver.event_log import CAPACITY, EventLog
-from testbed.apiserver.object_events import Said, events_of, of_ingress, of_probe, past_of
+from testbed.apiserver.object_events import (
+    Said,
+    events_of,
+    of_balancer,
+    of_ingress,
+    of_probe,
+    past_of,
+)
 from testbed.events import Event as LabEvent
 from testbed.model.documents import Ingress, Namespace
-from testbed.model.objects import Pod
+from testbed.model.objects import Pod, Service
 from testbed.store import Change, Snapshot, Store
 
 
@@ -29,7 +36,13 @@ class ApiEvents:
         self._store.watch(self._changed)
 
     def heard(self, event: LabEvent) -> None:
-        """What kubelets and ingress controllers tell beside the store."""
+        """What kubelets, ingress controllers and load balancers tell beside the store."""
+        if event.source == "edge":
+            namespace, _, name = str(event.detail.get("service", "")).partition("/")
+            service = self._store.snapshot().get(Service, namespace, name)
+            if service is not None:
+                self._say(list(of_balancer(event, service)))
+            return
         namespace, _, name = event.object.partition("/")
         if event.source == "ingress" and "message" in event.detail:
             item = self._store.snapshot().get(Ingress, namespace, name)

@@ -84,7 +84,7 @@ class BgpProvider:
     ) -> None:
         for kind, these, others in (("withdrawn", before, after), ("announcing", after, before)):
             for destination in sorted(these.keys() - others.keys(), key=str):
-                said = {"service": these[destination], **detail}
+                said = {"service": these[destination], "protocol": "bgp", **detail}
                 address = str(destination.network_address)
                 self._parts.record(Event(now_ns(), "edge", node, kind, address, 0, said))
         self._parts.changed.set()

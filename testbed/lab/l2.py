@@ -122,11 +122,11 @@ class L2Provider:
                 self._event(now_ns(), name, "speaker-started", "", {"pid": node.process.pid})
                 self._pass_on(node, peers=True)
                 await node.process.ended.wait()
-                code = node.process.code
+                said: dict[str, object] = {"code": node.process.code}
             except TestbedError as error:  # no process could be made
-                code = str(error)  # type: ignore[assignment]
+                said = {"error": str(error)}
             node.process = None
-            self._event(now_ns(), name, "speaker-ended", "", {"code": code})
+            self._event(now_ns(), name, "speaker-ended", "", said)
             self._drop(name, node, "ended")
             await asyncio.sleep(_RESTART_S)
 
@@ -146,6 +146,7 @@ class L2Provider:
         kind, what, detail = message["kind"], message["object"], message["detail"]
         if kind == "announcing":
             node.holds[what] = detail["service"]
+            detail = {**detail, "protocol": "layer2"}
         elif kind == "withdrawn":
             node.holds.pop(what, None)
         self._event(message["t_ns"], name, kind, what, detail)

@@ -169,7 +169,8 @@ class LoadBalancers:
         for key, why in refused.items():
             if self._refused.get(key) != why:
                 name = "/".join(key)
-                detail = {"error": f'Failed to allocate IP for "{name}": {why}'}
+                error = f'Failed to allocate IP for "{name}": {why}'
+                detail = {"service": name, "error": error}
                 version = snapshot.resource_version
                 self._record(
                     Event(now_ns(), "edge", "", "allocation-failed", name, version, detail)

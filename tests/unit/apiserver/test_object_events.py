@@ -9,16 +9,19 @@ from typing import Any
 import pytest
 
 from testbed.apiserver.event_log import EventLog
-from testbed.apiserver.object_events import Said, events_of, of_probe, past_of
+from testbed.apiserver.object_events import Said, events_of, of_balancer, of_probe, past_of
 from testbed.events import Event as LabEvent
 from testbed.model.documents import Event
+from testbed.model.load_balancer import ALLOCATED_FROM
 from testbed.model.manifest import from_client, to_manifest
 from testbed.model.objects import (
     ContainerStatus,
+    LoadBalancerIngress,
     Node,
     ObjectMeta,
     Pod,
     PodStatus,
+    Service,
     with_meta,
 )
 from testbed.store import Change, Create, Delete, Store, Update
@@ -260,3 +263,46 @@ def test_what_a_user_deleted_is_no_trouble() -> None:
     log.tell(said("b"))
     log.tell(said("a"))
     assert [event["message"] for event in log.events()] == ["a"]
+
+
+def test_a_service_that_is_given_an_address_by_a_pool_is_said_to_have_it_once() -> None:
+    store = Store(lambda: 7.0)
+    web = Service(ObjectMeta("web", "default"), type="LoadBalancer")
+    given = replace(
+        with_meta(web, annotations={ALLOCATED_FROM: "default"}),
+        load_balancer_ingress=(
+            LoadBalancerIngress("203.0.113.7"),
+            LoadBalancerIngress("2001:db8::7"),
+        ),
+    )
+    foreign = replace(web, load_balancer_ingress=(LoadBalancerIngress("192.0.2.1"),))
+    writes = [Create(web), Update(given), Update(replace(given, selector={"app": "web"}))]
+    told = [said for one in writes for said in events_of(store.apply([one]), store.snapshot())]
+    assert [(one.reason, one.message, one.component) for one in told] == [
+        ("IPAllocated", 'Assigned IP ["203.0.113.7" "2001:db8::7"]', "metallb-controller")
+    ]
+    assert list(events_of(store.apply([Update(foreign)]), store.snapshot())) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail", "wanted"),
+    [
+        (
+            "allocation-failed",
+            {"error": "no available IPs"},
+            [("AllocationFailed", "no available IPs", True)],
+        ),
+        (
+            "announcing",
+            {"protocol": "layer2"},
+            [("nodeAssigned", 'announcing from node "n1" with protocol "layer2"', False)],
+        ),
+        ("withdrawn", {}, []),
+    ],
+)
+def test_what_load_balancers_say(
+    kind: str, detail: dict[str, str], wanted: list[tuple[str, str, bool]]
+) -> None:
+    event = LabEvent(1, "edge", "n1", kind, "203.0.113.7", 0, detail)
+    told = of_balancer(event, Service(ObjectMeta("web", "default")))
+    assert [(one.reason, one.message, one.warning) for one in told] == wanted
