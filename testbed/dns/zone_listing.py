@@ -49,8 +49,8 @@ class ZoneListing:
                 names = self._of_pod(item) if has_any else iter(())
                 doubtful |= self._doubtful("pod", key, names)
         turned = {one for one in namespaces if self._has(one) != (one in there)}
-        for (_, (namespace, _)), names in self._names.items() if turned else ():
-            doubtful |= names if namespace in turned else frozenset()
+        for (_, (namespace, _)), theirs in self._names.items() if turned else ():
+            doubtful |= theirs if namespace in turned else frozenset()
         before = {name: self.records.get(name, ()) for name in doubtful}
         return {name: before[name] for name in doubtful if self._looked_up(name)}
 

@@ -12,6 +12,7 @@ from testbed.errors import OutOfTimeOrRoom, UsageError
 from testbed.ip import FAMILY_NAMES, IPV6_LEAST_MTU
 from testbed.model import (
     cni_consistency,
+    dns_consistency,
     fake_consistency,
     fakes,
     link_consistency,
@@ -44,6 +45,7 @@ def inconsistencies(topology: Topology) -> list[Mistake]:
     mistakes.extend(_names_alike(topology, found))
     mistakes.extend(fake_consistency.mistakes(topology))
     mistakes.extend(cni_consistency.mistakes(topology))
+    mistakes.extend(dns_consistency.mistakes(topology))
     mistakes.extend(_containers_in_a_guest(topology))
     mistakes.extend(link_consistency.mistakes(topology))
     mistakes.extend(load_balancer_consistency.mistakes(topology))
