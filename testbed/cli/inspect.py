@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 from testbed.cli.arguments import add_lab_argument
@@ -43,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
     print(table(answer["nodes"], _NODES), end="\n\n")
     print(table(answer["pods"], _PODS), end="\n\n")
     print(table(answer["services"], _SERVICES))
+    for part in _balancer(answer["loadBalancer"]):
+        print("\n" + part)
     links = [row for row in answer["links"] if _is_news(row)]
     if links:
         print("\n" + table(links, _LINKS))
@@ -55,6 +58,32 @@ def _network(network: dict[str, Any]) -> str:
     links = "CNI plug-ins" if network["plugins"] else f"pods' packets {network['podMTU']} bytes"
     trouble = f" ({network['trouble']})" if network["trouble"] else ""
     return f"pod network {network['cni']}, {links}{trouble}"
+
+
+def _balancer(balancer: dict[str, Any]) -> Iterator[str]:
+    """Which nodes the load balancers' addresses lead to, and who has none and why."""
+    for key in ("answeredBy", "announcedBy"):
+        rows = [
+            {"address": address, "nodes": nodes, "ways": _ways(balancer, address)}
+            for address, nodes in balancer.get(key, {}).items()
+        ]
+        if rows:
+            yield table(rows, _ADDRESSES[key])
+    for service, why in sorted(balancer.get("pending", {}).items()):
+        yield f"pending: {service}: {why}"
+
+
+def _ways(balancer: dict[str, Any], address: str) -> str:
+    """How many next hops each router has for it."""
+    ways = balancer.get("ways", {})
+    return ",".join(
+        f"{router}:{found[address]}" for router, found in ways.items() if found[address]
+    )
+
+
+def _external(service: dict[str, Any]) -> str:
+    found = [*service["loadBalancer"], *service["externalIPs"]]
+    return ",".join(found) or ("<pending>" if service["type"] == "LoadBalancer" else "<none>")
 
 
 def _is_news(link: dict[str, Any]) -> bool:
@@ -105,8 +134,20 @@ _SERVICES = {
     "SERVICE": lambda row: row["name"],
     "TYPE": lambda row: row["type"],
     "CLUSTER-IP": lambda row: ",".join(row["clusterIPs"]) or "none",
+    "EXTERNAL-IP": _external,
     "PORTS": _ports,
     "ENDPOINTS": _endpoints,
+}
+_ADDRESSES = {
+    "answeredBy": {
+        "ADDRESS": lambda row: row["address"],
+        "ANSWERED-BY": lambda row: ",".join(row["nodes"]),
+    },
+    "announcedBy": {
+        "ADDRESS": lambda row: row["address"],
+        "ANNOUNCED-BY": lambda row: ",".join(row["nodes"]),
+        "WAYS": lambda row: row["ways"] or "none",
+    },
 }
 _LINKS = {
     "LINK": lambda row: row["name"],
