@@ -12,16 +12,25 @@ from testbed.dns.search import MAX_NAMESERVERS, ResolvConf
 from testbed.ip import families_of
 from testbed.model.containers import DNSConfig
 from testbed.model.objects import Pod
+from testbed.runtime.interface import NotYet
 
-_MAX_HOSTNAME = 63
+_MAX_HOSTNAME, _MAX_FULL_NAME = 63, 64
+"""A label's length; what the kernel takes (sethostname(2))."""
 _MAX_SEARCHES, _MAX_SEARCH_CHARS, _MAX_DOMAIN = 32, 2048, 253
 """Of Kubernetes since 1.28 (ExpandedDNSConfig)."""
 
 
 def hostname(pod: Pod, domain: str) -> str:
-    """What the pod's containers are called by the kernel."""
+    """What the pod's containers are called by the kernel. Raises NotYet where it takes no name so long."""
     short = (pod.spec.hostname or pod.meta.name)[:_MAX_HOSTNAME].rstrip("-.")
-    return full_name(pod, domain) or short if pod.spec.set_hostname_as_fqdn else short
+    full = full_name(pod, domain) if pod.spec.set_hostname_as_fqdn else ""
+    if len(full) > _MAX_FULL_NAME:
+        asked = f"{len(full)} characters requested"
+        raise NotYet(
+            f"FQDN {full} is too long ({_MAX_FULL_NAME} characters is the max, {asked})",
+            "shorten hostname or subdomain, or leave setHostnameAsFQDN out",
+        )
+    return full or short
 
 
 def full_name(pod: Pod, domain: str) -> str:

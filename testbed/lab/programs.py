@@ -159,6 +159,7 @@ class Programs:
 
     async def start(self, place: Place) -> Started:
         """Start what the container's image stands for; returns when it serves, or has ended. Raises NotYet."""
+        self.recipes.hostname(place.pod)  # its machine must take the name, whatever runs there
         if self.docker is not None and (image := await self.docker.image(place)):
             container = await self.docker.start(place, image)
             self._keep_log(place, container.running.log)

@@ -153,9 +153,9 @@ CLUSTER = pod_resolv_conf("default", "cluster.local", ("10.96.0.10",))
          "search default.svc.cluster.local svc.cluster.local cluster.local a.b\n"
          "nameserver 10.96.0.10\nnameserver 1.1.1.1\noptions ndots:2 rotate\n"),
         # No resolver takes more than three servers, nor a domain longer than a name.
-        ({"dnsPolicy": "None", "dnsConfig": {
-            "nameservers": ["1.1.1.1", "1.1.1.2", "1.1.1.3", "1.1.1.4"], "searches": ["a." * 127, "b"]}},
-         "search b\nnameserver 1.1.1.1\nnameserver 1.1.1.2\nnameserver 1.1.1.3\n"),
+        ({"dnsConfig": {"nameservers": ["1.1.1.1", "1.1.1.2", "1.1.1.3"], "searches": ["a." * 127, "b"]}},
+         "search default.svc.cluster.local svc.cluster.local cluster.local b\n"
+         "nameserver 10.96.0.10\nnameserver 1.1.1.1\nnameserver 1.1.1.2\noptions ndots:5\n"),
     ],
 )  # fmt: skip
 def test_resolv_conf(spec: dict[str, Any], text: str) -> None:
@@ -186,7 +186,7 @@ def test_without_dns_servers_a_pod_uses_its_nodes_resolver() -> None:
 
 
 def test_a_search_list_has_at_most_2048_characters() -> None:
-    searches = [f"{number:0>99}.test" for number in range(40)]
+    searches = [f"{number:0>99}.test" for number in range(32)]
     config = {"nameservers": ["1.1.1.1"], "searches": searches}
     text = resolv_conf(pod(dnsPolicy="None", dnsConfig=config), CLUSTER, NODE)
     assert text.splitlines()[0] == f"search {' '.join(searches[:19])}"
@@ -207,6 +207,15 @@ def test_names(spec: dict[str, Any], name: str, line: str) -> None:
     found = pod(**spec)
     assert hostname(found, "cluster.local") == name
     assert line in pod_hosts(found, ("10.0.0.1",), "cluster.local")
+
+
+def test_a_kernel_takes_no_name_of_more_than_64_characters() -> None:
+    found = pod(hostname="h" * 36, subdomain="s", setHostnameAsFQDN=True)
+    assert len(hostname(found, "cluster.local")) == 64
+    with pytest.raises(
+        NotYet, match=r"too long \(64 characters is the max, 65 characters requested"
+    ):
+        hostname(pod(hostname="h" * 37, subdomain="s", setHostnameAsFQDN=True), "cluster.local")
 
 
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.56"
