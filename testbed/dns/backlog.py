@@ -12,12 +12,15 @@ MAX_WAITING = 2048
 
 
 class Backlog(Generic[T]):
-    """A queue for each client; they take turns. When it is full, the longest queue loses its newest."""
+    """A queue for each client; they take turns. When there is no room, the longest queue loses its newest."""
 
     def __init__(self, max_waiting: int = MAX_WAITING) -> None:
         self._max_waiting = max_waiting
         self._queues: dict[str, deque[T]] = {}
         """By client; who comes first has its turn next. No queue is empty."""
+        self._by_length: dict[int, dict[str, None]] = {}
+        """Clients by the length of their queues: whose is the longest must be known at once."""
+        self._longest = 0
         self._waiting = 0
 
     def __len__(self) -> int:
@@ -31,13 +34,14 @@ class Backlog(Generic[T]):
         """Add a client's work; returns what is lost for it: the busiest client's newest, perhaps this one."""
         lost = None
         if self._waiting >= self._max_waiting:
-            busiest = max(self._queues, key=self.waiting)
-            if self.waiting(busiest) <= self.waiting(client):
+            if self.waiting(client) >= self._longest:
                 return work
+            busiest = next(iter(self._by_length[self._longest]))
             lost = self._queues[busiest].pop()  # not its only one: this client has fewer
-            self._waiting -= 1
-        self._queues.setdefault(client, deque()).append(work)
-        self._waiting += 1
+            self._resized(busiest, self._longest)
+        queue = self._queues.setdefault(client, deque())
+        queue.append(work)
+        self._resized(client, len(queue) - 1)
         return lost
 
     def take(self) -> T:
@@ -47,7 +51,18 @@ class Backlog(Generic[T]):
             raise LookupError("nothing waits")
         queue = self._queues.pop(client)
         work = queue.popleft()
-        self._waiting -= 1
         if queue:
             self._queues[client] = queue  # behind all others
+        self._resized(client, len(queue) + 1)
         return work
+
+    def _resized(self, client: str, before: int) -> None:
+        """Note how long a client's queue is now; it has changed by one."""
+        now = self.waiting(client)
+        self._waiting += now - before
+        if before:
+            del self._by_length[before][client]
+        if now:
+            self._by_length.setdefault(now, {})[client] = None
+        if now > self._longest or not self._by_length.get(self._longest):
+            self._longest = now

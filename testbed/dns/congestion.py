@@ -8,23 +8,26 @@ from collections.abc import Hashable, Iterable, Sequence
 _ANSWERED_SHARE = 4
 """Of a burst out of a long queue one in so many is answered: to read one and throw it away costs a fraction of
 an answer, so that the queue is soon short again."""
-_REMEMBERED = 32  # bursts
+_REMEMBERED_S = 10.0
+"""How long one is kept in mind: twice the patience of a libc, which asks again then."""
+_ENOUGH = 100  # senders to keep in mind
 
 
 class Senders:
     """Who has sent lately, while queues were long: one who is alone takes nothing from anybody."""
 
     def __init__(self) -> None:
-        self._bursts = 0
+        self._since_s = 0.0
         self._now: set[Hashable] = set()
         self._before: set[Hashable] = set()
 
-    def are_several(self, senders: Iterable[Hashable]) -> bool:
-        """Whether there are others, in this burst or those before it."""
-        if self._bursts % _REMEMBERED == 0:
+    def are_several(self, senders: Iterable[Hashable], now_s: float) -> bool:
+        """Whether there are others, in this burst or in those before it."""
+        if now_s - self._since_s > _REMEMBERED_S:
+            self._since_s = now_s
             self._now, self._before = set(), self._now
-        self._bursts += 1
-        self._now.update(senders)
+        if len(self._now) < _ENOUGH:
+            self._now.update(senders)
         return len(self._now | self._before) > 1
 
 

@@ -6,20 +6,24 @@ import socket
 import struct
 from contextlib import suppress
 
+from testbed.clock import now_s
 from testbed.dns.congestion import Senders, admitted
 from testbed.dns.datagrams import Burst
 from testbed.dns.ready import MAX_ANSWER, Ready
 from testbed.dns.reply import Asked, Queue
+from testbed.dns.wire import HEADER_SIZE
 
 _BURST = 64
 _BURSTS = 4  # answered before anybody else has a turn
+_LONG_BURSTS = 128
+"""Read while the queue is long: what is not read in time the kernel throws away, whosever it is."""
 _BUFFER = 4 << 20  # a burst of queries waits here instead of being lost
-_LONG_QUEUE = (
-    128 * 768
-)  # bytes, of so many queries as the kernel counts them: more than one client has open
+_LONG_QUEUE = 128 * 768
+"""Bytes, of so many queries as the kernel counts them: more than an ordinary client has open."""
 _SO_MEMINFO = 55
 _MEMINFO = struct.Struct("@9I")
-"""What a socket's buffers hold (linux/sock_diag.h): first the bytes that wait to be read."""
+"""What a socket's buffers hold (linux/sock_diag.h): first the bytes that wait to be read, and their room."""
+_ANSWER_BIT = 0x80
 
 
 class UdpSocket:
@@ -35,13 +39,12 @@ class UdpSocket:
 
     def serve(self, _events: int = 0) -> None:
         """Answer what waits, or queue it."""
-        for _ in range(_BURSTS):
+        for number in range(_LONG_BURSTS):
             packets = self._burst.receive()
             is_full = len(packets) == _BURST
-            if is_full and self._queue_is_long():
-                packets = self._thinned(packets)
-            self._answer(packets)
-            if not is_full:
+            thinned = self._thinned(packets) if is_full else packets
+            self._answer(thinned)
+            if not is_full or (thinned is packets and number >= _BURSTS):
                 return
 
     def _answer(self, packets: list[bytes]) -> None:
@@ -51,7 +54,7 @@ class UdpSocket:
             if entry is not None and entry.raw is not None:
                 entry.hits += 1
                 put(number, entry.raw)
-            elif packet:
+            elif len(packet) >= HEADER_SIZE and not packet[2] & _ANSWER_BIT:
                 self._answer_rarer(number, packet)
         self._burst.send()
 
@@ -70,15 +73,16 @@ class UdpSocket:
             with suppress(OSError):  # no route back, or no room: the client asks again
                 self._socket.sendto(raw, where)
 
-    def _queue_is_long(self) -> bool:
-        memory = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
-        waiting, *_ = _MEMINFO.unpack(memory)
-        return bool(waiting > _LONG_QUEUE)
-
     def _thinned(self, packets: list[bytes]) -> list[bytes]:
-        """Where several clients ask: only those that are answered, b"" in the place of the others."""
+        """Where the queue is long, and several clients ask or there is little room left: only what is answered,
+        b"" in the place of the rest.
+        """
+        memory = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        waiting, room, *_ = _MEMINFO.unpack(memory)
+        if waiting <= _LONG_QUEUE:
+            return packets
         hosts = [self._burst.raw_host(number) for number in range(len(packets))]
-        if not self._senders.are_several(hosts):
+        if not self._senders.are_several(hosts, now_s()) and waiting <= room // 2:
             return packets
         chosen = admitted(hosts)
         return [packet if number in chosen else b"" for number, packet in enumerate(packets)]

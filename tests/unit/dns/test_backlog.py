@@ -66,9 +66,9 @@ def test_a_long_queue_is_thinned_fairly(senders: str, answered: dict[str, int]) 
     assert Counter(senders[number] for number in chosen) == answered
 
 
-def test_who_is_alone_takes_nothing_from_anybody() -> None:
+def test_who_is_alone_takes_nothing_from_anybody_and_others_are_remembered_for_a_while() -> None:
     senders = Senders()
-    assert not any(senders.are_several("aaaa") for _ in range(100))
-    assert senders.are_several("aaab")
-    assert senders.are_several("aaaa")  # the other one is remembered
-    assert not [senders.are_several("aaaa") for _ in range(100)][-1]
+    assert not any(senders.are_several("aaaa", now_s) for now_s in range(100))
+    assert senders.are_several("aaab", 100.0)
+    assert senders.are_several("aaaa", 105.0)
+    assert not [senders.are_several("aaaa", now_s) for now_s in (106.0, 120.0, 140.0)][-1]
