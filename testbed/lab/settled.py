@@ -45,6 +45,9 @@ def missing(snapshot: Snapshot, controllers: Sequence[Controller], now_s: float)
 def _why(pod: Pod) -> str:
     if pod.meta.deletion_s is not None:
         return f"{name_of(pod)} terminating"
-    reason = pod.status.reason or pod.status.phase
-    detail = f": {pod.status.message}" if pod.status.message else ""
-    return f"{name_of(pod)} {reason}{detail}"
+    status = pod.status
+    containers = (*status.init_containers, *status.containers)
+    kept = next((one for one in containers if one.state == "waiting" and one.reason), None)
+    said = kept if kept is not None and not status.reason else status
+    detail = f": {said.message}" if said.message else ""
+    return f"{name_of(pod)} {said.reason or status.phase}{detail}"

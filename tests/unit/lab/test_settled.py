@@ -7,7 +7,7 @@ from dataclasses import replace
 from testbed.controllers.builtin import CONTROLLERS
 from testbed.lab.settled import missing, unready_pods
 from testbed.model.containers import Container
-from testbed.model.objects import Node, Object, ObjectMeta, Pod, PodSpec, PodStatus
+from testbed.model.objects import ContainerStatus, Node, Object, ObjectMeta, Pod, PodSpec, PodStatus
 from testbed.store import Create, Snapshot, Store
 
 NODE = Node(ObjectMeta("n1"), ("192.0.2.1",), ("198.51.100.0/24",), ready=True)
@@ -42,6 +42,13 @@ def test_pods_that_are_not_ready_are_named_with_their_reason() -> None:
     assert said(NODE, pod("web-0"), waiting) == (
         "1 of 2 pods ready, waiting for default/web-1 Unhealthy: HTTP 500"
     )
+
+
+def test_a_container_that_cannot_start_is_why() -> None:
+    reason, message = "CreateContainerConfigError", 'configmap "a" not found'
+    container = ContainerStatus("web", state="waiting", reason=reason, message=message)
+    status = PodStatus(containers=(ContainerStatus("first"), container))
+    assert f"waiting for default/web-0 {reason}: {message}" in said(NODE, pod("web-0", status))
 
 
 def test_a_pod_on_its_way_out_is_waited_for() -> None:
