@@ -41,9 +41,9 @@ def families_of(addresses: Iterable[str]) -> tuple[int, ...]:
 
 
 def canonical(text: str) -> str:
-    """An address as it is always spelled; "" for what is none."""
+    """An address as it is always spelled; "" for what is none, or one with a zone (`fe80::1%eth0`)."""
     try:
-        return str(ip_address(text))
+        return "" if "%" in text else str(ip_address(text))
     except ValueError:
         return ""
 

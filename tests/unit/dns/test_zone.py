@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.dns.wire import ANY, SOA, A, Record, rcode_text, type_number
 from testbed.dns.zone import Answer, Zone
-from testbed.dns.zone_options import REVERSE, ZoneOptions
+from testbed.dns.zone_options import POD_MODES, REVERSE, ZoneOptions
 from testbed.model.containers import Container
 from testbed.model.documents import Namespace
 from testbed.model.label_selector import LabelSelector
@@ -29,6 +29,7 @@ from testbed.model.objects import (
 from tests.specification.rows import ROWS, Row, number, objects, shown
 
 CLUSTER = objects()
+ZONES = ("cluster.local", *REVERSE)
 WEB, PETS = "web.default.svc.cluster.local", "headless.default.svc.cluster.local"
 
 
@@ -135,6 +136,33 @@ def test_a_slice_that_names_another_service_moves() -> None:
     assert status(zone, PETS) == "NXDOMAIN"
     assert zone.lookup("empty.default.svc.cluster.local", A).answers[0].data == "10.4.0.9"
     assert {PETS, "empty.default.svc.cluster.local", "100.0.4.10.in-addr.arpa"} <= touched
+
+
+LABELS = st.sampled_from(
+    [
+        "web",
+        "default",
+        "svc",
+        "pod",
+        "_http",
+        "_tcp",
+        "dns",
+        "10",
+        "f",
+        "10-4-0-1",
+        "fe80--1%1",
+        "a\\.b",
+    ]
+)
+
+
+@settings(deadline=None)
+@given(st.lists(LABELS | st.text(max_size=8), max_size=40), st.sampled_from(["", *ZONES]))
+def test_every_question_has_an_answer(labels: list[str], zone: str) -> None:
+    name = ".".join([*labels, zone]) if zone else ".".join(labels)
+    for mode in POD_MODES:
+        found = zone_of(*CLUSTER[:8], options=ZoneOptions(pods=mode)).lookup(name, A)
+        assert rcode_text(found.rcode) in ("NOERROR", "NXDOMAIN", "REFUSED")
 
 
 # The options of the plug-in
@@ -268,6 +296,7 @@ def asked(zone: Zone) -> list[Answer]:
     return [zone.lookup(row.name, number(row)) for row in ROWS.values()]
 
 
+@settings(deadline=None, max_examples=40)
 @given(STEPS, OPTIONS)
 def test_a_zone_depends_on_the_state_not_on_the_path(
     steps: list[tuple[bool, Object]], options: ZoneOptions
@@ -283,6 +312,7 @@ def test_a_zone_depends_on_the_state_not_on_the_path(
     assert asked(zone) == asked(zone_of(*left.values(), options=options))
 
 
+@settings(deadline=None, max_examples=40)
 @given(STEPS, OPTIONS)
 def test_a_change_touches_every_answer_that_it_changes(
     steps: list[tuple[bool, Object]], options: ZoneOptions
