@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from testbed.clock import now_s
 from testbed.dns.chain import Chain, Planned, planned
 from testbed.dns.cluster_names import ClusterNames
 from testbed.dns.corefile import CorefileError
@@ -24,6 +25,7 @@ from testbed.dns.serving import Serving
 from testbed.dns.supervisor import Supervisor
 from testbed.dns.surroundings import Names, Surroundings
 from testbed.dns.zone_options import ZoneOptions
+from testbed.model.objects import SERVICE_NAME_LABEL, EndpointSlice
 
 _LOG_BYTES = 1 << 20
 """Of lines that nobody has read yet; those that are too many are lost."""
@@ -82,6 +84,24 @@ class ChainServer:
             self._file = message["corefile"]
         else:
             self.serving.forget(self._names.hear(message))
+            if "written_ns" in message:
+                self._programmed(message)
+
+    def _programmed(self, message: dict[str, Any]) -> None:
+        """Note how long the endpoints of headless services took to be names (CoreDNS counts no others)."""
+        took_s = now_s() - message["written_ns"] / 1e9
+        for change in message.get("changes", ()):
+            item = change["object"]
+            if item["kind"] != EndpointSlice.kind:
+                continue
+            name = item["metadata"].get("labels", {}).get(SERVICE_NAME_LABEL, "")
+            service = self._names.service(item["metadata"]["namespace"], name)
+            if service is not None and service.headless and service.selector:
+                self._metrics.observe(
+                    "coredns_kubernetes_dns_programming_duration_seconds",
+                    ("headless_with_selector",),
+                    took_s,
+                )
 
     def end(self) -> None:
         """Go on for as long as `health` says, and then no more; at once when told a second time."""

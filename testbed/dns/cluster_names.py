@@ -9,7 +9,7 @@ from testbed.dns.surroundings import Names
 from testbed.dns.zone import Zone
 from testbed.dns.zone_options import ZoneOptions
 from testbed.model.manifest import what_is_known
-from testbed.model.objects import Object
+from testbed.model.objects import Object, Service
 
 _Key = tuple[type[Object], str, str]
 
@@ -45,6 +45,11 @@ class ClusterNames:
         self._resource_version = message["resource_version"]
         self._synced = self._synced or message.get("synced", False)
         return frozenset().union(*(self._follow(names, changes) for names in self._all))
+
+    def service(self, namespace: str, name: str) -> Service | None:
+        """A service that it has heard of."""
+        found = self._objects.get((Service, namespace, name))
+        return found if isinstance(found, Service) else None
 
     def _note(self, changes: Iterable[tuple[str, Object]]) -> None:
         for kind, item in changes:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from testbed.clock import now_ns
 from testbed.model.containers import Container
 from testbed.model.documents import SYSTEM_NAMESPACES, Namespace
 from testbed.model.manifest import to_manifest
@@ -95,7 +96,7 @@ class DnsFeed:
             news = spelt + (pods if told.pods else [])
             if news:
                 version = changes[-1].resource_version
-                message = {"changes": news, "resource_version": version}
+                message = {"changes": news, "resource_version": version, "written_ns": now_ns()}
                 self._tell(told.server, told.node, message)
 
     def _news(self, changes: tuple[Change, ...]) -> Iterator[tuple[str, Object]]:

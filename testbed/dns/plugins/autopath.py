@@ -13,7 +13,7 @@ from testbed.dns.directives import all_words, counted, longest_zone, options, zo
 from testbed.dns.query import Query, Reply, Respond, Serve
 from testbed.dns.search import parse_resolv_conf
 from testbed.dns.surroundings import Block, Made
-from testbed.dns.wire import AAAA, CNAME, NOERROR, NXDOMAIN, A, Record
+from testbed.dns.wire import AAAA, CNAME, NOERROR, SERVFAIL, A, Record
 from testbed.dns.zone_options import normal
 
 _SEARCHES = ("kubernetes",)
@@ -111,11 +111,11 @@ class _Walk:
         reply = replace(reply, depends=None)
         if self.first is None:
             self.first = reply
+        if reply.rcode == SERVFAIL:  # whether the name exists nobody knows: it is not denied
+            self.respond(reply)
+            return
         if reply.rcode != NOERROR:
-            if reply.rcode == NXDOMAIN or self.at < len(self.candidates):
-                self.go_on()
-            else:  # whether the name exists nobody knows: the denials before say nothing of it
-                self.respond(reply)
+            self.go_on()
             return
         asked = self.query.question.name
         if normal(name) != normal(asked):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import http.client
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from testbed.clock import now_ns
 from testbed.dns.wire import NOERROR, NXDOMAIN, SERVFAIL, A, Response, decode_response, encode_query
-from testbed.model.objects import Service
+from testbed.model.manifest import to_manifest
+from testbed.model.objects import Object, Service
 from tests.unit.dns.running import LOOPBACK, RunningServer, running_server
 
 MANY = 60
@@ -90,6 +93,23 @@ def test_pages(web: Service) -> None:
         _, page = get(metrics, "/metrics")
         wanted = 'coredns_dns_requests_total{family="1",proto="udp",server="dns://:53",type="A",view="",zone="."}'
         assert f"{wanted} 20.0" in page
+
+
+def test_how_long_endpoints_took_to_be_names_is_counted(
+    pets: Callable[[int], tuple[Object, ...]],
+) -> None:
+    metrics = free_port()
+    service, endpoints = pets(1)
+    assert isinstance(service, Service)
+    corefile = f". {{\n kubernetes cluster.local\n prometheus {LOOPBACK}:{metrics}\n}}\n"
+    with running_server(corefile) as server:
+        server.sync(replace(service, selector={"app": "pets"}))
+        change = {"type": "ADDED", "object": to_manifest(endpoints)}
+        server.send({"changes": [change], "resource_version": 2, "written_ns": now_ns()})
+        name = "coredns_kubernetes_dns_programming_duration_seconds_count"
+        wanted = f'{name}{{service_kind="headless_with_selector"}} 1.0'
+        while wanted not in get(metrics, "/metrics")[1]:
+            pass
 
 
 def test_a_changed_corefile_is_reloaded_and_a_wrong_one_is_not(web: Service) -> None:

@@ -157,6 +157,22 @@ def test_autopath_walks_the_search_list_of_the_pod_that_asks(name: str, answer: 
     assert replies[0].depends is None or "." not in name.removesuffix(".svc.cluster.local")
 
 
+def test_autopath_denies_as_the_first_domain_did_where_nobody_is_asked_for_the_bare_name() -> None:
+    world = World(CLUSTER, {"/etc/resolv.conf": ""})
+    chain = world.chain("autopath @kubernetes", f"{K8S} {{\n pods verified\n}}")
+    assert said(asked(chain, "none.default.svc.cluster.local")) == ["NXDOMAIN"]
+
+
+def test_autopath_does_not_deny_what_nobody_knows() -> None:
+    world = World(CLUSTER, {"/etc/resolv.conf": ""})
+    chain = world.chain(
+        "autopath @kubernetes", f"{K8S} {{\n pods verified\n}}", "forward . 192.0.2.1"
+    )
+    replies = asked(chain, "none.default.svc.cluster.local")
+    world.pass_s(10)
+    assert said(replies) == ["SERVFAIL"]
+
+
 def test_autopath_knows_no_other_clients() -> None:
     world = World(CLUSTER, {"/etc/resolv.conf": ""})
     chain = world.chain("autopath @kubernetes", f"{K8S} {{\n pods verified\n}}")
@@ -167,7 +183,7 @@ def test_autopath_knows_no_other_clients() -> None:
 
 def test_autopath_by_a_file_and_without_kubernetes() -> None:
     world = World(files={"/r": "search a.test b.test\n", "/etc/hosts": "10.0.0.1 www.b.test"})
-    chain = world.chain("autopath /r", "hosts")
+    chain = world.chain("autopath /r", "hosts {\n fallthrough\n}")
     assert said(asked(chain, "www.a.test"))[1:] == [
         "www.a.test 3600 CNAME www.b.test.",
         "www.b.test 3600 A 10.0.0.1",
