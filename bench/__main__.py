@@ -32,6 +32,8 @@ ITEMS = {
     "podnets": ("bench.podnets", "ratios"),
     "bgp": ("bench.bgp", "convergence"),
     "dns": ("bench.dns", "answers"),
+    "dns-flood": ("bench.dns_flood", "floods"),
+    "ingress": ("bench.ingress", "requests"),
     "suite": ("bench.suite", "suite"),
 }
 _REPEATS = 5

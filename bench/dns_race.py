@@ -86,8 +86,8 @@ def _round(
     limit = str(int(SHARE * slowest))
     for peer in peers:
         with _changes(peer, services if changing else 0):
-            saturated_us = _p99_us(peer, questions)
-            loaded_us = _p99_us(peer, questions, "-Q", limit)
+            saturated_us, _ = measured(peer, questions)
+            loaded_us, _ = measured(peer, questions, "-Q", limit)
         rate = rates[peer.name]
         yield Seen(
             peer.name,
@@ -147,21 +147,27 @@ def _saturated(peer: Peer, questions: Path) -> tuple[_Rate, int]:
     return _Rate(rate, lost, denied), answers
 
 
-def _p99_us(peer: Peer, questions: Path, *more: str) -> float:
-    """Of all queries; what was lost took forever."""
+def measured(peer: Peer, questions: Path, *more: str) -> tuple[float, int]:
+    """The 99th percentile in µs, and how many queries were lost, which took forever."""
     said = _dnsperf(peer, questions, "-l", str(_RUN_S), "-v", *more)
     lines = [line for line in said.splitlines() if line.startswith("> ")]
     lost = int(_figure(said, r"Queries lost: +(\d+)"))
     took_s = [float(line.rsplit(" ", 1)[1]) for line in lines if line[2] != "T"] + [math.inf] * lost
-    return float(np.quantile(took_s, 0.99, method="higher")) * 1e6
+    return float(np.quantile(took_s, 0.99, method="higher")) * 1e6, lost
+
+
+def pinned_dnsperf(peer: Peer, *words: str) -> list[str]:
+    """The command, on the clients' CPU."""
+    return [
+        *("taskset", "--cpu-list", str(CLIENT_CPU), "dnsperf", "-s", ADDRESS, "-p", str(peer.port)),
+        *words,
+    ]
 
 
 def _dnsperf(peer: Peer, questions: Path, *more: str) -> str:
     """What it prints. Raises CalledProcessError."""
-    argv = [
-        *("taskset", "--cpu-list", str(CLIENT_CPU), "dnsperf", "-s", ADDRESS, "-p", str(peer.port)),
-        *("-d", str(questions), "-c", str(_CLIENTS), "-q", str(_OUTSTANDING), "-t", "2", *more),
-    ]
+    words = ("-d", str(questions), "-c", str(_CLIENTS), "-q", str(_OUTSTANDING), "-t", "2", *more)
+    argv = pinned_dnsperf(peer, *words)
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True)
     return done.stdout.decode()
 
@@ -182,12 +188,19 @@ def _peak_mb(pid: int) -> float:
     return int(peak[1]) / 1024 if peak else math.nan
 
 
-def main() -> None:
-    services, repeats = map(int, sys.argv[1:])
+@contextmanager
+def in_namespaces() -> Iterator[Path]:
+    """The loopback address is up, this process is out of the servers' way; a folder that goes again."""
     os.sched_setaffinity(0, {CLIENT_CPU})
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     with tempfile.TemporaryDirectory(dir="/run") as folder:
-        for seen in race(services, repeats, Path(folder)):
+        yield Path(folder)
+
+
+def main() -> None:
+    services, repeats = map(int, sys.argv[1:])
+    with in_namespaces() as folder:
+        for seen in race(services, repeats, folder):
             print(json.dumps(asdict(seen)), flush=True)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 
-_ANSWERED_SHARE = 4
-"""Of a burst out of a long queue one in so many is answered: to read one and throw it away costs a fraction of
-an answer, so that the queue is soon short again."""
+_OF_THE_LEAST = 4
+_OF_ALL = 8
 _REMEMBERED_S = 10.0
 """How long one is kept in mind: twice the patience of a libc, which asks again then."""
 _ENOUGH = 100  # senders to keep in mind
@@ -32,13 +31,15 @@ class Senders:
 
 
 def admitted(senders: Sequence[Hashable]) -> set[int]:
-    """Which datagrams of a burst are answered: all of those who sent few, the rest of the room shared alike.
+    """Which datagrams of a long queue are answered: of nobody more than four times as many as of the one who
+    sent least, or an eighth of all.
 
-    `senders`: of every datagram in turn. The one who sent most does not get less than the others.
+    To read one and throw it away costs a fraction of an answer, so that the queue is soon short again; clients
+    that are alike busy lose nothing. `senders`: of every datagram in turn.
     """
-    room = max(1, len(senders) // _ANSWERED_SHARE)
     counts = Counter(senders)
-    share = _share(sorted(counts.values()), room)
+    least = min(counts.values()) if len(counts) > 1 else 0
+    share = max(len(senders) // _OF_ALL, _OF_THE_LEAST * least)
     taken: Counter[Hashable] = Counter()
     chosen = set()
     for number, sender in enumerate(senders):
@@ -46,14 +47,3 @@ def admitted(senders: Sequence[Hashable]) -> set[int]:
             taken[sender] += 1
             chosen.add(number)
     return chosen
-
-
-def _share(counts: Sequence[int], room: int) -> int:
-    """The most that anybody gets, so that together it fits the room; everybody gets one."""
-    left = room
-    for number, count in enumerate(counts):
-        each = left // (len(counts) - number)
-        if count > each:
-            return max(1, each)
-        left -= count
-    return max(counts)

@@ -13,13 +13,12 @@ from testbed.dns.ready import MAX_ANSWER, Ready
 from testbed.dns.reply import Asked, Queue
 from testbed.dns.wire import HEADER_SIZE
 
-_BURST = 64
-_BURSTS = 4  # answered before anybody else has a turn
-_LONG_BURSTS = 128
+_BURST = 256
+"""Read at once. More than that wait: the queue is long, longer than ordinary clients make it."""
+_SENT = 64  # answers that go out together
+_LONG_BURSTS = 32
 """Read while the queue is long: what is not read in time the kernel throws away, whosever it is."""
 _BUFFER = 4 << 20  # a burst of queries waits here instead of being lost
-_LONG_QUEUE = 128 * 768
-"""Bytes, of so many queries as the kernel counts them: more than an ordinary client has open."""
 _SO_MEMINFO = 55
 _MEMINFO = struct.Struct("@9I")
 """What a socket's buffers hold (linux/sock_diag.h): first the bytes that wait to be read, and their room."""
@@ -38,13 +37,12 @@ class UdpSocket:
         self._senders = Senders()
 
     def serve(self, _events: int = 0) -> None:
-        """Answer what waits, or queue it."""
-        for number in range(_LONG_BURSTS):
+        """Answer what waits, or queue it; more than a burst only of those that are mostly thrown away."""
+        for _ in range(_LONG_BURSTS):
             packets = self._burst.receive()
-            is_full = len(packets) == _BURST
-            thinned = self._thinned(packets) if is_full else packets
+            thinned = self._thinned(packets) if len(packets) == _BURST else packets
             self._answer(thinned)
-            if not is_full or (thinned is packets and number >= _BURSTS):
+            if thinned is packets:
                 return
 
     def _answer(self, packets: list[bytes]) -> None:
@@ -56,6 +54,8 @@ class UdpSocket:
                 put(number, entry.raw)
             elif len(packet) >= HEADER_SIZE and not packet[2] & _ANSWER_BIT:
                 self._answer_rarer(number, packet)
+            if number % _SENT == _SENT - 1:
+                self._burst.send()
         self._burst.send()
 
     def _answer_rarer(self, number: int, packet: bytes) -> None:
@@ -74,15 +74,19 @@ class UdpSocket:
                 self._socket.sendto(raw, where)
 
     def _thinned(self, packets: list[bytes]) -> list[bytes]:
-        """Where the queue is long, and several clients ask or there is little room left: only what is answered,
+        """Of a long queue, where several clients ask or there is little room left: only what is answered,
         b"" in the place of the rest.
         """
-        memory = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
-        waiting, room, *_ = _MEMINFO.unpack(memory)
-        if waiting <= _LONG_QUEUE:
-            return packets
         hosts = [self._burst.raw_host(number) for number in range(len(packets))]
-        if not self._senders.are_several(hosts, now_s()) and waiting <= room // 2:
+        if not self._senders.are_several(hosts, now_s()) and not self._is_half_full():
             return packets
         chosen = admitted(hosts)
+        if len(chosen) == len(packets):
+            return packets
         return [packet if number in chosen else b"" for number, packet in enumerate(packets)]
+
+    def _is_half_full(self) -> bool:
+        """Whether the socket's buffer is, by the kernel's count, which is ahead of what we have read."""
+        memory = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        waiting, room, *_ = _MEMINFO.unpack(memory)
+        return bool(waiting > room // 2)

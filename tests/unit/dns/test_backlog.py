@@ -54,11 +54,11 @@ def test_nobody_loses_while_somebody_else_has_more(clients: list[str]) -> None:
 @pytest.mark.parametrize(
     ("senders", "answered"),
     [
-        pytest.param("aaaaaaaa", {"a": 2}, id="one client: its share of the room"),
-        pytest.param("aaaaaaab", {"a": 1, "b": 1}, id="two: alike"),
-        pytest.param("aaaaaaaaaaaaaaab", {"a": 3, "b": 1}, id="what one does not need others get"),
-        pytest.param("abcdefgh", dict.fromkeys("abcdefgh", 1), id="everybody gets one"),
-        pytest.param("a", {"a": 1}, id="a single query"),
+        pytest.param("a" * 64, {"a": 8}, id="one client: an eighth"),
+        pytest.param("a" * 63 + "b", {"a": 8, "b": 1}, id="a flood, and somebody else"),
+        pytest.param("a" * 50 + "b" * 14, {"a": 50, "b": 14}, id="four times as busy as another"),
+        pytest.param("ab" * 31 + "cc", {"a": 8, "b": 8, "c": 2}, id="two floods"),
+        pytest.param("abcd" * 16, dict.fromkeys("abcd", 16), id="alike busy"),
     ],
 )
 def test_a_long_queue_is_thinned_fairly(senders: str, answered: dict[str, int]) -> None:
