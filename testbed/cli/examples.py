@@ -92,6 +92,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("testbed resolve quickstart client-0 web", "through the search path, query by query"),
         ("testbed resolve quickstart client-0 web.default.svc.cluster.local.", "as it is"),
         ("testbed resolve quickstart client-0 10.96.0.10 --type PTR", "who an address is"),
+        ("testbed resolve outside-names client shop.example.test", "from outside, by dns.outside"),
     ),
     "trace": (
         ("testbed trace quickstart client-0 web", "name, rules, addresses, every hop, and back"),

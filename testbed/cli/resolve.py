@@ -1,4 +1,4 @@
-"""`testbed resolve N POD NAME`: what a pod resolves a name to, every query shown."""
+"""`testbed resolve N WHERE NAME`: what a pod, node or outside host resolves a name to, every query shown."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from typing import Any
 
 from testbed.cli.arguments import add_lab_argument
 from testbed.cli.output import add_output_option, emit, note, table
+from testbed.errors import UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_lab_argument(parser)
-    parser.add_argument("pod", metavar="POD", help="[namespace/]pod that asks")
+    parser.add_argument(
+        "pod", metavar="WHERE", nargs="?", help="[namespace/]pod, node or outside host that asks"
+    )
     parser.add_argument(
         "name",
         metavar="NAME",
         help="what it asks for; with a final dot as is; an address for its PTR",
     )
+    parser.add_argument("--from", dest="source", metavar="WHERE", help="who asks, as in load")
     parser.add_argument(
         "--type", default="", metavar="TYPE", help="of records: SRV, PTR, TXT, … (A and AAAA)"
     )
@@ -24,14 +28,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 where the name has an address, else 1. Raises UsageError for what no packet can carry."""
+    """0 where the name has an address, else 1. Raises UsageError where nobody is to ask, or what no packet
+    can carry."""
     from testbed.dns.client import sendable, type_asked_for
     from testbed.lab.client import Lab
 
+    if bool(args.pod) == bool(args.source):
+        raise UsageError("who asks?", "testbed resolve LAB WHERE NAME")
+    where = args.pod or args.source
     sendable(args.name)
     if args.type:
         type_asked_for(args.type)
-    resolution = Lab.attach(args.lab).resolve(args.pod, args.name, args.type)
+    resolution = Lab.attach(args.lab).resolve(where, args.name, args.type)
     if args.output == "table":
         print(shown(resolution))
     else:
@@ -39,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if is_resolved(resolution, args.type):
         return 0
     what = f"{args.type.upper()} record" if args.type else "address"
-    note(f"{args.name} has no {what} for {args.pod}.")
+    note(f"{args.name} has no {what} for {where}.")
     return 1
 
 

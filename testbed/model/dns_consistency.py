@@ -19,6 +19,16 @@ def mistakes(topology: Topology) -> Iterator[Mistake]:
         meant = nearest(outside.host, topology.hosts)
         hint = f"did you mean {meant}?" if meant else "name one of hosts, or leave it out"
         yield Mistake((*path, "host"), f"no outside host {outside.host}", hint)
+    elif (
+        outside.host
+        and topology.network.cni.routes == "host-gw"
+        and not topology.network.masquerades
+    ):
+        message = (
+            f"{outside.host} has no way back to the DNS pods, which ask it for all other names"
+        )
+        hint = "let nodes hide their pods (network.ipMasq: true), or leave it out"
+        yield Mistake((*path, "host"), message, hint)
     one, other = f".{outside.zone}", f".{domain}"
     if one.endswith(other) or other.endswith(one):
         message = f"{outside.zone} and the cluster's domain {domain} are in each other"
