@@ -19,6 +19,8 @@ ACCOUNTS = ("accepted", "backlog", "refused", "unanswered", "censored")
 """What becomes of a connection that the kernel has sent to a backend."""
 
 _FOREVER_NS = 2**62
+_WORD_NS = 100_000_000
+"""So much later than the kernel made an entry it may have said so."""
 _IDENTITY = ("stream", "client", "connection")
 _TUPLE = ("src_ip", "src_port", "target")
 
@@ -139,7 +141,8 @@ def _relevant(samples: pd.DataFrame, entries: pd.DataFrame) -> pd.DataFrame:
 def _matched(connections: pd.DataFrame, relevant: pd.DataFrame) -> pd.DataFrame:
     """Each entry that belongs to a connection, by the connection's number; by time.
 
-    `final`: no later one belongs to it, this is the pick.
+    `final`: no later one belongs to it, this is the pick. Of a connection that has come about, a later one is
+    none: it came by another node since, which knows nothing of it.
     """
     import pandas as pd
 
@@ -150,9 +153,19 @@ def _matched(connections: pd.DataFrame, relevant: pd.DataFrame) -> pd.DataFrame:
         right_on="begin_ns",
         by=list(_TUPLE),
     ).dropna(subset=["number"])
-    found = found.assign(final=~found.duplicated("number", keep="last"))
+    moved = _moved(found, connections)
+    latest = ~found[~moved].duplicated("number", keep="last")
+    found = found.assign(final=latest.reindex(found.index, fill_value=False))
     found = found.rename(columns={"t_ns": "picked_ns"})
     return found.astype({"number": "int64", "picked_ns": "Int64"}).set_index("number")
+
+
+def _moved(found: pd.DataFrame, connections: pd.DataFrame) -> pd.Series[bool]:
+    """Which entries are not their connection's first, and of packets that came when it was established."""
+    connected_ns = found["number"].map(connections["connected_ns"]).astype("float64")
+    first_ns = found.groupby("number")["t_ns"].transform("first").astype("float64")
+    settled_ns = connected_ns.where(connected_ns > first_ns, first_ns) + _WORD_NS
+    return (found["protocol"] != UDP) & connected_ns.notna() & (found["t_ns"] > settled_ns)
 
 
 def _flows_on(

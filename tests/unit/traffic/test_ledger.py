@@ -222,6 +222,21 @@ def test_a_handshake_that_met_an_old_connection_makes_two_entries_and_one_pick()
     ]
 
 
+def test_a_connection_that_comes_by_another_node_later_is_that_of_the_first_one() -> None:
+    target = f"{NODE_IP}:30080"
+    samples = samples_of(sample(1, 40000, client_node="", target=target, backend="web-1"))
+    there = {"dst_ip": NODE_IP, "dst_port": 30080}
+    entries = entries_of(
+        entry(1.0, 40000, WEB_1, node="n2", **there), entry(9.0, 40000, WEB_0, node="n3", **there)
+    )
+    assert picks(samples, entries) == ["web-1"]
+    table = ledger(samples, entries, {"web-1": accepts((1.001, 40000))}, PODS)
+    assert table[["backend", "accepted", "unanswered", "residual"]].to_numpy().tolist() == [
+        ["web-0", 0, 1, 0],
+        ["web-1", 1, 0, 0],
+    ]
+
+
 @pytest.mark.parametrize(("protocol", "second"), [(accept_log.UDP, "web-0"), (6, None)])
 def test_a_udp_port_whose_flow_lives_goes_where_the_flow_went(
     protocol: int, second: str | None
