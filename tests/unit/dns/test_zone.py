@@ -318,11 +318,13 @@ def test_a_change_touches_every_answer_that_it_changes(
     steps: list[tuple[bool, Object]], options: ZoneOptions
 ) -> None:
     zone = zone_of(*CLUSTER, options=options)
+    said_before = asked(zone)
     for add, item in steps:
-        later, touched = zone.after([("MODIFIED" if add else "DELETED", item)], 7)
-        for before, after in zip(asked(zone), asked(later), strict=True):
-            assert before == after or before.depends & touched
-        zone = later
+        zone, touched = zone.after([("MODIFIED" if add else "DELETED", item)], 7)
+        said_now = asked(zone)
+        for before, now in zip(said_before, said_now, strict=True):
+            assert before == now or before.depends & touched
+        said_before = said_now
 
 
 def test_what_a_change_does_not_concern_is_not_touched() -> None:
@@ -330,6 +332,23 @@ def test_what_a_change_does_not_concern_is_not_touched() -> None:
     _, touched = zone_of(*CLUSTER).after([("MODIFIED", changed)], 8)
     pointers = {"20.0.4.10.in-addr.arpa", "21.0.4.10.in-addr.arpa"}
     assert touched == {WEB, *pointers, "cluster.local", *REVERSE}
+
+
+def test_what_is_above_an_address_comes_and_goes_with_it() -> None:
+    above = ["0.9.10.in-addr.arpa", "9.10.in-addr.arpa"]
+    zone = zone_of(*CLUSTER)
+    far = service("far", cluster_ips=("10.9.0.1",))
+    there, added = zone.after([("ADDED", far)], 8)
+    gone, removed = there.after([("DELETED", far)], 9)
+    for touched in (added, removed):
+        assert set(above) <= touched
+        assert "10.in-addr.arpa" not in touched  # others are below it, too
+    for name in above:
+        assert [status(one, name, "PTR") for one in (zone, there, gone)] == [
+            "NXDOMAIN",
+            "NODATA",
+            "NXDOMAIN",
+        ]
 
 
 def test_a_version_shares_what_has_not_changed() -> None:
