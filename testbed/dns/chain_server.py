@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from testbed import __version__
 from testbed.clock import now_s
 from testbed.dns.chain import Chain, Planned, planned
 from testbed.dns.cluster_names import ClusterNames
@@ -76,6 +77,10 @@ class ChainServer:
         port = config.get("port", self.plan.port)
         self.serving = Serving(self.loop, self._chain.serve, listen, port)
         self._metrics.before[self] = self.serving.tell
+        self._metrics.set("coredns_build_info", (__version__, "", ""), 1)
+        for block in self.plan.blocks:
+            for zone in block.zones:
+                self.say(f"{zone}.:{block.port}")
         self._look_later()
 
     def hear(self, message: dict[str, Any]) -> None:

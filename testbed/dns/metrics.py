@@ -51,7 +51,6 @@ class _Kind:
 KINDS: dict[str, _Kind] = {
     "coredns_build_info": _Kind("What serves", "version revision goversion", gauge=True),
     "coredns_plugin_enabled": _Kind("Plug-ins in use", "server zone view name", gauge=True),
-    "coredns_panics_total": _Kind("Queries that a mistake of the server's own ended", ""),
     "coredns_dns_requests_total": _Kind(
         "Queries per zone, protocol and family", "server zone view proto family type"
     ),
@@ -69,7 +68,6 @@ KINDS: dict[str, _Kind] = {
     "coredns_cache_prefetch_total": _Kind(
         "Answers fetched before they expired", "server zones view"
     ),
-    "coredns_cache_drops_total": _Kind("Answers that were none to the query", "server zones view"),
     "coredns_cache_served_stale_total": _Kind("Expired answers given", "server zones view"),
     "coredns_cache_evictions_total": _Kind("Answers that made room", "server type zones view"),
     "coredns_forward_max_concurrent_rejects_total": _Kind(
@@ -89,7 +87,6 @@ KINDS: dict[str, _Kind] = {
     ),
     "coredns_autopath_success_total": _Kind("Queries that autopath answered", "server"),
     "coredns_hosts_entries": _Kind("Entries of hosts files", "", gauge=True),
-    "coredns_hosts_reload_timestamp_seconds": _Kind("Last change of a hosts file", "", gauge=True),
     "coredns_reload_failed_total": _Kind("Corefiles that were no good", ""),
 }
 
