@@ -78,10 +78,10 @@ def _round(
     rates: dict[str, _Rate] = {}
     cpu_us: dict[str, float] = {}
     for peer in peers:
-        before_ns = _cpu_ns(peer.pid)
         with _changes(peer, services if changing else 0):
+            before_ns = _cpu_ns(peer.pid)
             rates[peer.name], answers = _saturated(peer, questions)
-        cpu_us[peer.name] = (_cpu_ns(peer.pid) - before_ns) / max(answers, 1) / 1e3
+            cpu_us[peer.name] = (_cpu_ns(peer.pid) - before_ns) / max(answers, 1) / 1e3
     slowest = min(one.rate_rps for one in rates.values() if one.rate_rps)
     limit = str(int(SHARE * slowest))
     for peer in peers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -55,9 +56,10 @@ class Comparison:
     def figure(self) -> float:
         if self.peer is None:
             return self.ours.median
-        if self.quotient == "ours / peer":
-            return self.ours.median / self.peer.median
-        return self.peer.median / self.ours.median
+        over, under = self.ours.median, self.peer.median
+        if self.quotient != "ours / peer":
+            over, under = under, over
+        return over / under if under else math.inf
 
     @property
     def met(self) -> bool:
