@@ -41,7 +41,7 @@ class Publishing(Enum):
         return cls.ALL if service.publish_not_ready_addresses else cls.READY
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True)  # without slots: what is found out of it once is kept in it
 class Part:
     """An endpoint slice, and what its service publishes of it."""
 
