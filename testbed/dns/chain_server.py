@@ -47,7 +47,7 @@ def main(config: dict[str, Any], channel: socket.socket) -> None:
         server = ChainServer(config)
     except (CorefileError, OSError, ValueError) as error:
         where = "Corefile:" if isinstance(error, CorefileError) else ""
-        print(f"[FATAL] {where}{error}", flush=True)
+        print(f"[FATAL] {where}{error}", file=sys.stderr, flush=True)
         raise SystemExit(1) from None
     supervisor = Supervisor(server.loop, channel, server.hear, server.end)
     said = {"ready": True, "port": server.serving.port, "pods": server.plan.watches_pods}
@@ -117,12 +117,12 @@ class ChainServer:
         self.loop.later(life.lameduck_s, self._over)
 
     def say(self, line: str) -> None:
-        """A line of the log; where nobody reads it fast enough, it is lost, and that is said later."""
+        """A line of the log, on standard error. Where nobody reads it fast enough it is lost, which the next says."""
         text = f"{line}\n"
         if self._lost:
             text = f"[WARNING] {self._lost} lines of this log are lost\n{text}"
         try:
-            os.write(1, text.encode())
+            os.write(2, text.encode())
             self._lost = 0
         except BlockingIOError:
             self._lost += 1
@@ -202,4 +202,3 @@ def _print_to(path: str) -> None:
     for stream in (1, 2):
         os.dup2(fd, stream)
     os.close(fd)
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]

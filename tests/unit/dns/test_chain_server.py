@@ -136,7 +136,7 @@ def test_a_corefile_that_is_no_good_ends_it_with_the_place(
 ) -> None:
     with pytest.raises(ValueError), running_server(". {\n cash\n}\n"):
         pass
-    assert "[FATAL] Corefile:2:2: there is no plug-in cash" in capfd.readouterr().out
+    assert "[FATAL] Corefile:2:2: there is no plug-in cash" in capfd.readouterr().err
 
 
 def test_a_lame_duck_still_answers() -> None:
