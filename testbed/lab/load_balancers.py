@@ -107,6 +107,12 @@ class LoadBalancers:
             return "load balancers hear of their services"
         return self.provider.missing(self._services(self._store.snapshot()))
 
+    @property
+    def led_to(self) -> dict[str, list[str]]:
+        """The nodes that packets for each address from outside are led to, where they come to nodes with it."""
+        view = self.provider.view() if self.provider is not None else {}
+        return {**view.get("answeredBy", {}), **view.get("announcedBy", {})}
+
     def view(self) -> dict[str, Any]:
         """What `inspect` says of it."""
         if self.provider is None:

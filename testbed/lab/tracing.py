@@ -236,6 +236,7 @@ class Traces:
                 }
                 for name, kind in machines.items()
             },
+            "balanced": cluster.load_balancers.led_to,
             **view,
             "nodes": [node for node in view["nodes"] if not node["fake"]],
         }

@@ -104,6 +104,10 @@ def meaning(evidence: Evidence, ip: str, port: int) -> str:
         name = pod_name(service["namespace"], service["name"])
         if ip in service["clusterIPs"]:
             return f"the cluster address of service {name}"
+        if ip in service.get("loadBalancerIPs", ()):
+            return f"the load balancer's address of service {name}"
+        if ip in service.get("externalIPs", ()):
+            return f"an external address of service {name}"
         node_ports = [one["nodePort"] for one in service["ports"]]
         owner = evidence.world.owner(ip)
         if owner in evidence.world.nodes and port in node_ports:

@@ -110,7 +110,8 @@ def _world(answer: Mapping[str, Any], family: int) -> World:
             if more:
                 known[name] = more[0]
         kinds[machine["kind"]][name] = tuple(dict.fromkeys(own))
-    return World(pods, pod_nodes, kinds["node"], kinds["host"], **links)
+    balanced = {ip: tuple(nodes) for ip, nodes in answer["balanced"].items()}
+    return World(pods, pod_nodes, kinds["node"], kinds["host"], **links, balanced=balanced)
 
 
 def pod_name(namespace: str, name: str) -> str:

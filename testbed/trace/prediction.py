@@ -28,6 +28,8 @@ class World:
     """node -> its own address on the link to pods of other nodes, where there is one to all of them"""
     gateways: Mapping[str, str] = field(default_factory=dict)
     """node -> its own address on the link to its own pods, where that has one"""
+    balanced: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """a load balancer's address -> the nodes that packets for it from outside are led to"""
 
     def hidden_as(self, node: str, packet: Packet) -> str:
         """The address that a node puts in place of a source: that of the link by which the packet leaves."""
@@ -101,6 +103,13 @@ class _Paths:
         if target in world.hosts:
             end = host_port(packet.dst, packet.dport)
             return (Way(1.0, DELIVERED, target, packet.src, end),)
+        if led_to := world.balanced.get(packet.dst):
+            share = 1 / len(led_to)
+            return (
+                replace(way, probability=share * way.probability)
+                for one in led_to
+                for way in self._arriving(one, packet)
+            )
         return (Way(1.0, UNREACHABLE, reason=f"{start} has no route to {packet.dst}"),)
 
     def _arriving(self, node: str, packet: Packet) -> Iterable[Way]:

@@ -13,6 +13,7 @@ import pytest
 from testbed.clock import now_ns
 from testbed.events import Event
 from testbed.lab.client import Lab
+from testbed.lab.trace_request import trace
 from testbed.model.topology import Topology
 from tests.lab.conftest import unique_name
 
@@ -132,6 +133,13 @@ def test_one_node_answers_for_each_address_and_hides_the_client_but_with_policy_
     assert seen_from(l2, WEB6) == {v6}
     client = json.loads(l2.exec("client", ["ip", "-j", "-4", "addr", "show", "eth0"], 30).stdout)
     assert seen_from(l2, NEAR) == {client[0]["addr_info"][0]["local"]}
+
+
+def test_a_trace_foretells_what_becomes_of_a_client_s_request(l2: Lab, bgp: Lab) -> None:
+    for lab, address in ((l2, WEB), (bgp, address_of(bgp, "web")[0])):
+        told, _ = trace(lab, "client", f"http://{address}/", "ba1a", udp=False, timeout_s=30.0)
+        assert told["request"]["is"] == "the load balancer's address of service web"
+        assert told["agrees"] is True
 
 
 def test_an_address_moves_when_its_node_falls_silent_and_returns_with_it(l2: Lab) -> None:

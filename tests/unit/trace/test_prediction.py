@@ -14,11 +14,13 @@ from tests.addresses import PLAN
 POD, WEB, OTHER = PLAN.pods["web-1"], PLAN.pods["web-0"], PLAN.pods["web-2"]
 N1, N2, HOST = PLAN.nodes["n1"], PLAN.nodes["n2"], PLAN.hosts["client"]
 SERVICE = PLAN.target("web")
+BALANCED = "203.0.113.7"
 WORLD = World(
     pods={POD: "client", WEB: "web-0", OTHER: "web-2"},
     pod_nodes={"client": "n1", "web-0": "n1", "web-2": "n2"},
     nodes={"n1": (N1,), "n2": (N2,)},
     hosts={"outside": (HOST,)},
+    balanced={BALANCED: ("n1", "n2")},
 )
 
 
@@ -29,7 +31,7 @@ class Rules:
     kept: str = "list-of-web-2"
 
     def from_wire(self, packet: Packet, recent: Iterable[str] = ()) -> tuple[Outcome, ...]:
-        if packet.dst not in (SERVICE, N1):
+        if packet.dst not in (SERVICE, N1, BALANCED):
             return (Outcome(1.0, "accepted", packet, ("passes",)),)
         targets = [OTHER] if self.kept in recent else [WEB, OTHER]
         return tuple(
@@ -66,6 +68,12 @@ def shown(source: str, start: str, dst: str) -> list[tuple[float, str, str, str]
     [
         (POD, "client", SERVICE, [(0.5, "web-0", POD), (0.5, "web-2", POD)]),
         (HOST, "outside", N1, [(0.5, "web-0", N1), (0.5, "web-2", N1)]),
+        (
+            HOST,
+            "outside",
+            BALANCED,
+            [(0.25, "web-0", N1), (0.25, "web-2", N1), (0.25, "web-0", N2), (0.25, "web-2", N2)],
+        ),
         (POD, "client", WEB, [(1.0, "web-0", POD)]),
         (N1, "n1", SERVICE, [(0.5, "web-0", N1), (0.5, "web-2", N1)]),
         (POD, "client", HOST, [(1.0, "outside", POD)]),
