@@ -117,7 +117,7 @@ class ChainServer:
         self.loop.later(life.lameduck_s, self._over)
 
     def say(self, line: str) -> None:
-        """A line of the log, on standard error. Where nobody reads it fast enough it is lost, which the next says."""
+        """A line of the log, on standard error. It is lost where nobody reads fast enough: the next says so."""
         text = f"{line}\n"
         if self._lost:
             text = f"[WARNING] {self._lost} lines of this log are lost\n{text}"

@@ -77,6 +77,11 @@ class DnsFeed:
                 message = {"objects": manifests, "resource_version": version}
                 self._tell(server, told.node, message)
 
+    def tell_all(self, message: Message) -> None:
+        """Tell every server something else."""
+        for told in self._servers:
+            self._tell(told.server, told.node, message)
+
     def hold(self, node: str) -> None:
         """Servers on this node hear nothing until `release`."""
         self._held.setdefault(node, [])

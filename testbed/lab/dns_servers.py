@@ -30,7 +30,6 @@ class DnsServers:
     folder: Path
     store: Store
     feed: DnsFeed
-    _running: list[LabProcess] = field(default_factory=list)
     _corefile: str = ""
     """What the ConfigMap held last: as in a volume, it stays where the object goes."""
     _numbers: count[int] = field(default_factory=count)
@@ -44,15 +43,17 @@ class DnsServers:
         Raises TestbedError where no process could be made.
         """
         resolv_conf, hosts = files
+        corefile = self._corefile
         config = {
             "listen": everywhere(place),
-            "corefile": self._corefile,
+            "corefile": corefile,
             "files": {"/etc/resolv.conf": resolv_conf, "/etc/hosts": hosts},
         }
         process, log = await self.spawn(config, place.netns)
-        plan, _ = read(self._corefile)
+        plan, _ = read(corefile)
         self.feed.add(process, place.node, pods=plan is not None and plan.watches_pods)
-        self._running.append(process)
+        if corefile != self._corefile:  # changed meanwhile
+            self.feed.tell_all({"corefile": self._corefile})
         return process, log
 
     async def spawn(self, config: dict[str, Any], netns: str) -> tuple[LabProcess, ContainerLog]:
@@ -85,13 +86,6 @@ class DnsServers:
                 and (item.meta.namespace, item.meta.name) == (DNS_NAMESPACE, COREFILE_MAP)
                 and change.type != "DELETED"
             ):
-                text = (item.body.get("data") or {}).get(COREFILE_KEY, "")
-                self._has_changed(str(text))
-
-    def _has_changed(self, corefile: str) -> None:
-        """Its plug-in `reload` looks at what a server's volume holds now."""
-        self._corefile = corefile
-        self._running = [process for process in self._running if process.running]
-        for process in self._running:
-            assert process.channel is not None
-            process.channel.send({"corefile": corefile})
+                self._corefile = str((item.body.get("data") or {}).get(COREFILE_KEY, ""))
+                # A server's plug-in `reload` looks at what its volume holds now.
+                self.feed.tell_all({"corefile": self._corefile})
