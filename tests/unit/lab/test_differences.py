@@ -12,8 +12,10 @@ from testbed.errors import UsageError
 from testbed.lab.differences import allocated, key_of, writes
 from testbed.model.containers import Container
 from testbed.model.label_selector import LabelSelector
+from testbed.model.load_balancer import ALLOCATED_FROM
 from testbed.model.objects import (
     Deployment,
+    LoadBalancerIngress,
     Node,
     Object,
     ObjectMeta,
@@ -148,3 +150,23 @@ def test_what_others_have_noted_on_a_node_stays() -> None:
     (change,) = writes(before, [replace(NODE, unschedulable=True)], store.snapshot())
     assert isinstance(change, Update)
     assert change.object.meta.annotations == {"theirs": "2"}
+
+
+@pytest.mark.parametrize(
+    ("noted", "kept"), [({ALLOCATED_FROM: "default"}, True), ({}, False)], ids=["pool", "topology"]
+)
+def test_a_changed_service_keeps_the_address_that_a_pool_has_given_it_alone(
+    noted: dict[str, str], kept: bool
+) -> None:
+    balanced = replace(SERVICE, type="LoadBalancer")
+    store, before = applied(balanced)
+    ingress = (LoadBalancerIngress("203.0.113.7"),)
+    store.apply(
+        [Update(replace(with_meta(balanced, annotations=noted), load_balancer_ingress=ingress))]
+    )
+    changed = replace(balanced, external_traffic_policy="Local")
+    (write,) = writes(before, [changed], store.snapshot())
+    assert isinstance(write, Update)
+    assert isinstance(write.object, Service)
+    assert write.object.load_balancer_ingress == (ingress if kept else ())
+    assert write.object.meta.annotations == noted
