@@ -42,15 +42,14 @@ class Unbound:
         time make others unfindable (1.17). Queries wait meanwhile, and none is lost.
         """
         after = {name: records[name] for name in before if name in records}
-        kept = {name: had for name, had in before.items() if had and name != self.place.domain}
+        kept = {name: had for name, had in before.items() if had}
         if any(set(had) - set(after.get(name, had)) for name, had in kept.items()) or any(
             map(is_alias, (*before.values(), *after.values()))
         ):
             files = {ZONE: _zone(self.place, records)}
             return Step(files=files, commands=(self._control("reload"),))
         gone = [f"{name}." for name in sorted(kept) if name not in after]
-        new = {name: those for name, those in after.items() if name != self.place.domain}
-        said = (("local_datas_remove", gone), ("local_datas", lines(new)))
+        said = (("local_datas_remove", gone), ("local_datas", lines(after)))
         return Step(
             commands=tuple(
                 self._control(verb, "".join(f"{text}\n" for text in texts))

@@ -31,7 +31,8 @@ class ZoneListing:
 
     def follow(self, changes: Changes, resource_version: int) -> Records:
         """Take in some changes; the names that have other records now, with those that they had. As
-        `Zone.after`, it costs what the changed objects cost.
+        `Zone.after`, it costs what the changed objects cost. The zone's own name, whose SOA has a serial,
+        changes with the others and is not told.
         """
         told = tuple(changes)
         namespaces = {_namespace(item) for _, item in told}
@@ -52,7 +53,10 @@ class ZoneListing:
         for (_, (namespace, _)), theirs in self._names.items() if turned else ():
             doubtful |= theirs if namespace in turned else frozenset()
         before = {name: self.records.get(name, ()) for name in doubtful}
-        return {name: before[name] for name in doubtful if self._looked_up(name)}
+        changed = {name: before[name] for name in doubtful if self._looked_up(name)}
+        if changed or not self.records:
+            self._looked_up(self.zone.options.domain)
+        return changed
 
     def _has(self, namespace: str) -> bool:
         """Whether a namespace exists to DNS: without that none of its objects has names."""
@@ -83,7 +87,7 @@ class ZoneListing:
     def _fixed(self) -> Iterator[str]:
         """Names that a zone has by itself."""
         domain = self.zone.options.domain
-        yield from (domain, f"dns-version.{domain}", f"ns.dns.{domain}")
+        yield from (f"dns-version.{domain}", f"ns.dns.{domain}")
 
     def _of_service(self, key: Key) -> Iterator[str]:
         found = self.zone.published(key)

@@ -21,6 +21,7 @@ from testbed.model.objects import (
     Endpoint,
     EndpointPort,
     EndpointSlice,
+    Node,
     Object,
     ObjectMeta,
     Pod,
@@ -219,6 +220,14 @@ def test_without_its_namespace_a_pod_has_no_name() -> None:
     assert zone.follow([("ADDED", CLUSTER[0])], 2)[name] == ()
     assert zone.follow([("DELETED", CLUSTER[0])], 3)[name] != ()
     assert name not in zone.records
+
+
+def test_what_has_no_name_tells_nothing() -> None:
+    zone = listing()
+    assert zone.follow([("MODIFIED", CLUSTER[0]), ("ADDED", Node(ObjectMeta("n1")))], 9) == {}
+    assert " 7 7200 " in zone.records["cluster.local"][0].data
+    assert zone.follow([("ADDED", service("new", "10.96.0.12"))], 10)
+    assert " 10 7200 " in zone.records["cluster.local"][0].data
 
 
 def test_the_listing_tells_what_names_had_before() -> None:
