@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 from testbed.dns.compression import NameWriter
+from testbed.dns.framing import MAX_MESSAGE
 from testbed.dns.query import Reply
 from testbed.dns.rdata import AAAA, CNAME, NS, OPT, PTR, SOA, A, encode_rdata
 from testbed.dns.wire import AA, CD, DO, IN, OPCODE, QR, RA, RD, TC, Received, Record
@@ -14,13 +15,12 @@ _FIXED = struct.Struct("!HHI")
 _LENGTH = struct.Struct("!H")
 _OPT = struct.Struct("!BHHIH")
 _TYPE_CLASS = 4
-_MESSAGE = 0xFFFF
 _COMPRESSED = {CNAME: (1, 0), NS: (1, 0), PTR: (1, 0), SOA: (2, 20)}
 """How many names data of a type begins with, which may be compressed (RFC 1035; no later type's, RFC 3597),
 and how many bytes follow."""
 
 
-def encode_reply(query: Received, reply: Reply, max_size: int = _MESSAGE) -> bytes:
+def encode_reply(query: Received, reply: Reply, max_size: int = MAX_MESSAGE) -> bytes:
     """The packet, of at most `max_size` bytes.
 
     Records that do not fit are left out from the end, and TC says so, unless they are additional ones

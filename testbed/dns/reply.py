@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.dns.encode import encode_reply, turns
+from testbed.dns.framing import MAX_MESSAGE
 from testbed.dns.query import Query, Reply, Respond, Serve
 from testbed.dns.ready import Entry, Ready
 from testbed.dns.wire import (
@@ -26,10 +27,10 @@ from testbed.dns.wire import (
     decode_query,
 )
 
-MAX_MESSAGE = 0xFFFF
 Send = Callable[[bytes | None], Any]
 """Is given the packet to send back; None where silence is the answer: it is no query, or there is no room."""
 _HEAD = struct.Struct("!6H")
+_FAILED = Reply(SERVFAIL, authoritative=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Replier:
             self._serve(query, respond)
         except Exception:  # a plug-in's mistake: this client hears of it, the others are answered
             traceback.print_exc(file=sys.stderr)
-            respond(Reply(SERVFAIL, authoritative=False))
+            respond(_FAILED)
 
     def _responder(self, asked: Asked, received: Received, send: Send) -> Respond:
         responded = False
@@ -88,7 +89,12 @@ class Replier:
             if responded:
                 return
             responded = True
-            raw = encode_reply(received, reply, _limit(asked, received))
+            try:
+                raw = encode_reply(received, reply, _limit(asked, received))
+            except WireError:  # a record that nobody can write: a plug-in's mistake, too
+                traceback.print_exc(file=sys.stderr)
+                send(encode_reply(received, _FAILED))
+                return
             if reply.depends is not None:
                 self._ready.keep(asked.packet, Entry(reply, turns(reply)), raw)
             send(raw)

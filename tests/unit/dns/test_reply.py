@@ -187,6 +187,14 @@ def test_a_plug_in_that_fails_is_servfail_to_this_client_alone() -> None:
     assert decode_response(answers[0]).rcode == wire.SERVFAIL
 
 
+def test_a_record_that_nobody_can_write_is_servfail() -> None:
+    nonsense = Record(WEB, wire.A, 5, "ten dot zero")
+    server = Server(Reply(answers=(nonsense,), depends=KEPT))
+    assert server.response(QUERY).rcode == wire.SERVFAIL
+    server.reply = Reply(answers=addresses(1))
+    assert server.response(QUERY).answers  # the failure was not kept
+
+
 def test_flags_say_whose_word_it_is() -> None:
     query = decode_query(QUERY)
     ours = encode_reply(query, Reply())
