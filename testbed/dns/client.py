@@ -84,8 +84,8 @@ def resolve(
     `types` as its res_search does; PTR of an address asks for the name that stands for it.
 
     A name that does not exist, has no such record or gets SERVFAIL leads on to the next of the search
-    list; silence and every other rcode end it. Raises UsageError for a name that no packet can
-    carry.
+    list; silence and every other rcode end it, but where the name as it was written comes first: the list
+    follows in any case. Raises UsageError for a name that no packet can carry.
     """
     with suppress(ValueError):
         address = ip_address(name)
@@ -95,15 +95,16 @@ def resolve(
         return Resolution(name, (Record(name, rtype, 0, str(address)),), (), types)
     sendable(name)
     queries: list[Asked] = []
-    for candidate in candidates(name, conf):
+    for place, candidate in enumerate(candidates(name, conf)):
         try:
             encode_name(candidate)
         except WireError:  # too long with this domain behind it
             continue
+        as_written = place == 0 and candidate == name
         responses = _ask(candidate, types, conf, port, queries)
         records = (record for response in responses if response for record in response.answers)
         found = Resolution(name, tuple(dict.fromkeys(records)), tuple(queries), types)
-        if found.resolved or not all(map(_leads_on, responses)):
+        if found.resolved or not (as_written or all(map(_leads_on, responses))):
             return found
     return Resolution(name, (), tuple(queries), types)
 

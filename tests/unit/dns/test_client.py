@@ -182,6 +182,15 @@ def test_the_command_prints_the_documented_json(
     assert "empty" in capsys.readouterr().err
 
 
+def test_the_search_list_follows_a_name_that_comes_first_whatever_is_said_of_it(
+    server: RunningServer, web: Service
+) -> None:
+    found = resolve("web.default", replace(POD, ndots=1), synced(server, web).port)
+    assert asked(found)[0] == "web.default A REFUSED"
+    assert [record.data for record in found.answers] == ["10.96.1.1"]
+    assert not resolve("web.default.", replace(POD, ndots=1), server.port).resolved
+
+
 def test_records_of_one_type_are_searched_for_alone(server: RunningServer, web: Service) -> None:
     named = replace(web, ports=(ServicePort(80, "http"),))
     found = resolve("_http._tcp.web", POD, synced(server, named).port, (SRV,))
