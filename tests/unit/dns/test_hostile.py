@@ -200,7 +200,6 @@ def test_a_flood_from_one_client_leaves_the_others_answered(
             assert answer_to(server, api).rcode == wire.NXDOMAIN  # worked out, not ready-made
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=600))
 @example(HEAD + b"\xc0\x0c\0\1\0\1")
 def test_no_bytes_raise_anything_but_wire_error(packet: bytes) -> None:
@@ -211,7 +210,6 @@ def test_no_bytes_raise_anything_but_wire_error(packet: bytes) -> None:
             continue
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=500), st.integers(0, 500))
 def test_no_name_takes_longer_than_it_is_allowed_to(data: bytes, offset: int) -> None:
     try:
@@ -222,7 +220,7 @@ def test_no_name_takes_longer_than_it_is_allowed_to(data: bytes, offset: int) ->
     assert len(name) <= 4 * 255
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.randoms(use_true_random=False), st.integers(1, 6))
 def test_a_damaged_query_is_another_query_or_none(chance: random.Random, damages: int) -> None:
     packet = bytearray(counts(1, 0, 0, 1) + QUESTION + OPT)
