@@ -12,6 +12,8 @@ import json
 import random
 import selectors
 import socket
+import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
 from typing import Any
@@ -37,8 +39,8 @@ class _Link:
     """An interface on which questions are heard and answered."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
         self.tap = Tap(name, QUESTIONS)
+        self.index = socket.if_nametoindex(name)
         self._out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         self._out.bind((name, 0))
         self.mac: bytes = self._out.getsockname()[4]
@@ -55,7 +57,7 @@ class _Speaker:
     def __init__(self, config: dict[str, Any], control: Channel) -> None:
         self._node: str = config["node"]
         self._control = control
-        self._links = [_Link(name) for name in config["links"]]
+        self.links = [_Link(name) for name in config["links"]]
         chance = random.Random(config["seed"]).randrange
         settings = L2.model_validate(config["settings"])
         self._membership = Membership(self._node, settings, chance, now_s())
@@ -65,17 +67,15 @@ class _Speaker:
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.socket.bind((config["address"], PORT))
         self.socket.setblocking(False)
-        self._groups = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        self._listener = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        self._groups: set[IPv6Address] = set()
+        """That `_listener` is in."""
         self._peers: dict[str, str] = {}
         self._services: tuple[Candidates, ...] = ()
         self._mine: dict[str, str] = {}
         """Addresses, each with a service that has it."""
         self._repeats: dict[str, tuple[float, float]] = {}
         """Of addresses taken lately: when to say so again, and until when."""
-
-    @property
-    def taps(self) -> list[_Link]:
-        return self._links
 
     @property
     def wake_at_s(self) -> float:
@@ -104,7 +104,8 @@ class _Speaker:
         with suppress(BlockingIOError, ConnectionError):
             while True:
                 data = self.socket.recv(_LARGEST)
-                self._send(self._membership.heard(json.loads(data), now_s()))
+                with suppress(ValueError, LookupError, TypeError, AttributeError):  # a stranger's
+                    self._send(self._membership.heard(json.loads(data), now_s()))
         self._decide()
 
     def work(self) -> None:
@@ -132,14 +133,13 @@ class _Speaker:
         waits = not self._peers or self._membership.is_joining
         if self._looking and waits and now_s() < self._look_at_s:
             return
-        self._looking = not self._peers
+        self._looking = False
         mine = answered_by(self._node, self._services, self._membership.members)
-        for address in self._mine.keys() - mine.keys():
+        self._listen(mine)
+        for address in sorted(self._mine.keys() - mine.keys()):
             self._repeats.pop(address, None)
-            self._listen(address, False)
             self._say("withdrawn", address, {"service": self._mine[address]})
-        for address in mine.keys() - self._mine.keys():
-            self._listen(address, True)
+        for address in sorted(mine.keys() - self._mine.keys()):
             self._announce(address)
             now = now_s()
             self._repeats[address] = (now + _UNASKED_S, now + _UNASKED_FOR_S)
@@ -147,21 +147,21 @@ class _Speaker:
         self._mine = mine
 
     def _announce(self, address: str) -> None:
-        for link in self._links:
+        for link in self.links:
             for frame in unasked(ip_address(address), link.mac):
                 link.send(frame)
 
-    def _listen(self, address: str, on: bool) -> None:
-        """Be in the group that questions for an IPv6 address go to, or leave it."""
-        found = ip_address(address)
-        if not isinstance(found, IPv6Address):
-            return
-        option = socket.IPV6_JOIN_GROUP if on else socket.IPV6_LEAVE_GROUP
-        for link in self._links:
-            index = socket.if_nametoindex(link.name)
-            member = solicited_node(found).packed + index.to_bytes(4, "little")
-            with suppress(OSError):  # another address of ours has the same group
-                self._groups.setsockopt(socket.IPPROTO_IPV6, option, member)
+    def _listen(self, addresses: Iterable[str]) -> None:
+        """Be in the groups that questions for IPv6 addresses go to, and in no others."""
+        found = map(ip_address, addresses)
+        wanted = {solicited_node(one) for one in found if isinstance(one, IPv6Address)}
+        for group in wanted ^ self._groups:
+            option = socket.IPV6_JOIN_GROUP if group in wanted else socket.IPV6_LEAVE_GROUP
+            for link in self.links:
+                member = group.packed + link.index.to_bytes(4, sys.byteorder)
+                with suppress(OSError):  # the link is gone
+                    self._listener.setsockopt(socket.IPPROTO_IPV6, option, member)
+        self._groups = wanted
 
     def _say(self, kind: str, what: str, detail: dict[str, Any]) -> None:
         self._control.say({"t_ns": now_ns(), "kind": kind, "object": what, "detail": detail})
@@ -176,7 +176,7 @@ def main(config: dict[str, Any], channel: socket.socket) -> None:
         for fd in control.fds:
             selector.register(fd, selectors.EVENT_READ)
         selector.register(speaker.socket, selectors.EVENT_READ, speaker.heard)
-        for link in speaker.taps:
+        for link in speaker.links:
             selector.register(link.tap, selectors.EVENT_READ, link)
         while True:
             for key, _ in selector.select(max(0.0, speaker.wake_at_s - now_s())):

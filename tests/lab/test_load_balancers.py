@@ -158,6 +158,17 @@ def test_an_address_moves_when_its_node_falls_silent_and_returns_with_it(l2: Lab
     reaches(l2, WEB)
 
 
+def test_a_speaker_that_dies_is_started_again_before_the_others_miss_it(l2: Lab) -> None:
+    holder = l2.inspect()["loadBalancer"]["answeredBy"][WEB][0]
+    started = [e for e in l2.events() if e.kind == "speaker-started" and e.node == holder]
+    mark = now_ns()
+    l2.exec(holder, ["kill", "-9", str(started[-1].detail["pid"])], 30)
+    ended = since(l2, mark, "edge", kind="withdrawn", object=WEB, node=holder)
+    assert ended.detail["reason"] == "ended"
+    since(l2, ended.t_ns, "edge", kind="announcing", object=WEB)
+    reaches(l2, WEB)
+
+
 def test_speakers_cut_off_from_each_other_both_answer(l2: Lab) -> None:
     holder = l2.inspect()["loadBalancer"]["answeredBy"][WEB][0]
     others = [node for node in NODES if node != holder]

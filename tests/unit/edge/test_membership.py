@@ -6,6 +6,7 @@ import heapq
 import random
 from collections.abc import Callable
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -145,3 +146,26 @@ def test_equal_chances_give_equal_messages() -> None:
         return found
 
     assert told() == told()
+
+
+STRANGE: list[Any] = [
+    {},
+    [],
+    "hello",
+    7,
+    {"from": "n2"},
+    {"from": "n2", "type": "indirect"},
+    {"from": "n2", "type": "push", "states": [{}]},
+    {"from": "n2", "type": "ping", "number": 1, "rumours": [3]},
+    {"from": "n2", "type": "gossip", "rumours": [{"is": "alive", "of": "n2", "incarnation": "x"}]},
+]
+
+
+@pytest.mark.parametrize("message", STRANGE, ids=str)
+def test_what_is_no_message_changes_nothing(message: Any) -> None:
+    group = Group(3)
+    group.until(5.0)
+    with pytest.raises((ValueError, LookupError, TypeError, AttributeError)):
+        group.speakers["n1"].heard(message, group.now_s)
+    group.until(20.0)
+    assert group.seen() == {frozenset(group.names)}
