@@ -126,6 +126,10 @@ def read(
             try:
                 if name not in KINDS:
                     raise _unknown(directive.name)
+                if name not in order:
+                    raise CorefileError(
+                        directive.name, f"{name} has no place in the order of plug-ins", "add it"
+                    )
                 plugins.append(PlannedPlugin(name, KINDS[name].settings(directive, block.zones)))
             except CorefileError as error:
                 mistakes.append(error)

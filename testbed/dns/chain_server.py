@@ -8,7 +8,7 @@ import os
 import random
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,6 +22,7 @@ from testbed.dns.dialling import Dialling
 from testbed.dns.loop import SelectorLoop
 from testbed.dns.metrics import Metrics
 from testbed.dns.pages import HttpPages
+from testbed.dns.plugin_cfg import PLUGIN_CFG
 from testbed.dns.serving import Serving
 from testbed.dns.supervisor import Supervisor
 from testbed.dns.surroundings import Names, Surroundings
@@ -35,10 +36,11 @@ _LOG_BYTES = 1 << 20
 def main(config: dict[str, Any], channel: socket.socket) -> None:
     """Serve until SIGTERM (and `health`'s lameduck is over) or until `channel` closes.
 
-    `config`: {"listen": [address, …], "corefile": text}, and perhaps "port" (instead of the Corefile's;
-    0: any), "files" ({"/etc/hosts": path, …}) and "log" (path of a pipe). Says {"ready": true, "port": n,
-    "pods": whether it wants to hear of pods} once it listens, and {"pods": true} where it wants to later. A
-    line of `channel` is what `ClusterNames.hear` takes in, or {"corefile": text}: what the file holds now.
+    `config`: {"listen": [address, …], "corefile": text}, and perhaps "port" (instead of the Corefile's; 0:
+    any), "files" ({"/etc/hosts": path, …}), "order" (of plug-ins) and "log" (path of a pipe). Says {"ready":
+    true, "port": n, "pods": whether it wants to hear of pods} once it listens, and {"pods": true} where it
+    wants to later. A line of `channel` is what `ClusterNames.hear` takes in, or {"corefile": text}: what the
+    file holds now.
     Where a port cannot be had, or the Corefile is no good, it prints why and ends with code 1.
     """
     if "log" in config:
@@ -71,7 +73,8 @@ class ChainServer:
         self._pages = HttpPages(self.loop)
         self._lost = 0
         self._file = self._in_force = config["corefile"]
-        self.plan = planned(self._file)
+        self._order: Sequence[str] = config.get("order", PLUGIN_CFG)
+        self.plan = planned(self._file, self._order)
         self._chain = self._made(self.plan)
         listen = self.plan.addresses or config["listen"]
         port = config.get("port", self.plan.port)
@@ -167,7 +170,7 @@ class ChainServer:
         if self._file != self._in_force:
             self._in_force = self._file
             try:
-                self._reload(planned(self._file))
+                self._reload(planned(self._file, self._order))
                 self.say("[INFO] Reloading complete")
             except (CorefileError, OSError, ValueError) as error:
                 self._metrics.count("coredns_reload_failed_total")

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from testbed.dns.chain import Planned, read
 from testbed.dns.corefile import CorefileError
+from testbed.dns.plugin_cfg import PLUGIN_CFG
 from testbed.dns.plugins import kubernetes
-from testbed.model.corefile_text import of_plugins
+from testbed.model.corefile_text import corefile_text, of_plugins
 from testbed.model.fields import Mistake, Path
 from testbed.model.topology import Topology
+from testbed.spelling import did_you_mean
 
 
 def mistakes(topology: Topology) -> Iterator[Mistake]:
@@ -17,18 +19,27 @@ def mistakes(topology: Topology) -> Iterator[Mistake]:
     dns = topology.dns
     if dns.server.program:
         return  # it reads its Corefile itself
+    order = dns.plugin_order or PLUGIN_CFG
+    for index, name in enumerate(dns.plugin_order):
+        if name not in PLUGIN_CFG or name in dns.plugin_order[:index]:
+            why = "is here twice" if name in PLUGIN_CFG else "is no plug-in of CoreDNS's"
+            hint = did_you_mean(name, PLUGIN_CFG) if name not in PLUGIN_CFG else "keep one"
+            yield Mistake(("dns", "pluginOrder", index), f"{name} {why}", hint)
+    if not (dns.corefile or dns.plugins):
+        for error in read(corefile_text(dns), order)[1]:
+            yield Mistake(("dns", "pluginOrder"), error.message, error.hint)
     if dns.corefile:
-        plan, found = read(dns.corefile)
+        plan, found = read(dns.corefile, order)
         yield from (_mistake(("dns", "corefile"), error) for error in found)
         yield from _foreign(plan, topology, ("dns", "corefile"))
     wrong = False
     for index, plugin in enumerate(dns.plugins):
-        _, found = read(of_plugins((plugin,)))
+        _, found = read(of_plugins((plugin,)), order)
         wrong = wrong or bool(found)
         for error in found:
             yield Mistake(("dns", "plugins", index), error.message, error.hint)
     if dns.plugins and not wrong:
-        yield from _foreign(read(of_plugins(dns.plugins))[0], topology, ("dns", "plugins"))
+        yield from _foreign(read(of_plugins(dns.plugins), order)[0], topology, ("dns", "plugins"))
 
 
 def _foreign(plan: Planned | None, topology: Topology, path: Path) -> Iterator[Mistake]:

@@ -20,7 +20,7 @@ def checks(topology: Topology) -> list[Mistake]:
 
 
 def _of_dns(topology: Topology) -> list[Mistake]:
-    if not (topology.dns.corefile or topology.dns.plugins):
+    if not (topology.dns.corefile or topology.dns.plugins or topology.dns.plugin_order):
         return []
     from testbed.dns import consistency as dns_consistency  # its plug-ins are many
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.dns.chain import read
+from testbed.dns.plugin_cfg import PLUGIN_CFG
 from testbed.lab.container_log import ContainerLog
 from testbed.lab.dns_feed import DnsFeed
 from testbed.lab.listeners import everywhere
@@ -30,6 +31,8 @@ class DnsServers:
     folder: Path
     store: Store
     feed: DnsFeed
+    order: tuple[str, ...] = PLUGIN_CFG
+    """In which order plug-ins see a query."""
     _corefile: str = ""
     """What the ConfigMap held last: as in a volume, it stays where the object goes."""
     _numbers: count[int] = field(default_factory=count)
@@ -47,10 +50,11 @@ class DnsServers:
         config = {
             "listen": everywhere(place),
             "corefile": corefile,
+            "order": self.order,
             "files": {"/etc/resolv.conf": resolv_conf, "/etc/hosts": hosts},
         }
         process, log = await self.spawn(config, place.netns)
-        plan, _ = read(corefile)
+        plan, _ = read(corefile, self.order)
         self.feed.add(process, place.node, pods=plan is not None and plan.watches_pods)
         if corefile != self._corefile:  # changed meanwhile
             self.feed.tell_all({"corefile": self._corefile})

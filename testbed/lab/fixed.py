@@ -24,6 +24,8 @@ def require_same(before: Topology, after: Topology) -> None:
     ]
     if before.dns.domain != after.dns.domain:
         changed.append("dns.domain")
+    if before.dns.plugin_order != after.dns.plugin_order:
+        changed.append("dns.pluginOrder")
     if before.dns.node_local != after.dns.node_local:
         changed.append("dns.nodeLocal")
     if before.dns.server != after.dns.server:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.clock import now_ns, now_s
+from testbed.dns.plugin_cfg import PLUGIN_CFG
 from testbed.errors import NotFound, UsageError
 from testbed.kernel.guests import label_here
 from testbed.lab import control, views
@@ -317,7 +318,9 @@ class Service:
         self._journal.follow(store)
         feed = DnsFeed(store)
         programs = Programs(self._processes, self._folder)
-        programs.dns = DnsServers(self._processes, self._folder, store, feed)
+        programs.dns = DnsServers(
+            self._processes, self._folder, store, feed, topology.dns.plugin_order or PLUGIN_CFG
+        )
         programs.node_caches = NodeCaches(programs.dns, store, topology.dns.domain)
         cluster = Cluster(self._folder, topology, store, programs, self._journal.record)
         cluster.touch.listeners.append(feed)

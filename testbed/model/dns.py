@@ -55,6 +55,9 @@ class DNS(Strict):
     corefile: Text = Field(
         "", description="the same as a Corefile: its file name beside the topology, or its text"
     )
+    plugin_order: tuple[Text, ...] = Field(
+        (), description="in which order plug-ins see a query (that of CoreDNS's plugin.cfg)"
+    )
     outside: OutsideKey = Field(
         None, description="the zone in which services have names outside the cluster"
     )
@@ -69,7 +72,7 @@ class DNS(Strict):
             raise ValueError("nodeLocal caches what DNS pods say, and replicas: 0 leaves none")
         if self.plugins and self.corefile:
             raise ValueError("plugins and corefile say the same thing; keep one")
-        if self.plugins and self.server.program:
+        if (self.plugins or self.plugin_order) and self.server.program:
             raise ValueError("plugins are of the testbed's own server; server is another program")
         if self.corefile and self.server.program not in ("", "coredns"):
             raise ValueError(f"{self.server.external[0]} reads no corefile")
