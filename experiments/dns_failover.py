@@ -48,7 +48,7 @@ FACTORS: dict[str, tuple[Value, ...]] = {
     "probe_period_s": (10,),
     "monitor_period_s": (5,),
     "monitor_grace_s": (50,),
-    "rate_rps": (20.0,),
+    "rate_rps": (5.0,),
 }
 """`path`: pods ask the cluster's servers, or a cache on their node. `timeout_s` and `attempts` are those of
 resolv.conf; `probe_period_s` is that of the DNS pods' readiness probe, which fails three times before a pod is

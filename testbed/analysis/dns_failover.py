@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from testbed.analysis.arms import Arm, arms
-from testbed.analysis.equivalence import against_limit, decided_on_limit
+from testbed.analysis.equivalence import UNDECIDED, against_limit, decided_on_limit
 from testbed.analysis.intervals import of_times, over_trials
 from testbed.analysis.once import once_per_run
 from testbed.analysis.run import Finding, Run
@@ -97,18 +97,28 @@ def per_stream(run: Run) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=pd.Index(columns))
 
 
+def before(run: Run) -> pd.Series[float]:
+    """By trial, the share of look-ups that were late or failed without a fault: begun so long before it that
+    they had the time. More than a few: the machine, or the servers, had too much to do.
+    """
+    table = lookups(run)
+    earlier = table[table["after_s"] < -LATE_MS / 1e3]
+    bad = ~earlier["answered"].astype(bool) | earlier["late"].astype(bool)
+    return bad.groupby(earlier["trial"]).mean()
+
+
 @once_per_run
 def metrics(run: Run) -> pd.DataFrame:
-    """A row per trial: trial, and of each library and kind of name failed_share, late_share, trouble_ms and
-    worst_ms (`glibc_same_failed_share`, …).
+    """A row per trial: trial, before_share (late or failed without a fault), and of each library and kind of
+    name failed_share, late_share, trouble_ms and worst_ms (`glibc_same_failed_share`, …).
     """
     table = per_stream(run)
-    parts = []
+    parts: list[Any] = [before(run).rename("before_share")]
     for (library, name), rows in table.groupby(["library", "name"], sort=True):
         prefix = f"{word(str(library))}_{name}"
         wanted = ["failed_share", "late_share", "trouble_ms", "worst_ms"]
         parts.append(rows.set_index("trial")[wanted].add_prefix(f"{prefix}_"))
-    if not parts:
+    if table.empty:
         return pd.DataFrame(columns=pd.Index(("trial",)))
     return pd.concat(parts, axis=1).rename_axis("trial").reset_index()
 
@@ -136,6 +146,10 @@ def findings(run: Run, hypothesis: str, limits_ms: dict[str, float], share: floa
         none = np.zeros(len(rows), bool)
         fails = decided_on_limit(against_limit(rows["failed_share"], none, share))
         over = decided_on_limit(against_limit(rows["trouble_ms"], none, limit_ms))
+        if (
+            _busy(run, arm) > share
+        ):  # what a fault does cannot be told from what there was before it
+            fails = over = UNDECIDED
         for name, asks, answer in (
             (
                 "answers-in-the-end",
@@ -171,8 +185,14 @@ def primaries(run: Run) -> list[Primary]:
     ]
 
 
+def _busy(run: Run, arm: Arm) -> float:
+    """What was in trouble before the fault, over an arm's trials."""
+    return float(before(run).reindex(list(arm.trials)).fillna(0.0).mean())
+
+
 def _figures(run: Run, arm: Arm, limit_ms: float, share: float) -> dict[str, Any]:
     found: dict[str, Any] = {"limit_ms": limit_ms, "limit_share": share}
+    found["before_share"] = _busy(run, arm)
     table = per_stream(run)
     known = table[["library", "name"]].drop_duplicates().astype(str)
     for library, name in sorted(known.itertuples(index=False, name=None)):
@@ -205,8 +225,10 @@ def _sentence(run: Run, arm: Arm) -> str:
                 f"{library} {mine['failed_share'].mean():.1%} failed and"
                 f" {mine['late_share'].mean():.1%} late, at worst {mine['worst_ms'].max() / 1e3:.2f} s"
             )
+    busy = _busy(run, arm)
     return (
-        f"Of look-ups begun from the fault until the last one in trouble: {'; '.join(said)}. With glibc the"
+        (f"Without a fault {busy:.1%} were in trouble already. " if busy else "")
+        + f"Of look-ups begun from the fault until the last one in trouble: {'; '.join(said)}. With glibc the"
         f" last one in trouble was begun {rows['trouble_ms'].median() / 1e3:.2f} s after the fault (median);"
         f" n = {len(rows)} trials."
     )

@@ -35,7 +35,7 @@ def outcomes(run: Run) -> Figure:
     shown = arms(run)
     bars = [(arm, library) for arm in shown for library in LIBRARIES]
     with style.styled():
-        figure, grid = style.new_figure(1, len(NAMES), sharey=True, row_in=0.8 + 0.3 * len(bars))
+        figure, grid = style.new_figure(1, len(NAMES), sharey=True, row_in=0.8 + 0.42 * len(bars))
         for axes, name in zip(grid[0], NAMES, strict=True):
             for y, (arm, library) in enumerate(bars):
                 _bar(axes, y, run, (arm, library, name))

@@ -21,24 +21,31 @@ TIMEOUT_S = 1.0
 FACTORS = {name: values[0] for name, values in experiment.FACTORS.items()}
 
 
-def rows_of(outage_s: float, *, fails: bool, name: str) -> list[list[Any]]:
-    """Ten look-ups a second for 10 s around the fault; every other one within the outage is in trouble."""
+def rows_of(outage_s: float, *, fails: bool, name: str, busy: bool = False) -> list[list[Any]]:
+    """Ten look-ups a second for 10 s around the fault; every other one within the outage is in trouble, and
+    where the machine is `busy`, one before it.
+    """
     found: list[list[Any]] = []
     good = OK if name == experiment.SAME_NAME else NO_SUCH_NAME
     for number in range(100):
         start_ns = FAULT_NS - 1_000_000_000 + number * 100_000_000
         hit = 0 <= start_ns - FAULT_NS < outage_s * 1e9 and number % 2 == 0
+        hit = hit or (busy and number == 1)
         took_s = 0.001 if not hit else (2 * TIMEOUT_S if fails else TIMEOUT_S + 0.001)
         found.append([start_ns, int(took_s * 1e9), AGAIN if hit and fails else good, 2, 1, ""])
     return found
 
 
-def run_of(*, fails: bool, outage_s: float = 1.0, blocks: int = 6) -> Run:
+def run_of(*, fails: bool, outage_s: float = 1.0, blocks: int = 6, busy: bool = False) -> Run:
     trials = pd.DataFrame(
         [{"trial": f"b{block}", "block": block, **FACTORS} for block in range(blocks)]
     )
     streams = [
-        {"library": library, "name": name, "rows": rows_of(outage_s, fails=fails, name=name)}
+        {
+            "library": library,
+            "name": name,
+            "rows": rows_of(outage_s, fails=fails, name=name, busy=busy),
+        }
         for library in LIBRARIES
         for name in (experiment.SAME_NAME, experiment.NEW_NAME)
     ]
@@ -92,6 +99,13 @@ def test_a_trial_without_trouble_has_none() -> None:
     run = run_of(fails=False, outage_s=0.0)
     assert (dns_failover.per_stream(run)["trouble_ms"] == 0).all()
     assert verdicts(run) == {"answers-in-the-end": "holds", "soon-over": "holds"}
+
+
+def test_nothing_is_decided_on_a_machine_that_was_too_busy_before_the_fault() -> None:
+    run = run_of(fails=True, busy=True)
+    assert set(verdicts(run).values()) == {"undecided"}
+    assert "were in trouble already" in experiment.analyse(run)[0].answer
+    assert dns_failover.metrics(run).iloc[0]["before_share"] == pytest.approx(1 / 8)
 
 
 def test_its_figures_are_drawn_from_one_trial_up() -> None:
