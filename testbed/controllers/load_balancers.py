@@ -78,9 +78,7 @@ def outcomes(settings: LoadBalancer, snapshot: Snapshot) -> tuple[dict[Key, Give
         (
             (key, service)
             for key, service in snapshot.of(Service).items()
-            if is_ours(service, settings)
-            and service.meta.deletion_s is None
-            and service.ip_families
+            if is_ours(service, settings) and service.ip_families and not _is_going(service)
         ),
         key=lambda item: (item[1].meta.creation_s, item[0]),
     )
@@ -106,6 +104,11 @@ def outcomes(settings: LoadBalancer, snapshot: Snapshot) -> tuple[dict[Key, Give
         except Refused as why:
             refused[key] = str(why)
     return given, refused
+
+
+def _is_going(service: Service) -> bool:
+    """Whether it is being deleted, and is to get nothing more; what it has it keeps to the end."""
+    return service.meta.deletion_s is not None and not service.load_balancer_ingress
 
 
 def _as_given(service: Service, given: Given | None, settings: Settings) -> Service:

@@ -233,6 +233,17 @@ def test_a_deleted_one_s_address_is_free() -> None:
     assert shown(settled(store, settings), "c") == ([("203.0.113.5", "VIP")], "default")
 
 
+def test_what_is_being_deleted_keeps_its_address_until_it_is_gone_and_is_given_none() -> None:
+    settings = Settings(balancer())
+    store = made(service("a"), service("b"))
+    settled(store, settings)
+    for one in store.list(Service):
+        store.apply([Update(with_meta(one, deletion_s=1.0, finalizers=("example.com/x",)))])
+    store.apply([Create(service("c"))])
+    after = settled(store, settings)
+    assert [shown(after, name)[1] for name in "abc"] == ["default", "default", ""]
+
+
 def test_a_foreign_class_s_status_is_left_alone_whatever_it_says() -> None:
     store = made(service("a", load_balancer_class="example.com/x", ips=["192.0.2.1"]))
     assert shown(settled(store, Settings(balancer())), "a") == ([("192.0.2.1", "VIP")], "")
