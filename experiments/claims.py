@@ -47,6 +47,7 @@ CHOICES = {
 REPEATS = 10
 REQUIRES = frozenset({Feature.CONNTRACK})
 TIMING = True
+_BALANCED = ("balanced", "outward", "near", "guarded", "admitted", "sticky")
 PROFILES = {
     "smoke": Profile(
         repeats=3,
@@ -62,7 +63,8 @@ def arrange(topology: Topology, factors: Factors) -> Topology:
     """
     require_positive("claims", factors, "duration_s")
     missing = sorted(
-        {"web", "crowd", "frail", "growing", "moving", "mixed", "lone"} - set(topology.services)
+        {"web", "crowd", "frail", "growing", "moving", "mixed", "lone", *_BALANCED}
+        - set(topology.services)
     )
     if missing:
         raise UsageError(

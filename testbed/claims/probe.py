@@ -109,6 +109,17 @@ def look_back(address: str) -> dict[str, Any]:
     return {"name": address, "found": sorted({name, *others}), "error": ""}
 
 
+def fetch(target: dict[str, Any]) -> dict[str, Any]:
+    """The status of an HTTP answer; 0 where none came."""
+    request = f"GET {target['path']} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    try:
+        with connected(target) as sock:
+            words = ask(sock, request.encode()).split()
+    except OSError as error:
+        return {**target, "status": 0, "error": kind_of(error)}
+    return {**target, "status": int(words[1]), "error": ""}
+
+
 def hold(target: dict[str, Any]) -> list[str]:
     """Connections that are all open at once, one begun after the other: who has each."""
     socks: list[socket.socket] = []
@@ -223,6 +234,7 @@ JOBS: dict[str, Callable[[Any], Any]] = {
     "look_up": look_up,
     "look_back": look_back,
     "hold": hold,
+    "fetch": fetch,
     "signal": signalled,
 }
 """What can be asked for besides `watch`: a list of each, done side by side."""

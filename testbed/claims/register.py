@@ -12,6 +12,7 @@ from testbed.claims import (
     dns,
     edges,
     failures,
+    load_balancers,
     membership,
     names,
     proxy_path,
@@ -25,6 +26,7 @@ SUBJECTS = MappingProxyType(
         "names": names.CLAIMS,
         "dns": dns.CLAIMS,
         "edges": edges.CLAIMS,
+        "load-balancers": load_balancers.CLAIMS,
         "translation": translation.CLAIMS,
         "balance": balance.CLAIMS,
         "busy": busy.CLAIMS,
@@ -35,12 +37,18 @@ SUBJECTS = MappingProxyType(
 )
 """Subject -> its claims, in the order in which tables show them."""
 PARTS = (
-    ("addresses", "names", "dns", "edges", "translation", "balance"),
+    ("addresses", "names", "dns", "edges", "load-balancers", "translation", "balance"),
     ("busy", "failures", "membership"),
     ("proxy-path",),
 )
 """One part after the other; within one, scenes take turns. First what changes nothing."""
-_SECONDS = {"failures": 4.0, "membership": 3.5, "busy": 4.0, "proxy-path": 1.0}
+_SECONDS = {
+    "load-balancers": 1.3,
+    "failures": 4.0,
+    "membership": 3.5,
+    "busy": 4.0,
+    "proxy-path": 1.0,
+}
 _STILL_S = 0.3
 """What observing a subject takes, on an idle machine; those that wait do so together."""
 ALL = "all"
