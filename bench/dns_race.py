@@ -26,7 +26,7 @@ CLIENT_CPU = 1
 SHARE = 0.8
 """Of the rate at which the slowest is saturated: everybody's latency is measured there."""
 _CLIENTS, _OUTSTANDING = 8, 100
-_RUN_S = 1.2
+_RUN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
