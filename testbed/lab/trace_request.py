@@ -121,12 +121,14 @@ def _of_service(
     namespace = rest.partition(".")[0] or home
     for service in world["services"]:
         is_meant = (service["name"], service["namespace"]) == (name, namespace)
-        if is_meant or host in service["clusterIPs"]:
+        outside = host.rstrip(".").lower() in service["hostnames"]
+        key = "nodePort" if outside and service["type"] == "NodePort" else "port"
+        if is_meant or outside or host in (*service["clusterIPs"], *service["loadBalancer"]):
             for row in service["ports"]:
                 known = row["protocol"].lower()
-                if port in (0, row["port"]) and protocol in ("", known):
+                if port in (0, row[key]) and protocol in ("", known):
                     _require_known(known, host)
-                    return row["port"], known
+                    return row[key], known
     elsewhere = {one["name"] for one in (*world["nodes"], *world["pods"])}
     if not port and not _is_ip(host) and host not in elsewhere:
         names = ", ".join(pod_name(one["namespace"], one["name"]) for one in world["services"])
@@ -135,7 +137,9 @@ def _of_service(
 
 
 def _address_of(world: dict[str, Any], source: str, host: str) -> str:
-    """Nodes and pods have no name in DNS, and only pods have a DNS server to ask for a service."""
+    """Nodes and pods have no name in DNS, and only pods have a DNS server to ask for a service; names outside
+    the cluster are left to who asks.
+    """
     pods = {pod_name(pod["namespace"], pod["name"]): pod["ip"] for pod in world["pods"]}
     known = {node["name"]: node["addresses"][0] for node in world["nodes"]}
     services = {

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from testbed.dns.outside import hostnames
 from testbed.model.fakes import is_fake
 from testbed.model.objects import EndpointSlice, Node, Pod, Service
 from testbed.store import Snapshot
@@ -96,6 +97,7 @@ def _service(service: Service, slices: tuple[EndpointSlice, ...]) -> dict[str, A
         "externalIPs": list(service.external_ips),
         "loadBalancerIPs": [one.ip for one in service.load_balancer_ingress if one.ip],
         "loadBalancer": [one.ip or one.hostname for one in service.load_balancer_ingress],
+        "hostnames": list(hostnames(service)),
         "ports": [
             {
                 "name": port.name,

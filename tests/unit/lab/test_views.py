@@ -87,6 +87,7 @@ def test_a_service_with_an_endpoint() -> None:
         "type": "NodePort",
         "clusterIP": "10.96.0.9",
         "clusterIPs": ["10.96.0.9"],
+        "hostnames": [],
         "loadBalancer": [],
         "ports": [
             {"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080, "nodePort": 30080}
