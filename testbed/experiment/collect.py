@@ -15,6 +15,7 @@ from testbed.experiment.subjects import node_of, pods_of
 from testbed.experiment.tenancy import tenants, told_apart
 from testbed.experiment.trial_lab import FinishedLoad, Recording
 from testbed.ip import FAMILY_NAMES
+from testbed.model.ingress_objects import NAMESPACE as INGRESS_NAMESPACE
 from testbed.proxy.userspace_picks import Pick, picks
 from testbed.traffic.accept_log import read_accept_log
 from testbed.traffic.conntrack import read_entries
@@ -116,6 +117,17 @@ def _picks(recording: Recording) -> dict[str, list[Pick]]:
     return found
 
 
+def _past_proxies(entries: pd.DataFrame, view: Mapping[str, Any]) -> pd.DataFrame:
+    """Without connections that end at an ingress controller: it is no backend, and dials these itself."""
+    ends = {
+        ip
+        for pod in view["pods"]
+        if pod["namespace"] == INGRESS_NAMESPACE
+        for ip in pod.get("ips") or ()
+    }
+    return entries[~entries["reply_src_ip"].isin(ends)] if ends else entries
+
+
 def kernel_counters(recording: Recording) -> dict[str, int]:
     """What all nodes' connection tables lost, and how many of their events the recorder missed."""
     totals = {"records_lost": recording.lost}
@@ -133,7 +145,8 @@ def collect(
     events: Sequence[Event],
 ) -> TrialRecord:
     """The record of a trial that came to its end: samples joined with what the kernel picked."""
-    entries = with_picks(read_entries(recording.entries), _picks(recording))
+    read = _past_proxies(read_entries(recording.entries), view)
+    entries = with_picks(read, _picks(recording))
     entries, in_turn = told_apart(entries, tenants(events))
     names = pod_names(view, events) | in_turn
     logs = {pod: read_accept_log(path) for pod, path in recording.accept_logs.items()}

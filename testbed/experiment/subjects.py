@@ -8,8 +8,11 @@ from typing import Any
 
 from testbed.errors import UsageError
 from testbed.ip import family_of, host_port
+from testbed.model.ingress_objects import NAMESPACE as INGRESS_NAMESPACE
 
 SYSTEM_NAMESPACE = "kube-system"
+_ASIDE = (SYSTEM_NAMESPACE, INGRESS_NAMESPACE)
+"""Namespaces whose services and pods play no part."""
 HEADLESS = "None"
 
 
@@ -89,7 +92,7 @@ def subject_of(view: Mapping[str, Any]) -> Subject:
     pods = pods_of(view)
     for service in view["services"]:
         endpoints = service.get("endpoints") or []
-        if service["namespace"] == SYSTEM_NAMESPACE or not endpoints or not service["ports"]:
+        if service["namespace"] in _ASIDE or not endpoints or not service["ports"]:
             continue
         if service["clusterIP"] == HEADLESS:
             continue  # there is no address to dial
@@ -100,7 +103,7 @@ def subject_of(view: Mapping[str, Any]) -> Subject:
         callers = [
             pod
             for name, pod in sorted(pods.items())
-            if not behind.intersection(pod.ips) and not name.startswith(f"{SYSTEM_NAMESPACE}/")
+            if not behind.intersection(pod.ips) and name.partition("/")[0] not in _ASIDE
         ]
         clients = {pod.node: pod for pod in reversed(callers)}
         controls = {pod.node: pod for pod in callers}

@@ -38,3 +38,11 @@ def test_few_connections_carry_many_requests(tmp_path: Path) -> None:
     assert table.loc[1, "connections"] == table.loc[1, "requests"]
     assert table.loc[20, "connections"] < table.loc[20, "requests"] / 2
     assert (table["random_cv"] > 0).all()
+
+
+def test_an_ingress_controller_balances_requests(tmp_path: Path) -> None:
+    run = conducted("ingress", tmp_path, "reuse=20", "duration_s=1.5")
+    table: pd.DataFrame = run.trials.set_index("via")
+    assert table.loc["ingress", "connections"] < table.loc["ingress", "requests"] / 2
+    assert table.loc["ingress", "request_cv"] < 0.01 < table.loc["service", "promised_cv"]
+    assert (table["failed"] == 0).all()

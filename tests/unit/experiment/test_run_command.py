@@ -111,6 +111,7 @@ SHIPPED = (
     "dns-failover",
     "failover",
     "headless",
+    "ingress",
     "modes",
     "ndots",
     "partition",
