@@ -145,12 +145,16 @@ class Chain:
     """The chains of one Corefile, made: what a server asks about every query."""
 
     def __init__(self, plan: Planned, around: Surroundings) -> None:
+        """Raises OSError or ValueError for what a plug-in needs and does not get."""
         self.life = Life()
         self._closes: list[Callable[[], None]] = []
         self._serves: dict[str, Serve] = {}
-        for block in plan.blocks:
-            block_serves = self._made(block, around)
-            self._serves.update(dict.fromkeys(block.zones, block_serves))
+        try:
+            for block in plan.blocks:
+                self._serves.update(dict.fromkeys(block.zones, self._made(block, around)))
+        except (OSError, ValueError):
+            self.close()
+            raise
 
     def serve(self, query: Query, respond: Respond) -> None:
         """Answer by the block whose zone is the longest that the name is in; REFUSED where there is none."""

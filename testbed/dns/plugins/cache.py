@@ -133,10 +133,15 @@ def _prefetch(words: Words) -> dict[str, float]:
 
 
 def make(settings: Settings, block: Block) -> Made:
+    """Its size is told until it is closed."""
     cache = Cache(settings, block)
-    metrics = block.around.metrics
-    metrics.before[cache] = cache.show_sizes
-    return Made(cache, close=lambda: metrics.before.pop(cache, None) and None)
+    before = block.around.metrics.before
+    before[cache] = cache.show_sizes
+
+    def close() -> None:
+        del before[cache]
+
+    return Made(cache, close)
 
 
 @dataclass(slots=True)
