@@ -32,12 +32,7 @@ L2: dict[str, Any] = {
     "loadBalancer": {
         "provider": "l2",
         "addresses": [f"{WEB}-172.18.255.202", "fd00:172:18::ff00-fd00:172:18::ff0f"],
-        "l2": {
-            "probeInterval": "200ms",
-            "probeTimeout": "100ms",
-            "suspicionMult": 3,
-            "rejoinInterval": "2s",
-        },
+        "l2": {"probeInterval": "500ms", "probeTimeout": "300ms", "rejoinInterval": "2s"},
     },
     "workloads": {"web": {"replicas": 3}, "one": {"node": "n2"}},
     "services": {
