@@ -62,4 +62,12 @@ class Supervisor:
             message = json.loads(line)
             self._hear(message)
             if "objects" in message:
-                gc.freeze()  # nobody is kept waiting while it is looked through for what is garbage
+                _look_for_garbage_rarely()
+
+
+def _look_for_garbage_rarely() -> None:
+    """A walk through all that the process holds takes as long as thousands of answers, and finds nothing: only
+    what is young is looked through.
+    """
+    gc.freeze()
+    gc.set_threshold(*gc.get_threshold()[:2], 1_000_000)
