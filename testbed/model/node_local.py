@@ -43,6 +43,7 @@ class NodeLocal(Strict):
     address: Address | None = Field(
         None, description="where it listens on every node (169.254.20.10, or fd00:169:254:20::10)"
     )
+
     def listens(self, families: tuple[int, ...]) -> str:
         """Its address, where a cluster has these IP families."""
         return self.address or LOCAL[families[0]]
@@ -50,6 +51,8 @@ class NodeLocal(Strict):
 
 def _true_or_nothing(value: Any) -> Any:
     """`nodeLocal: true` is in short a mapping without keys, false one that is left out."""
+    if value is not None and not isinstance(value, bool | dict | NodeLocal):
+        raise ValueError(f"must be true, or a mapping like {{address: {LOCAL[4]}}}")
     if value is True:
         return {}
     return None if value is False else value

@@ -47,7 +47,7 @@ def test_in_a_cluster_of_ipv6_it_listens_on_an_address_of_that_family() -> None:
         ({"nodeLocal": True, "replicas": 0}, "replicas: 0 leaves none"),
         ({"nodeLocal": {"address": "here"}}, "here"),
         ({"nodeLocal": {"port": 53}}, "port"),
-        ({"nodeLocal": "yes"}, "nodeLocal"),
+        ({"nodeLocal": "yes"}, "must be true, or a mapping"),
     ],
 )
 def test_what_is_no_cache_is_said(dns: dict[str, Any], said: str) -> None:

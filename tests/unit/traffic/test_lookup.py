@@ -55,7 +55,7 @@ def test_the_first_name_has_an_address() -> None:
     a, aaaa = answer(lookup, NOERROR, ADDRESS)
     assert not lookup.receive(a)  # a libc waits for both
     assert lookup.receive(aaaa)
-    assert lookup.address == ADDRESS
+    assert (lookup.address, lookup.ttl_s) == (ADDRESS, 5)
 
 
 @pytest.mark.parametrize(
