@@ -73,7 +73,9 @@ class Captures:
             pods = [
                 pod
                 for pod in self._cluster.store.list(Pod)
-                if pod.status.pod_ip and pod.spec.node_name in self._cluster.nodes
+                if pod.status.pod_ip
+                and pod.spec.node_name in self._cluster.nodes
+                and not pod.spec.host_network  # it is its node
             ]
             names = [
                 *self._cluster.machines(),

@@ -223,10 +223,13 @@ class Traces:
         cluster = self._cluster
         machines = cluster.machines()
         view = views.inspect(cluster.store.snapshot())
-        name = place.name.removeprefix("default/")
+        kind, name = place.kind, place.name.removeprefix("default/")
+        if place.pod is not None and place.pod.spec.host_network:
+            kind, name = "node", place.node
+        of_nodes = {ip for node in view["nodes"] for ip in node["addresses"]}
         return {
             "proxy": cluster.proxy_label,
-            "from": {"kind": place.kind, "name": name, "node": place.node},
+            "from": {"kind": kind, "name": name, "node": place.node},
             "machines": {
                 name: {
                     "kind": kind,
@@ -239,6 +242,8 @@ class Traces:
             "balanced": cluster.load_balancers.led_to,
             **view,
             "nodes": [node for node in view["nodes"] if not node["fake"]],
+            # With hostNetwork a pod has its node's addresses: to a packet it is the node.
+            "pods": [pod for pod in view["pods"] if pod["ip"] not in of_nodes],
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from testbed.model.loader import load
 from testbed.model.topology import Topology
 from testbed.traffic.spec import LoadSpec
 from tests.lab.conftest import unique_name
-from tests.lab.outer import ROOT
+from tests.lab.outer import ROOT, TESTBED
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("outside-names")]
 
@@ -112,3 +113,22 @@ def renamed(shop: str, ports: str) -> Topology:
         changed = spec.model_copy(update={"annotations": notes})
         services[name] = changed if outside else spec
     return topology.model_copy(update={"services": services})
+
+
+@pytest.mark.parametrize(
+    ("source", "to"),
+    [
+        ("client", "shop.example.test"),
+        ("client", "ports.example.test"),
+        ("client", "www.example.test:80"),
+        ("ingress-system/haproxy-ingress-0", "web-1:8080"),
+    ],
+)
+def test_a_trace_by_an_outside_name_agrees(lab: Lab, source: str, to: str) -> None:
+    """With hostNetwork the ingress controller has its node's addresses, and its packets are the node's."""
+    done = subprocess.run(
+        [*TESTBED, "trace", lab.name, source, to], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "OUTCOME answered" in done.stdout
+    assert done.stdout.rstrip().endswith("AGREES")
