@@ -1,0 +1,74 @@
+"""A balancer outside the cluster does without a node that is lost, and takes it back; the experiment on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from testbed.analysis import edge
+from testbed.claims import edge_lab
+from testbed.edge.matrix import Row, Setting
+from testbed.events import Event
+from testbed.experiment.trial_lab import TrialLab
+from testbed.lab.client import Lab
+from testbed.model.topology import Topology
+from tests.lab.conducted import conducted
+
+pytestmark = pytest.mark.lab
+
+PATIENCE_S = 120.0
+ROW = Row("LoadBalancer", "Local", "outside")
+
+
+def of_n1(kind: str, asked: str, since_ns: int) -> Callable[[Event], bool]:
+    """What the balancer finds out about n1 by one of its checks."""
+
+    def is_it(event: Event) -> bool:
+        found = (event.source, event.kind, event.node) == ("edge", kind, "n1")
+        return found and event.t_ns >= since_ns and event.detail["asked"] == asked
+
+    return is_it
+
+
+def answering(lab: Lab, here: Setting) -> set[str]:
+    """The pods that answer at the address with policy Local."""
+    return {one.who for one in edge_lab.dialled(TrialLab(lab), here, [ROW])[ROW.name]}
+
+
+@pytest.mark.parametrize("program", ["haproxy", "nftables"])
+def test_a_lost_node_is_avoided_and_taken_back(program: str, name: str) -> None:
+    made = edge_lab.topology(program)
+    made["loadBalancer"]["cloud"]["healthCheck"] |= {"interval": "300ms", "unhealthyThreshold": 2}
+    made["services"]["datagrams"] = {
+        "type": "LoadBalancer", "port": 53, "targetPort": 8080, "protocol": "UDP",
+        "selector": {"serves": "web"},
+    }  # fmt: skip
+    here = edge_lab.setting(program, "iptables")
+    with Lab.up(Topology.model_validate(made), name=name, timeout_s=300, ephemeral=True) as lab:
+        trial = TrialLab(lab)
+        seen = lab.inspect()["loadBalancer"]
+        refused = [one["service"] for one in seen["refused"]]
+        assert refused == (["default/datagrams"] if program == "haproxy" else [])
+        (without_endpoint,) = seen["unhealthy"]
+        node, _, rest = without_endpoint.partition(":")
+        assert node == "n3"
+        assert answering(lab, here) == {"web-n1-0", "web-n2-0"}
+        lost = lab.fault("stop-node", "n1")
+        trial.wait_event(of_n1("node-unhealthy", f":{rest}", lost.t_ns), PATIENCE_S)
+        assert answering(lab, here) == {"web-n2-0"}
+        back = lab.heal("n1")
+        trial.wait_event(of_n1("node-healthy", f":{rest}", back.t_ns), PATIENCE_S)
+        assert answering(lab, here) <= {"web-n1-0", "web-n2-0"}
+
+
+def test_what_is_lost_is_told_by_phase(tmp_path: Path) -> None:
+    run = conducted("edge", tmp_path, "policy=Local", "rate_rps=40")
+    row = edge.metrics(run).iloc[0]
+    assert not row["noticed_ms_censored"]
+    assert not row["over_ms_censored"]
+    assert row["lost_before"] == 0
+    assert row["lost_blind"] > 0
+    assert row["source_kept_share"] == 0
+    assert row["two_hops_share"] == 0
