@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -74,10 +74,9 @@ def line(record: Record) -> str:
     return f"{owner} {record.ttl} IN {type_text(record.type)} {record.data}"
 
 
-def lines(records: Records, names: Collection[str] | None = None) -> list[str]:
-    """Those of some names (None: of all), in order of the names."""
-    chosen = sorted(records if names is None else records.keys() & set(names))
-    return [line(record) for name in chosen for record in records[name]]
+def lines(records: Records) -> list[str]:
+    """All records, in order of their names."""
+    return [line(record) for name in sorted(records) for record in records[name]]
 
 
 def is_followed(place: Place, records: tuple[Record, ...]) -> bool:

@@ -39,6 +39,8 @@ _PORT = 53
 _ASK_AGAIN_S = 0.05
 """From one look whether it answers to the next."""
 _GRACE_S = 2.0
+_LAST_LINES, _LAST_BYTES = 4, 2048
+"""Of its log, told when it has ended."""
 _AGAIN_S = 0.5
 """From a failure to the next attempt."""
 
@@ -90,6 +92,7 @@ class ExternalServer:
             self._since_ns,
             process.finished_ns if over else None,
             process.code if over else None,
+            message=self.log.tail(_LAST_LINES, _LAST_BYTES) if over else "",
             stands_in=f"host://{self._program.argv[0]}",
         )
 

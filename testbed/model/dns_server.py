@@ -56,7 +56,11 @@ class DNSServer(Strict):
         """One of PROGRAMS, "command", or "" for the testbed's own."""
         if not self.external:
             return ""
-        return self.external[0] if self.external[0] in PROGRAMS else "command"
+        return (
+            self.external[0]
+            if self.external[0] in PROGRAMS and len(self.external) == 1
+            else "command"
+        )
 
 
 def _spelled_out(value: Any) -> Any:

@@ -17,6 +17,7 @@ from testbed.dns.zone_listing import Records, ZoneListing
 from testbed.dns.zone_options import ZoneOptions
 from testbed.kernel.search_path import tool_path
 from testbed.model.corefile_text import kubeadm_corefile
+from testbed.model.dns import DNS
 from testbed.model.objects import (
     Endpoint,
     EndpointPort,
@@ -237,3 +238,19 @@ def test_the_listing_tells_what_names_had_before() -> None:
         f"0 100 80 web.{DOMAIN}.",
     ]
     assert f"peers.{DOMAIN}" not in before
+
+
+@pytest.mark.parametrize(
+    ("written", "program"),
+    [
+        (None, ""),
+        ("testbed", ""),
+        ("unbound", "unbound"),
+        ({"external": "dnsmasq"}, "dnsmasq"),
+        ({"external": ["unbound"]}, "unbound"),
+        ({"external": ["dnsmasq", "--keep-in-foreground"]}, "command"),
+        ("named -f -c {folder}/named.conf", "command"),
+    ],
+)
+def test_which_program_is_meant(written: object, program: str) -> None:
+    assert DNS.model_validate({"server": written}).server.program == program
