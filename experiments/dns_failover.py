@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import sys
 from collections.abc import Mapping, Sequence
@@ -208,8 +209,16 @@ def primary(run: Run) -> list[Primary]:
 
 
 def pilot(factors: Factors) -> tuple[Pilot, ...]:
-    """As in runs on two CPUs: noticed somewhere between the earliest and the latest instant."""
-    return (Pilot("soon-over", 1e3 * (MIN_SYNC_S + MARGIN_S), 1e3 * noticed_s(factors) / 4),)
+    """Noticed anywhere within a period of what notices, and programmed: on the logarithm."""
+    period_s = {
+        "crash": RELIST_S,
+        "hang": float(factors["probe_period_s"]),
+        STOP_NODE: float(factors["monitor_period_s"]),
+    }[str(factors["fault"])]
+    typical_s = noticed_s(factors) - period_s / 2 + MIN_SYNC_S / 10
+    spread = period_s / 12**0.5 / typical_s
+    margin = math.log(limit_s(factors) / typical_s)
+    return (Pilot("soon-over", margin, spread, scale="log", claim="below"),)
 
 
 def analyse(run: Run) -> list[Finding]:

@@ -104,7 +104,7 @@ def before(run: Run) -> pd.Series[float]:
     table = lookups(run)
     earlier = table[table["after_s"] < -LATE_MS / 1e3]
     bad = ~earlier["answered"].astype(bool) | earlier["late"].astype(bool)
-    return bad.groupby(earlier["trial"]).mean()
+    return bad.astype(float).groupby(earlier["trial"]).mean()
 
 
 @once_per_run
@@ -113,13 +113,13 @@ def metrics(run: Run) -> pd.DataFrame:
     name failed_share, late_share, trouble_ms and worst_ms (`glibc_same_failed_share`, …).
     """
     table = per_stream(run)
-    parts: list[Any] = [before(run).rename("before_share")]
+    if table.empty:
+        return pd.DataFrame(columns=pd.Index(("trial",)))
+    parts = [before(run).rename("before_share").to_frame()]
     for (library, name), rows in table.groupby(["library", "name"], sort=True):
         prefix = f"{word(str(library))}_{name}"
         wanted = ["failed_share", "late_share", "trouble_ms", "worst_ms"]
         parts.append(rows.set_index("trial")[wanted].add_prefix(f"{prefix}_"))
-    if table.empty:
-        return pd.DataFrame(columns=pd.Index(("trial",)))
     return pd.concat(parts, axis=1).rename_axis("trial").reset_index()
 
 
@@ -183,6 +183,11 @@ def primaries(run: Run) -> list[Primary]:
         Primary("soon-over", arm.factors, tuple(of_arm(run, arm)["trouble_ms"]))
         for arm in arms(run)
     ]
+
+
+def _in_trouble(rows: pd.DataFrame) -> tuple[float, ...]:
+    """Where there was none there is no logarithm."""
+    return tuple(rows.loc[rows["trouble_ms"] > 0, "trouble_ms"])
 
 
 def _busy(run: Run, arm: Arm) -> float:
