@@ -189,7 +189,10 @@ class ExternalServer:
         self._replacing = True
         await process.end(_GRACE_S)
         if self._replacing:
-            await self._begin()
+            try:
+                await self._begin()
+            except TestbedError:  # no process could be made: its pod starts it again
+                self._over.set()
         else:  # somebody has ended it meanwhile
             await self._watch(process)
 
