@@ -20,9 +20,10 @@ from testbed.errors import TestbedError, UsageError
 from testbed.experiment.arrange import require_positive
 from testbed.experiment.modes import MODES, with_mode
 from testbed.experiment.module import Factors, Profile, Value
-from testbed.experiment.names import METRICS_PORT, with_chain, with_node_local
+from testbed.experiment.names import with_chain, with_node_local
 from testbed.experiment.primary import Pilot, Primary
 from testbed.experiment.trial_lab import TrialLab
+from testbed.model.corefile_text import METRICS_PORT
 from testbed.model.node_local import LOCAL
 from testbed.model.node_local_corefile import METRICS_PORT as CACHE_METRICS_PORT
 from testbed.model.topology import Topology

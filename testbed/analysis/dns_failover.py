@@ -27,8 +27,6 @@ SAME, NEW = "same", "new"
 NAMES = (SAME, NEW)
 LATE_MS = 250.0
 """Far above what an answer takes, below the shortest timeout of a resolver (1 s)."""
-NEVER_MS = 1e7
-"""Drawn in place of a look-up that was still waiting at the end."""
 
 
 @once_per_run

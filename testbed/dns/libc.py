@@ -25,7 +25,6 @@ from testbed.dns.wire import (
 
 OK, NO_SUCH_NAME, NO_ADDRESS, AGAIN = "ok", "no-such-name", "no-address", "try-again"
 """What getaddrinfo says: addresses, EAI_NONAME, EAI_NODATA; EAI_AGAIN for silence and servers in trouble."""
-OUTCOMES = (OK, NO_SUCH_NAME, NO_ADDRESS, AGAIN)
 
 
 @dataclass(frozen=True, slots=True)

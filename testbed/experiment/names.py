@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from testbed.model.corefile_text import METRICS_PORT
 from testbed.model.dns import DNS
 from testbed.model.topology import Topology
-
-METRICS_PORT = 9153
 
 
 def with_chain(
