@@ -94,11 +94,16 @@ def of_ingress(event: LabEvent, item: Object) -> Said:
 
 
 def of_balancer(event: LabEvent, service: Object) -> Iterator[Said]:
-    """What MetalLB's controller and speakers say of a service; nothing of what they keep to themselves."""
+    """What MetalLB's controller and speakers, or a cloud's, say of a service; nothing of what they keep to
+    themselves.
+    """
     at_s = event.t_ns / 1e9
     if event.kind == "allocation-failed":
         error = str(event.detail["error"])
         yield Said(service, "AllocationFailed", error, at_s, BALANCER, warning=True)
+    elif event.kind == "SyncLoadBalancerFailed":
+        message = f"Error syncing load balancer: {event.detail['message']}"
+        yield Said(service, event.kind, message, at_s, "service-controller", warning=True)
     elif event.kind == "announcing" and "protocol" in event.detail:
         message = f'announcing from node "{event.node}" with protocol "{event.detail["protocol"]}"'
         yield Said(service, "nodeAssigned", message, at_s, "metallb-speaker", event.node)

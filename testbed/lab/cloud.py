@@ -140,19 +140,21 @@ class CloudProvider:
         assert self._program is not None
         for one in wanted.refused:
             if one not in self._plan.refused:
-                self._say("SyncLoadBalancerFailed", one.service, {"message": one.message})
+                detail = {"service": one.service, "message": one.message}
+                self._say("SyncLoadBalancerFailed", one.service, detail)
         start_ns = now_ns()
         have, self._addresses = self._addresses, frozenset(wanted.addresses)
         self._set_addresses(self._addresses - have)
         took = await self._program.apply(wanted)
         self._set_addresses(have - self._addresses, delete=True)
         self._plan = wanted
-        detail = {"start_ns": start_ns, "took": took, "addresses": sorted(self._addresses)}
-        self._say("balancer-synced", "", detail)
+        done = {"start_ns": start_ns, "took": took, "addresses": sorted(self._addresses)}
+        self._say("balancer-synced", "", done)
 
     def _set_addresses(self, which: frozenset[str], *, delete: bool = False) -> None:
+        """What the balancer itself begins comes from its own address."""
         messages = [
-            addresses.address(ip_interface(one), UPLINK_INDEX, delete=delete)
+            addresses.address(ip_interface(one), UPLINK_INDEX, by_name_only=True, delete=delete)
             for one in sorted(which)
         ]
         namespace = self._parts.namespace(self._cloud.host)
@@ -166,5 +168,5 @@ class CloudProvider:
         detail = {"reason": told.reason, "asked": asked, "balancer": self._cloud.host}
         self._parts.record(Event(now_ns(), "edge", told.node, kind, told.service, 0, detail))
 
-    def _say(self, kind: str, what: str, detail: dict[str, object]) -> None:
-        self._parts.record(Event(now_ns(), "edge", self._cloud.host, kind, what, 0, detail))
+    def _say(self, kind: str, what: str, detail: Mapping[str, object]) -> None:
+        self._parts.record(Event(now_ns(), "edge", self._cloud.host, kind, what, 0, dict(detail)))

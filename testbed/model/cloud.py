@@ -97,4 +97,5 @@ def with_balancer(topology: Any) -> Any:
     if balancing.get("provider") != "cloud" or not isinstance(cloud, dict):
         return topology
     name = cloud.get("host", HOST)
-    return topology if name in hosts else {**topology, "hosts": {**hosts, name: {}}}
+    known = name in hosts or name in (topology.get("nodes") or ())
+    return topology if known else {**topology, "hosts": {**hosts, name: {}}}

@@ -298,6 +298,11 @@ def test_a_service_that_is_given_an_address_by_a_pool_is_said_to_have_it_once() 
             [("nodeAssigned", 'announcing from node "n1" with protocol "layer2"', False)],
         ),
         ("withdrawn", {}, []),
+        (
+            "SyncLoadBalancerFailed",
+            {"message": "it cannot"},
+            [("SyncLoadBalancerFailed", "Error syncing load balancer: it cannot", True)],
+        ),
     ],
 )
 def test_what_load_balancers_say(
