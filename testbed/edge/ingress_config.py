@@ -1,7 +1,7 @@
 """An ingress controller's HAProxy: from routes, endpoints and certificates to its configuration.
 
 Which host and path leads where is in maps, and endpoints are in slots, so that both change while it serves;
-only a service that there is no backend for yet is a reload.
+only a service that there is no backend for yet is a reload, as are the first wildcard host and exact path.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from testbed.edge.slots import slots
 DEFAULT_CERTIFICATE = "default.pem"
 _NO_SERVICE, _NOT_FOUND, _REDIRECT = "no-service", "not-found", "to-https-"
 _HOSTS = "hosts.map"
+_HOST = "req.hdr(host),host_only,lower"
 _MOST_CONNECTIONS = 4096
 
 
@@ -59,7 +60,7 @@ def configuration(
     shown = {_file(one): one for one in served.certificates}
     general_lines = general(options.threads, _MOST_CONNECTIONS, *_TLS)
     return Configuration(
-        (general_lines, _defaults(), *_frontends(options, site)),
+        (general_lines, _defaults(), *_frontends(options, site, served.routes)),
         (
             *_answers(options),
             *(
@@ -112,13 +113,10 @@ def _defaults() -> Section:
         "defaults",
         (
             "mode http",
-            "log global",
-            "option dontlognull",
             "option forwardfor",
             "option idle-close-on-response",
             "option redispatch 1",
             "retries 3",
-            "retry-on conn-failure empty-response",
             "timeout connect 5s",
             "timeout client 50s",
             "timeout client-fin 5s",
@@ -131,13 +129,13 @@ def _defaults() -> Section:
     )
 
 
-def _frontends(options: Options, site: Site) -> Iterable[Section]:
+def _frontends(options: Options, site: Site, routes: Routes) -> Iterable[Section]:
     secure = f"ssl crt-list {CRT_LIST} alpn h2,http/1.1"
     for name, port, words in (
         ("http", options.http_port, ""),
         ("https", options.https_port, secure),
     ):
-        yield Section(f"frontend {name}", (*_binds(port, site, words), *_routing(name)))
+        yield Section(f"frontend {name}", (*_binds(port, site, words), *_routing(name, routes)))
     healthz = (
         "http-request return status 200 content-type text/plain string ok if { path /healthz }"
     )
@@ -153,24 +151,28 @@ def _binds(port: int, site: Site, words: str = "") -> Iterable[str]:
         yield f"bind {address} {words}".rstrip()
 
 
-def _routing(name: str) -> tuple[str, ...]:
-    """`site` is the host as the rules name it; `backend` is found by site and path. What must not be sent
-    twice is not.
+def _routing(name: str, routes: Routes) -> Iterable[str]:
+    """The site, which is the host as the rules name it, and the path lead to a backend. Each look-up costs a
+    share of a request: those for wildcards and for exact paths are there where rules have some.
     """
-    unknown = "if !{ var(txn.site) -m found }"
-    return (
-        "http-request disable-l7-retry if METH_POST or { method PATCH LOCK }",
-        f"http-request set-header X-Forwarded-Proto {name}",
-        "http-request set-var(txn.host) req.hdr(host),host_only,lower",
-        f"http-request set-var(txn.site) var(txn.host),map_str({_HOSTS})",
-        f"http-request set-var(txn.site) var(txn.host),regsub(^[^.]+,*),map_str({_HOSTS},*) {unknown}",
-        'http-request set-var-fmt(txn.route) "%[var(txn.site)]%[path]"',
-        f"http-request set-var(txn.backend) var(txn.route),map_str({name}-exact.map)",
-        f"http-request set-var(txn.backend) var(txn.route),concat(/),map_beg({name}-prefix.map)"
-        " if !{ var(txn.backend) -m found }",
-        "use_backend %[var(txn.backend)] if { var(txn.backend) -m found }",
-        f"default_backend {_NOT_FOUND}",
-    )
+    yield f"http-request set-header X-Forwarded-Proto {name}"
+    site = f"{_HOST},map_str({_HOSTS},{ANY_HOST})"
+    if any(host.startswith("*.") for host in routes.hosts):
+        yield f"http-request set-var(txn.site) {_HOST},map_str({_HOSTS})"
+        yield (
+            f"http-request set-var(txn.site) {_HOST},regsub(^[^.]+,*),map_str({_HOSTS},{ANY_HOST})"
+            " if !{ var(txn.site) -m found }"
+        )
+        site = "var(txn.site)"
+    yield f'http-request set-var-fmt(txn.route) "%[{site}]%[path]/"'
+    backend = f"var(txn.route),map_beg({name}-prefix.map,{_NOT_FOUND})"
+    if routes.exact:
+        yield f"http-request set-var(txn.backend) {backend}"
+        # What is not found leaves it as it is.
+        yield f"http-request set-var(txn.backend) var(txn.route),map_str({name}-exact.map)"
+        backend = "var(txn.backend)"
+    yield f"use_backend %[{backend}]"
+    yield f"default_backend {_NOT_FOUND}"
 
 
 def _answers(options: Options) -> Iterable[Pool]:
@@ -191,7 +193,7 @@ def _answers(options: Options) -> Iterable[Pool]:
     )
     port = "" if options.redirect_port == 443 else f":{options.redirect_port}"
     for code in CODES:
-        where = f"https://%[var(txn.host)]{port}%[pathq]"
+        where = f"https://%[{_HOST}]{port}%[pathq]"
         yield Pool(_REDIRECT + code, (f"http-request redirect location {where} code {code}",))
 
 
@@ -219,7 +221,8 @@ def _maps(routes: Routes) -> dict[str, dict[str, str]]:
     for frontend in ("http", "https"):
         for kind, table in (("exact", routes.exact), ("prefix", routes.prefix)):
             found[f"{frontend}-{kind}.map"] = {
-                host + path: _leads_to(route, frontend)
+                # What is looked up ends with a slash, so that /a is found by the prefix /a/.
+                host + path + ("/" if kind == "exact" else ""): _leads_to(route, frontend)
                 for host, paths in table.items()
                 for path, route in paths.items()
             }

@@ -52,7 +52,7 @@ MAPS: tuple[tuple[str, tuple[Object, ...], dict[str, dict[str, str]]], ...] = (
         "exact paths are for themselves",
         (ingress("a", ("x.test", [path("/a", "web", "Exact"), path("/", "cart")])),),
         {
-            "http-exact.map": {"x.test/a": "default_web_80"},
+            "http-exact.map": {"x.test/a/": "default_web_80"},
             "http-prefix.map": {"x.test/": "default_cart_http"},
         },
     ),
