@@ -10,6 +10,7 @@ from typing import TypeVar
 from testbed.model import fakes
 from testbed.model.addressing import NodeAddress
 from testbed.model.fields import Mistake, Path
+from testbed.model.ingress_objects import ingress_objects
 from testbed.model.manifest import ManifestError, from_manifest
 from testbed.model.objects import Deployment, Node, Object, Pod, PodSpec, Service
 from testbed.model.shorthand import deployment, dns_objects, node, service, with_probe_period
@@ -58,6 +59,8 @@ def _makers(topology: Topology) -> Iterator[tuple[Path, Callable[[], Object], in
         yield ("nodes", one.key), partial(node, one.name, one.spec, _NOWHERE), 1
     for item in dns_objects(topology.dns, topology.network, topology.timing.probe_period_s):
         yield ("dns",), partial(_itself, item), 1
+    for item in ingress_objects(topology.ingress, period_s, len(topology.network.families)):
+        yield ("ingress",), partial(_itself, item), 1
     for key, workload in topology.workloads.items():
         first = next(fakes.names(key, workload.fake))
         makes = partial(deployment, first, workload, period_s)
