@@ -21,7 +21,7 @@ from testbed.runtime.processes import Processes
 from testbed.store import Store
 
 _PROGRAMS = {
-    "haproxy": frozenset[Feature](),
+    "haproxy": frozenset({Feature.HAPROXY}),
     "nftables": frozenset({Feature.NFTABLES_NETDEV}),
     "ipvs": frozenset({Feature.IPVS}),
 }

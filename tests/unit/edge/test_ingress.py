@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from testbed.apiserver.admission import completed
 from testbed.edge.haproxy_text import Configuration, Server, text
 from testbed.edge.ingress import served
 from testbed.edge.ingress_config import Site, configuration
@@ -377,3 +378,13 @@ def test_a_new_ingress_without_a_class_gets_the_default_one() -> None:
         "haproxy",
         "old",
     ]
+
+
+def test_the_api_gives_a_new_ingress_the_default_class() -> None:
+    snapshot = stored(ingress_class("plain"), ingress_class("first", default=True))
+    bare = {"kind": "Ingress", "metadata": {"name": "a"}, "spec": {"rules": []}}
+    old = {**bare, "metadata": {"annotations": {"kubernetes.io/ingress.class": "old"}}}
+    named = {**bare, "spec": {"ingressClassName": "plain"}}
+    found = [completed(one, snapshot, 300.0, is_new=True) for one in (bare, old, named)]
+    assert [one["spec"].get("ingressClassName") for one in found] == ["first", None, "plain"]
+    assert completed(bare, snapshot, 300.0, is_new=False) == bare
