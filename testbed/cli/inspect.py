@@ -62,7 +62,7 @@ def _network(network: dict[str, Any]) -> str:
 
 def _balancer(balancer: dict[str, Any]) -> Iterator[str]:
     """Which nodes the load balancers' addresses lead to, and who has none and why."""
-    for key in ("answeredBy", "announcedBy"):
+    for key in ("answeredBy", "announcedBy", "leadsTo"):
         rows = [
             {"address": address, "nodes": nodes, "ways": _ways(balancer, address)}
             for address, nodes in balancer.get(key, {}).items()
@@ -71,6 +71,8 @@ def _balancer(balancer: dict[str, Any]) -> Iterator[str]:
             yield table(rows, _ADDRESSES[key])
     for service, why in sorted(balancer.get("pending", {}).items()):
         yield f"pending: {service}: {why}"
+    for one in balancer.get("refused", ()):
+        yield f"refused: {one['service']}: {one['why']}"
 
 
 def _ways(balancer: dict[str, Any], address: str) -> str:
@@ -147,6 +149,10 @@ _ADDRESSES = {
         "ADDRESS": lambda row: row["address"],
         "ANNOUNCED-BY": lambda row: ",".join(row["nodes"]),
         "WAYS": lambda row: row["ways"] or "none",
+    },
+    "leadsTo": {
+        "ADDRESS": lambda row: row["address"],
+        "BALANCED-TO": lambda row: ",".join(row["nodes"]) or "none",
     },
 }
 _LINKS = {

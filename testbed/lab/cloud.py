@@ -11,6 +11,7 @@ from testbed.clock import now_ns
 from testbed.edge.balanced import Balanced
 from testbed.edge.cloud import IP_MODES, Plan, plan
 from testbed.edge.provider import CONTROL_PLANE
+from testbed.edge.spread import spread
 from testbed.errors import TestbedError
 from testbed.events import Event
 from testbed.fabric.machine import UPLINK_INDEX
@@ -99,10 +100,18 @@ class CloudProvider:
         return {
             "host": self._cloud.host,
             "program": self._cloud.program,
-            "addresses": sorted(self._addresses),
+            "leadsTo": self._leads_to(),
             "unhealthy": sorted(f"{target.node}:{one.port}{one.path}" for target, one in ill),
             "refused": [{"service": one.service, "why": one.message} for one in self._plan.refused],
         }
+
+    def _leads_to(self) -> dict[str, list[str]]:
+        """By address: the nodes that get new connections of some port of it."""
+        ill = self._program.ill() if self._program is not None else frozenset()
+        nodes: dict[str, set[str]] = {one: set() for one in self._plan.addresses}
+        for one in spread(self._plan, ill):
+            nodes[one.frontend.address] |= {target.node for target in one.taking}
+        return {address: sorted(names) for address, names in nodes.items()}
 
     async def end(self) -> None:
         if self._main is not None:

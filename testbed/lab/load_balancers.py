@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -108,10 +108,17 @@ class LoadBalancers:
         return self.provider.missing(self._services(self._store.snapshot()))
 
     @property
-    def led_to(self) -> dict[str, list[str]]:
-        """The nodes that packets for each address from outside are led to, where they come to nodes with it."""
-        view = self.provider.view() if self.provider is not None else {}
-        return {**view.get("answeredBy", {}), **view.get("announcedBy", {})}
+    def led_to(self) -> dict[str, Sequence[str]]:
+        """The nodes that packets for each address from outside are led to; none where others begin connections
+        of their own in their place.
+        """
+        if self.provider is None:
+            return {}
+        view = self.provider.view()
+        elsewhere = view.get("leadsTo", {})
+        if self.provider.ip_mode != "VIP":
+            elsewhere = dict.fromkeys(elsewhere, ())
+        return {**view.get("answeredBy", {}), **view.get("announcedBy", {}), **elsewhere}
 
     def view(self) -> dict[str, Any]:
         """What `inspect` says of it."""

@@ -29,7 +29,9 @@ class World:
     gateways: Mapping[str, str] = field(default_factory=dict)
     """node -> its own address on the link to its own pods, where that has one"""
     balanced: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """a load balancer's address -> the nodes that packets for it from outside are led to"""
+    """a load balancer's address -> the nodes that packets for it from outside are led to; none: to a balancer
+    that ends connections
+    """
 
     def hidden_as(self, node: str, packet: Packet) -> str:
         """The address that a node puts in place of a source: that of the link by which the packet leaves."""
@@ -110,6 +112,8 @@ class _Paths:
                 for one in led_to
                 for way in self._arriving(one, packet)
             )
+        if packet.dst in world.balanced:
+            return (Way(1.0, UNKNOWN, reason=_proxied(packet.dst)),)
         return (Way(1.0, UNREACHABLE, reason=f"{start} has no route to {packet.dst}"),)
 
     def _arriving(self, node: str, packet: Packet) -> Iterable[Way]:
@@ -152,8 +156,14 @@ class _Paths:
                 )
         elif owner:  # whoever should answer is not there to say so, and the switch says nothing
             yield replace(way, verdict="dropped", reason=f"{owner} is fake")
+        elif seen.dst in world.balanced:
+            yield replace(way, verdict=UNKNOWN, reason=_proxied(seen.dst))
         else:
             yield replace(way, verdict=UNREACHABLE, reason=f"nobody has {seen.dst}")
+
+
+def _proxied(address: str) -> str:
+    return f"the balancer at {address} dials a node itself"
 
 
 def _own(addresses: tuple[str, ...], like: str) -> str:

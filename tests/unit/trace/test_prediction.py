@@ -14,13 +14,13 @@ from tests.addresses import PLAN
 POD, WEB, OTHER = PLAN.pods["web-1"], PLAN.pods["web-0"], PLAN.pods["web-2"]
 N1, N2, HOST = PLAN.nodes["n1"], PLAN.nodes["n2"], PLAN.hosts["client"]
 SERVICE = PLAN.target("web")
-BALANCED = "203.0.113.7"
+BALANCED, PROXIED = "203.0.113.7", "203.0.113.8"
 WORLD = World(
     pods={POD: "client", WEB: "web-0", OTHER: "web-2"},
     pod_nodes={"client": "n1", "web-0": "n1", "web-2": "n2"},
     nodes={"n1": (N1,), "n2": (N2,)},
     hosts={"outside": (HOST,)},
-    balanced={BALANCED: ("n1", "n2")},
+    balanced={BALANCED: ("n1", "n2"), PROXIED: ()},
 )
 
 
@@ -96,6 +96,11 @@ def test_every_node_s_rules_are_on_the_way() -> None:
 )
 def test_what_nobody_has_is_unreachable(source: str, start: str, dst: str) -> None:
     assert [row[1] for row in shown(source, start, dst)] == ["unreachable"]
+
+
+@pytest.mark.parametrize(("source", "start"), [(HOST, "outside"), (POD, "client")])
+def test_where_a_balancer_dials_itself_nothing_is_foretold(source: str, start: str) -> None:
+    assert [row[1] for row in shown(source, start, PROXIED)] == ["unknown"]
 
 
 def test_what_a_pod_has_that_is_not_there_is_dropped() -> None:
