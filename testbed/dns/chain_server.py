@@ -8,6 +8,7 @@ import os
 import random
 import socket
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -63,7 +64,7 @@ class ChainServer:
     """A chain, what it answers from, and the sockets that it answers at."""
 
     def __init__(self, config: dict[str, Any]) -> None:
-        self.loop = SelectorLoop()
+        self.loop = SelectorLoop(self._recovered)
         self.ended = False
         self.tell: Callable[[dict[str, Any]], None] = lambda message: None
         self._files: dict[str, str] = config.get("files", {})
@@ -127,8 +128,18 @@ class ChainServer:
         try:
             os.write(2, text.encode())
             self._lost = 0
-        except BlockingIOError:
+        except OSError:  # no room in the pipe, or nobody at its end any more
             self._lost += 1
+
+    def _recovered(self, error: Exception) -> None:
+        """Somebody's callback failed: CoreDNS's words for a plug-in that panics."""
+        self._metrics.count("coredns_panics_total")
+        what = "".join(traceback.format_exception_only(error)).strip()
+        stack = "\n" + "".join(traceback.format_tb(error.__traceback__)).rstrip()
+        self.say(
+            f'[ERROR] Recovered from panic in server: "dns://:{self.plan.port}" {what}'
+            + (stack if self._chain.life.stacktrace else "")
+        )
 
     def _over(self) -> None:
         self.ended = True
@@ -166,16 +177,22 @@ class ChainServer:
             self.loop.later(wait_s, self._look)
 
     def _look(self) -> None:
-        """Whether the Corefile is another one; one that is no good changes nothing."""
-        if self._file != self._in_force:
-            self._in_force = self._file
-            try:
-                self._reload(planned(self._file, self._order))
-                self.say("[INFO] Reloading complete")
-            except (CorefileError, OSError, ValueError) as error:
-                self._metrics.count("coredns_reload_failed_total")
-                self.say(f"[ERROR] Corefile: {error}: the one before stays in force")
-        self._look_later()
+        """Whether the Corefile is another one."""
+        try:
+            if self._file != self._in_force:
+                self._take(self._file)
+        finally:
+            self._look_later()
+
+    def _take(self, text: str) -> None:
+        """Serve by another Corefile; one that is no good changes nothing."""
+        self._in_force = text
+        try:
+            self._reload(planned(text, self._order))
+            self.say("[INFO] Reloading complete")
+        except (CorefileError, OSError, ValueError) as error:
+            self._metrics.count("coredns_reload_failed_total")
+            self.say(f"[ERROR] Corefile: {error}: the one before stays in force")
 
     def _reload(self, plan: Planned) -> None:
         """Raises OSError or ValueError where it cannot be: then the old plan is in force again."""

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import heapq
 import selectors
+import sys
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 
 from testbed.clock import now_s
 
 Ready = Callable[[int], None]
+Failed = Callable[[Exception], None]
+"""Hears of a mistake of ours; the server goes on."""
+
+
+def print_failure(error: Exception) -> None:
+    """On standard error, if it takes any more."""
+    with suppress(OSError):
+        traceback.print_exception(error, file=sys.stderr)
 
 
 class SelectorLoop:
-    """`testbed.dns.query.Loop` by a selector."""
+    """`testbed.dns.query.Loop` by a selector.
 
-    def __init__(self) -> None:
+    A callback that fails ends nobody else: `failed` is told, as CoreDNS recovers from a plug-in's panic.
+    """
+
+    def __init__(self, failed: Failed = print_failure) -> None:
+        self.failed = failed
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[float, int, list[Callable[[], None]]]] = []
         """Soonest first: when, a number, what to call (nothing: it was called off)."""
@@ -43,14 +58,20 @@ class SelectorLoop:
         for key, events in self._selector.select(self._patience_s() if wait else 0.0):
             # Unwatched, or taken over by another one, earlier in this round?
             if self._selector.get_map().get(key.fd) is key:
-                key.data(events)
+                self._call(key.data, events)
         while self._timers and self._timers[0][0] <= now_s():
             *_, calls = heapq.heappop(self._timers)
             for call in calls:
-                call()
+                self._call(call)
 
     def close(self) -> None:
         self._selector.close()
+
+    def _call(self, call: Callable[..., None], *given: int) -> None:
+        try:
+            call(*given)
+        except Exception as error:
+            self.failed(error)
 
     def _patience_s(self) -> float | None:
         """Seconds until the next timer; None: there is none."""

@@ -50,6 +50,7 @@ class _Kind:
 
 KINDS: dict[str, _Kind] = {
     "coredns_build_info": _Kind("What serves", "version revision goversion", gauge=True),
+    "coredns_panics_total": _Kind("Mistakes of ours that cost a query, and not the server", ""),
     "coredns_plugin_enabled": _Kind("Plug-ins in use", "server zone view name", gauge=True),
     "coredns_dns_requests_total": _Kind(
         "Queries per zone, protocol and family", "server zone view proto family type"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import struct
-import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -50,10 +48,14 @@ Queue = Callable[[Asked, Send], None]
 class Replier:
     """Answers packets by a chain of plug-ins, and keeps what can be kept ready for the next who asks."""
 
-    def __init__(self, serve: Serve, ready: Ready) -> None:
-        """`serve` must know that it knows nothing yet: then SERVFAIL is its answer."""
+    def __init__(self, serve: Serve, ready: Ready, failed: Callable[[Exception], None]) -> None:
+        """`serve` must know that it knows nothing yet: then SERVFAIL is its answer.
+
+        `failed` is told of plug-ins' mistakes: the client whose query it was gets SERVFAIL, the others are answered.
+        """
         self._serve = serve
         self._ready = ready
+        self._failed = failed
 
     def answer(self, asked: Asked, send: Send) -> None:
         """Have the packet answered, at once or later: `send` is called once."""
@@ -77,8 +79,8 @@ class Replier:
     def _serve_one(self, query: Query, respond: Respond) -> None:
         try:
             self._serve(query, respond)
-        except Exception:  # a plug-in's mistake: this client hears of it, the others are answered
-            traceback.print_exc(file=sys.stderr)
+        except Exception as error:
+            self._failed(error)
             respond(_FAILED)
 
     def _responder(self, asked: Asked, received: Received, send: Send) -> Respond:
@@ -91,8 +93,8 @@ class Replier:
             responded = True
             try:
                 raw = encode_reply(received, reply, _limit(asked, received))
-            except WireError:  # a record that nobody can write: a plug-in's mistake, too
-                traceback.print_exc(file=sys.stderr)
+            except Exception as error:  # a record that nobody can write
+                self._failed(error)
                 send(encode_reply(received, _FAILED))
                 return
             if reply.depends is not None:

@@ -82,7 +82,7 @@ class Serving:
         """Ready-made answers of a socket's own (UDP's are cut shorter), and the way to those that are not."""
         ready = Ready()
         self._readies.append(ready)
-        replier = Replier(self._by_chain, ready)
+        replier = Replier(self._by_chain, ready, self._loop.failed)
 
         def queue(asked: Asked, send: Send) -> None:
             lost = self._backlog.put(asked.client, (replier, asked, send))

@@ -8,6 +8,8 @@ import os
 import selectors
 import signal
 import socket
+import sys
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -25,7 +27,8 @@ class Supervisor:
         hear: Callable[[dict[str, Any]], None],
         terminate: Callable[[], None] | None = None,
     ) -> None:
-        """`hear` is told every message; what comes first is most of what the process will ever hold.
+        """`hear` is told every message; what comes first is most of what the process will ever hold. Where it
+        fails, the process ends: a server that is started again knows all, one that goes on knows a part.
         `terminate`: what SIGTERM does, instead of ending the process.
         """
         self.ended = False
@@ -59,10 +62,17 @@ class Supervisor:
         *lines, rest = b"".join(self._pieces).split(b"\n")
         self._pieces = [rest]
         for line in lines:
-            message = json.loads(line)
+            self._told(json.loads(line))
+
+    def _told(self, message: dict[str, Any]) -> None:
+        try:
             self._hear(message)
-            if "objects" in message:
-                _look_for_garbage_rarely()
+        except Exception:
+            with suppress(OSError):  # nobody reads fast enough
+                traceback.print_exc(file=sys.stderr)
+            raise SystemExit(1) from None
+        if "objects" in message:
+            _look_for_garbage_rarely()
 
 
 def _look_for_garbage_rarely() -> None:

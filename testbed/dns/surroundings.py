@@ -85,6 +85,8 @@ class Life:
     """It has been told to: it is not ready any more."""
     reload_s: tuple[float, float] | None = None
     """(interval, jitter) of looks at the Corefile (`reload`); None: it is read once."""
+    stacktrace: bool = False
+    """Whether the log says where a mistake of a plug-in's was made (`errors`)."""
     readiness: list[tuple[str, Callable[[], bool]]] = field(default_factory=list)
     """Plug-ins, and whether they can answer already."""
 

@@ -1,4 +1,4 @@
-"""`errors { consolidate … }`: why queries failed, a line of the log each.
+"""`errors { stacktrace; consolidate … }`: why queries failed, a line of the log each.
 
 Source: plugin/errors/README.md of CoreDNS.
 """
@@ -25,23 +25,39 @@ class Consolidation:
     every_s: float
     pattern: re.Pattern[str]
     level: str
+    show_first: bool
+    """The first is told at once, and the sum only where others follow."""
 
 
-def settings(directive: Directive, block_zones: tuple[str, ...]) -> tuple[Consolidation, ...]:
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`stacktrace`: where a mistake of ours was made is told, too."""
+
+    consolidations: tuple[Consolidation, ...] = ()
+    stacktrace: bool = False
+
+
+def settings(directive: Directive, block_zones: tuple[str, ...]) -> Settings:
     """Raises CorefileError."""
     found: list[Consolidation] = []
+    stacktrace = False
 
     def consolidate(words: Words) -> None:
         period, pattern, *more = counted(words, 2, 4)
-        level = "error"
-        for word in more:
-            if word.text != "show_first":
-                level = one_of(word, _LEVELS)
-        found.append(Consolidation(duration(period), regular(pattern.text, words), _LEVELS[level]))
+        said = [one_of(word, (*_LEVELS, "show_first")) for word in more]
+        level = next((word for word in said if word in _LEVELS), "error")
+        regex = regular(pattern.text, words)
+        shown = "show_first" in said
+        found.append(Consolidation(duration(period), regex, _LEVELS[level], shown))
+
+    def with_stacktrace(words: Words) -> None:
+        nonlocal stacktrace
+        counted(words, 0, 0)
+        stacktrace = True
 
     counted(all_words(directive), 0, 0)
-    options(directive, {"consolidate": consolidate, "stacktrace": lambda words: None})
-    return tuple(found)
+    options(directive, {"consolidate": consolidate, "stacktrace": with_stacktrace})
+    return Settings(tuple(found), stacktrace)
 
 
 def regular(text: str, words: Words) -> re.Pattern[str]:
@@ -52,8 +68,9 @@ def regular(text: str, words: Words) -> re.Pattern[str]:
         raise CorefileError(words[0], f"{text!r} is no regular expression: {error}") from None
 
 
-def make(settings: tuple[Consolidation, ...], block: Block) -> Made:
-    errors = Errors(settings, block)
+def make(settings: Settings, block: Block) -> Made:
+    block.life.stacktrace = block.life.stacktrace or settings.stacktrace
+    errors = Errors(settings.consolidations, block)
     block.failed.append(errors.failed)
     return Made(close=errors.close)
 
@@ -62,33 +79,41 @@ def make(settings: tuple[Consolidation, ...], block: Block) -> Made:
 class Errors:
     """Hears of failures from the plug-ins behind it."""
 
-    settings: tuple[Consolidation, ...]
+    consolidations: tuple[Consolidation, ...]
     block: Block
     _counts: dict[Consolidation, int] = field(default_factory=dict)
-    _cancels: list[Callable[[], None]] = field(default_factory=list)
+    """Those that are being summed up."""
+    _cancels: dict[Consolidation, Callable[[], None]] = field(default_factory=dict)
 
     def failed(self, query: Query, why: str) -> None:
         """A query got SERVFAIL."""
         question = query.question
-        for one in self.settings:
+        line = f"2 {question.name}. {type_text(question.type)}: {why}"
+        for one in self.consolidations:
             if one.pattern.search(why):
-                self._count(one)
+                self._count(one, line)
                 return
-        line = f"[ERROR] plugin/errors: 2 {question.name}. {type_text(question.type)}: {why}"
-        self.block.around.say(line)
+        self._say("ERROR", line)
 
     def close(self) -> None:
-        for cancel in self._cancels:
+        """Sum up no more."""
+        for cancel in self._cancels.values():
             cancel()
 
-    def _count(self, one: Consolidation) -> None:
-        if not self._counts.get(one):
-            self._counts[one] = 0
-            self._cancels.append(self.block.around.loop.later(one.every_s, lambda: self._sum(one)))
-        self._counts[one] += 1
+    def _count(self, one: Consolidation, line: str) -> None:
+        if one not in self._counts:
+            later = self.block.around.loop.later
+            self._cancels[one] = later(one.every_s, lambda: self._sum(one))
+            if one.show_first:
+                self._say(one.level, line)
+        self._counts[one] = self._counts.get(one, 0) + 1
 
     def _sum(self, one: Consolidation) -> None:
-        count, self._counts[one] = self._counts[one], 0
-        self._cancels.clear()
-        line = f"[{one.level}] plugin/errors: {count} errors like {one.pattern.pattern!r} "
-        self.block.around.say(f"{line}occurred in last {one.every_s:g}s")
+        count = self._counts.pop(one)
+        del self._cancels[one]
+        if count > 1 or not one.show_first:
+            like = f"errors like {one.pattern.pattern!r} occurred in last {one.every_s:g}s"
+            self._say(one.level, f"{count} {like}")
+
+    def _say(self, level: str, line: str) -> None:
+        self.block.around.say(f"[{level}] plugin/errors: {line}")

@@ -236,6 +236,35 @@ def test_errors_are_summed_up() -> None:
     assert world.log == ["[WARNING] plugin/errors: 2 errors like 'timeout' occurred in last 300s"]
 
 
+def test_the_first_error_may_be_told_at_once() -> None:
+    world = World()
+    chain = world.chain(
+        "errors {\n consolidate 5m timeout info show_first\n}", "forward . 192.0.2.1"
+    )
+    asked(chain, "a.test")
+    world.pass_s(310)
+    first = "[INFO] plugin/errors: 2 a.test. A: udp 192.0.2.1:53: i/o timeout"
+    assert world.log == [first]  # and no sum of one
+    asked(chain, "a.test")
+    asked(chain, "b.test")
+    world.pass_s(310)
+    assert world.log[1:] == [
+        first,
+        "[INFO] plugin/errors: 2 errors like 'timeout' occurred in last 300s",
+    ]
+
+
+def test_sums_of_errors_end_with_their_chain() -> None:
+    world = World()
+    rules = "errors {\n consolidate 10s timeout\n consolidate 1s proxies\n}"
+    chain = world.chain(rules, "forward . 192.0.2.1")
+    asked(chain, "a.test")
+    world.pass_s(6)
+    chain.close()
+    world.pass_s(20)
+    assert world.log == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "name", "lines"),
     [

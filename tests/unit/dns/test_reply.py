@@ -28,6 +28,7 @@ class Server:
         self.reply = reply
         self.queries: list[Query] = []
         self.ready = Ready()
+        self.failures: list[Exception] = []
 
     def serve(self, query: Query, respond: Respond) -> None:
         self.queries.append(query)
@@ -38,7 +39,8 @@ class Server:
         if found is not None:
             return packet[:2] + found
         answers: list[bytes | None] = []
-        Replier(self.serve, self.ready).answer(Asked(packet, "10.0.0.1", 4000, tcp), answers.append)
+        replier = Replier(self.serve, self.ready, self.failures.append)
+        replier.answer(Asked(packet, "10.0.0.1", 4000, tcp), answers.append)
         (answer,) = answers
         return answer
 
@@ -182,7 +184,10 @@ def test_a_plug_in_that_fails_is_servfail_to_this_client_alone() -> None:
         raise ZeroDivisionError
 
     answers: list[bytes | None] = []
-    Replier(serve, Ready()).answer(Asked(QUERY, "10.0.0.1", 4000, False), answers.append)
+    failures: list[Exception] = []
+    replier = Replier(serve, Ready(), failures.append)
+    replier.answer(Asked(QUERY, "10.0.0.1", 4000, False), answers.append)
+    assert [type(one) for one in failures] == [ZeroDivisionError]
     assert answers[0] is not None
     assert decode_response(answers[0]).rcode == wire.SERVFAIL
 
@@ -191,6 +196,7 @@ def test_a_record_that_nobody_can_write_is_servfail() -> None:
     nonsense = Record(WEB, wire.A, 5, "ten dot zero")
     server = Server(Reply(answers=(nonsense,), depends=KEPT))
     assert server.response(QUERY).rcode == wire.SERVFAIL
+    assert len(server.failures) == 1
     server.reply = Reply(answers=addresses(1))
     assert server.response(QUERY).answers  # the failure was not kept
 

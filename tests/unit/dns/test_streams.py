@@ -186,6 +186,23 @@ def test_timers_are_called_in_time_unless_called_off() -> None:
     loop.close()
 
 
+def test_who_fails_is_told_of_and_hurts_nobody_else() -> None:
+    failures: list[Exception] = []
+    loop = SelectorLoop(failures.append)
+    called: list[str] = []
+    mine, theirs = socket.socketpair()
+    loop.watch(mine.fileno(), lambda _: mine.recv(1)[1], selectors.EVENT_READ)  # type: ignore[arg-type,return-value]
+    loop.later(0.0, lambda: called.remove("what is not there"))
+    loop.later(0.0, lambda: called.append("the next one"))
+    theirs.send(b"x")
+    while len(failures) < 2 or not called:
+        loop.turn(wait=True)
+    assert {type(one) for one in failures} == {IndexError, ValueError}
+    loop.close()
+    for sock in (mine, theirs):
+        sock.close()
+
+
 def test_a_descriptor_that_is_unwatched_in_a_round_is_not_called_in_it() -> None:
     loop = SelectorLoop()
     called: list[int] = []
