@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from testbed.ip import FAMILY_NAMES, IPAddress
+from testbed.model.load_balancer import ANNOTATIONS, asked_by
 from testbed.model.objects import Service
-
-PREFIXES = ("metallb.io", "metallb.universe.tf")
-"""Of annotations; the second one is the older."""
 
 
 class Refused(Exception):
@@ -54,28 +52,23 @@ def request(service: Service) -> Request:
         families=families,
         any_family=service.ip_family_policy == "PreferDualStack",
         addresses=wanted,
-        pool=annotation(service, "address-pool"),
-        sharing_key=annotation(service, "allow-shared-ip"),
+        pool=asked_by(service.meta.annotations, "address-pool"),
+        sharing_key=asked_by(service.meta.annotations, "allow-shared-ip"),
         ports=frozenset((port.protocol, port.port) for port in service.ports),
         backends=repr(sorted(service.selector.items())) if local else "cluster",
     )
 
 
-def annotation(service: Service, name: str) -> str:
-    """The value of one of MetalLB's annotations; "" where there is none."""
-    noted = service.meta.annotations
-    keys = (f"{prefix}/{name}" for prefix in PREFIXES)
-    return next((noted[key] for key in keys if key in noted), "")
-
-
 def _addresses(service: Service) -> tuple[IPAddress, ...]:
-    noted = annotation(service, "loadBalancerIPs")
+    noted = asked_by(service.meta.annotations, "loadBalancerIPs")
     if noted and service.load_balancer_ip:
-        raise Refused(f"service can not have both {PREFIXES[0]}/loadBalancerIPs and loadBalancerIP")
+        raise Refused(
+            f"service can not have both {ANNOTATIONS[0]}/loadBalancerIPs and loadBalancerIP"
+        )
     if service.load_balancer_ip:
         noted, where = service.load_balancer_ip, "spec.loadBalancerIP"
     else:
-        where = f"{PREFIXES[0]}/loadBalancerIPs"
+        where = f"{ANNOTATIONS[0]}/loadBalancerIPs"
     try:
         return tuple(ip_address(one.strip()) for one in noted.split(",")) if noted else ()
     except ValueError:

@@ -4,6 +4,7 @@ these lead to the nodes. Names are MetalLB's, where it has one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Annotated, Literal
 
@@ -16,9 +17,17 @@ from testbed.model.strict import Strict
 
 EXCLUDE_LABEL = "node.kubernetes.io/exclude-from-external-load-balancers"
 """A node that has it, whatever its value, is sent nothing by load balancers (KEP-1143)."""
+ANNOTATIONS = ("metallb.io", "metallb.universe.tf")
+"""Prefixes of MetalLB's annotations; the second one is the older."""
 ALLOCATED_FROM = "metallb.io/ip-allocated-from-pool"
 """MetalLB's own note on a service that has addresses of a pool."""
 DEFAULT_POOL = "default"
+
+
+def asked_by(annotations: Mapping[str, str], name: str) -> str:
+    """The value of one of MetalLB's annotations; "" where there is none."""
+    keys = (f"{prefix}/{name}" for prefix in ANNOTATIONS)
+    return next((annotations[key] for key in keys if key in annotations), "")
 
 
 class Pool(Strict):

@@ -11,8 +11,10 @@ from testbed.model import link_consistency
 from testbed.model.address_range import AddressRange, address_range
 from testbed.model.addressing import AddressPlan, plan_addresses
 from testbed.model.fields import Mistake, Path
+from testbed.model.load_balancer import asked_by
 from testbed.model.topology import Topology
 from testbed.model.wiring import Wiring, wiring
+from testbed.spelling import nearest
 
 Places = list[tuple[Path, AddressRange]]
 """Ranges, and where they stand."""
@@ -75,18 +77,31 @@ def _overlaps(topology: Topology, places: Places) -> Iterator[Mistake]:
 
 
 def _outside_of_pools(topology: Topology, places: Places) -> Iterator[Mistake]:
-    own = topology.load_balancer.load_balancer_class
+    balancer = topology.load_balancer
     for name, spec in topology.services.items():
-        wanted = spec.load_balancer_ip
-        if not wanted or spec.load_balancer_class != own:
+        if spec.kind != "LoadBalancer" or spec.load_balancer_class != balancer.load_balancer_class:
             continue
-        try:
-            known = any(ip_address(wanted) in one for _, one in places)
-        except ValueError:
-            known = False
-        if not known:
-            message = f"{wanted} is in no pool of loadBalancer"
-            yield Mistake(("services", name, "loadBalancerIP"), message, "ask for one that is")
+        where: Path = ("services", name, "annotations")
+        pool = asked_by(spec.annotations, "address-pool")
+        if pool and pool not in balancer.all_pools:
+            meant = nearest(pool, balancer.all_pools)
+            hint = (
+                f"did you mean {meant}?" if meant else f"there is {', '.join(balancer.all_pools)}"
+            )
+            yield Mistake(where, f"loadBalancer has no pool {pool}", hint)
+        asked = asked_by(spec.annotations, "loadBalancerIPs").split(",")
+        wishes = ((("services", name, "loadBalancerIP"), spec.load_balancer_ip),)
+        for path, wanted in (*wishes, *((where, one.strip()) for one in asked)):
+            if wanted and not _is_in(wanted, places):
+                message = f"{wanted} is in no pool of loadBalancer"
+                yield Mistake(path, message, "ask for one that is")
+
+
+def _is_in(wanted: str, places: Places) -> bool:
+    try:
+        return any(ip_address(wanted) in one for _, one in places)
+    except ValueError:
+        return False
 
 
 def _answers_on_every_node(topology: Topology) -> Iterator[Mistake]:
