@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from testbed.dns.chain import Planned, read
-from testbed.dns.corefile import CorefileError
+from testbed.dns.corefile import DNS_PORT, CorefileError
 from testbed.dns.plugin_cfg import PLUGIN_CFG
-from testbed.dns.plugins import kubernetes
+from testbed.dns.plugins import autopath, kubernetes
 from testbed.model.corefile_text import corefile_text, of_plugins
 from testbed.model.fields import Mistake, Path
 from testbed.model.topology import Topology
@@ -31,7 +31,7 @@ def mistakes(topology: Topology) -> Iterator[Mistake]:
     if dns.corefile:
         plan, found = read(dns.corefile, order)
         yield from (_mistake(("dns", "corefile"), error) for error in found)
-        yield from _foreign(plan, topology, ("dns", "corefile"))
+        yield from _in_vain(plan, topology, ("dns", "corefile"))
     wrong = False
     for index, plugin in enumerate(dns.plugins):
         _, found = read(of_plugins((plugin,)), order)
@@ -39,13 +39,29 @@ def mistakes(topology: Topology) -> Iterator[Mistake]:
         for error in found:
             yield Mistake(("dns", "plugins", index), error.message, error.hint)
     if dns.plugins and not wrong:
-        yield from _foreign(read(of_plugins(dns.plugins), order)[0], topology, ("dns", "plugins"))
+        yield from _in_vain(read(of_plugins(dns.plugins), order)[0], topology, ("dns", "plugins"))
 
 
-def _foreign(plan: Planned | None, topology: Topology, path: Path) -> Iterator[Mistake]:
-    """No pod's search list leads to a zone that nobody serves."""
+def _in_vain(plan: Planned | None, topology: Topology, path: Path) -> Iterator[Mistake]:
+    """What CoreDNS takes, and no pod has anything of."""
     if plan is None or not topology.dns.replicas:
         return
+    if plan.port != DNS_PORT:
+        message = f"servers listen on port {plan.port}, and service kube-dns leads to {DNS_PORT}"
+        yield Mistake(path, message, f"write .:{DNS_PORT} {{")
+    for block in plan.blocks:
+        asks = any(
+            isinstance(one.settings, autopath.Settings) and one.settings.source == "@kubernetes"
+            for one in block.plugins
+        )
+        of = [one.settings for one in block.plugins if one.name == "kubernetes"]
+        if asks and not any(
+            isinstance(one, kubernetes.Settings) and one.published.pods == "verified" for one in of
+        ):
+            message = (
+                "autopath @kubernetes answers nobody: clients are known by pods verified alone"
+            )
+            yield Mistake(path, message, "write pods verified in the block of kubernetes")
     served = [
         one.settings.published.domain
         for block in plan.blocks
