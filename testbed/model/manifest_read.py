@@ -12,7 +12,7 @@ from typing import Any
 
 from testbed.model.fields import PORTS, Fields, words
 from testbed.model.ip_text import address_mistake, cidr_mistake
-from testbed.model.metadata_read import meta
+from testbed.model.metadata_read import is_subdomain_name, meta
 from testbed.model.objects import (
     Endpoint,
     EndpointPort,
@@ -88,6 +88,9 @@ def service(fields: Fields, namespace: str) -> Service:
     ingress = fields.child("status").child("loadBalancer").children("ingress")
     cluster_ips = _cluster_ips(spec)
     external_name = spec.text("externalName", required=kind == "ExternalName")
+    named = kind == "ExternalName" and external_name
+    if named and not is_subdomain_name(external_name.removesuffix(".")):
+        spec.wrong("externalName", f"{external_name[:60]!r} is no DNS name", "as in: example.org")
     return Service(
         meta=meta(fields, namespace),
         ports=_service_ports(spec, kind),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from testbed.ip import canonical
 from testbed.model.containers import DNSConfig
 from testbed.model.fields import Fields
+from testbed.model.metadata_read import is_subdomain_name
 from testbed.model.spelled import one
 
 POLICIES = ("ClusterFirst", "Default", "ClusterFirstWithHostNet", "None")
@@ -36,4 +37,12 @@ def pod_dns(spec: Fields) -> PodDNS:
         for server in config.nameservers:
             if not canonical(server):
                 within.wrong("nameservers", f"{server[:60]!r} is not an IP address")
+        for domain in config.searches:
+            if domain != "." and not _is_searched(domain):
+                within.wrong("searches", f"{domain[:60]!r} is no DNS domain", "as in: example.org")
     return PodDNS(policy, config)
+
+
+def _is_searched(domain: str) -> bool:
+    """Names in a search list may begin with underscores (KEP-4427), and end with a dot."""
+    return is_subdomain_name(domain.removesuffix(".").replace("_", "a"))

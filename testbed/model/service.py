@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from testbed.model.metadata_read import is_subdomain_name
 from testbed.model.scalars import CIDR, Address, Name, Port, Protocol, TargetPort, Text
 from testbed.model.strict import Strict
 
@@ -100,6 +101,11 @@ class ServiceSpec(Strict):
             raise ValueError("port and ports exclude each other; put everything under ports")
         if self.cluster_ip and self.cluster_ips:
             raise ValueError("clusterIP and clusterIPs exclude each other")
+        if self.type == "ExternalName" and not self.external_name:
+            raise ValueError("externalName is missing; write the name that this one stands for")
+        named = self.external_name.removesuffix(".")
+        if self.kind == "ExternalName" and not is_subdomain_name(named):
+            raise ValueError(f"externalName {named[:60]!r} is no DNS name; as in: example.org")
         if not self.ports and self.port is None and not self.external_name:
             raise ValueError("port is missing")
         names = [port.name for port in self.ports]

@@ -6,11 +6,13 @@ who reads or writes one imports pydantic: a lab's warm parent, which forks every
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from types import NoneType
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args, get_type_hints
 
 from testbed.model.fields import Fields, Mistake, kind_of
-from testbed.spelling import nearest
+from testbed.spelling import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -64,24 +66,49 @@ def _read(parent: Fields, key: str, kind: Any) -> Any:
         )
     except ValidationError as error:
         for fault in error.errors():
-            parent.mistakes.append(_mistake((*parent.path, key), fault))
+            parent.mistakes.append(_mistake((*parent.path, key), fault, kind))
         return None
 
 
-def _mistake(path: tuple[str | int, ...], fault: Any) -> Mistake:
+def _mistake(path: tuple[str | int, ...], fault: Any, kind: Any) -> Mistake:
     where = (*path, *fault["loc"])
     if fault["type"] in _UNKNOWN:
-        return Mistake(where, f"unknown key {str(where[-1])[:60]!r}", at_key=True)
+        known = _keys_at(kind, fault["loc"][:-1])
+        hint = did_you_mean(str(where[-1]), known) or (known and f"known are {', '.join(known)}")
+        return Mistake(where, f"unknown key {str(where[-1])[:60]!r}", hint or "", at_key=True)
     if fault["type"] in _MISSING:
         return Mistake(where[:-1], f"{where[-1]} is missing")
     message = fault["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     hint = ""
     if fault["type"] == "string_type":
         message, hint = "a text", "put it in quotes"
+    if fault["type"] == "dataclass_type":
+        known = _keys_at(kind, fault["loc"])
+        message, hint = "a mapping", f"its keys are {', '.join(known)}" if known else ""
     if fault["type"] == "literal_error":
         meant = nearest(str(fault["input"]), fault["ctx"]["expected"].replace("'", "").split(", "))
         hint = f"did you mean {meant}?" if meant else ""
     return Mistake(where, f"must be {message}, not {kind_of(fault['input'])}", hint)
+
+
+def _keys_at(kind: Any, path: tuple[str | int, ...]) -> tuple[str, ...]:
+    """The keys of what is at a path in a value of a class; none where that has no keys of its own."""
+    kind = _bare(kind)
+    for part in path:
+        if is_dataclass(kind):
+            names = {spelling(field.name): field.name for field in fields(kind)}
+            hints = get_type_hints(kind)
+            kind = _bare(hints[names[str(part)]]) if str(part) in names else None
+        else:  # a list or a mapping, of one kind of values
+            inner = [one for one in get_args(kind) if one is not Ellipsis]
+            kind = _bare(inner[-1]) if inner else None
+    return tuple(spelling(field.name) for field in fields(kind)) if is_dataclass(kind) else ()
+
+
+def _bare(kind: Any) -> Any:
+    """Without `| None`."""
+    some = [one for one in get_args(kind) if one is not NoneType]
+    return some[0] if NoneType in get_args(kind) else kind
 
 
 def json_of(value: Any) -> Any:

@@ -140,7 +140,7 @@ def test_a_part_that_means_nothing_here_is_no_part() -> None:
         ({"dnsConfig": {"nameservers": ["a.b"]}}, "'a.b' is not an IP address"),
         ({"dnsConfig": {"nameservers": ["1.1.1.1"] * 4}}, "nameservers: must not be more than 3"),
         ({"dnsConfig": {"searches": ["a"] * 33}}, "searches: must not be more than 32"),
-        ({"dnsConfig": {"option": []}}, "spec.dnsConfig.option: unknown key 'option'"),
+        ({"dnsConfig": {"option": []}}, "spec.dnsConfig.option: unknown key 'option' (did you mean options?)"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_topology_is_told_with_its_place(spec: dict[str, Any], said: str) -> None:
