@@ -11,7 +11,6 @@ import os
 import selectors
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from testbed.dns.framing import MAX_MESSAGE, Unframer, framed
@@ -20,6 +19,7 @@ from testbed.dns.metrics import Metrics
 from testbed.dns.query import Loop
 from testbed.dns.surroundings import Errand
 from testbed.dns.wire import Response, decode_response
+from testbed.ip import host_port
 
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 TIMED_OUT = "i/o timeout"
@@ -31,30 +31,19 @@ class Dialling:
     def __init__(self, loop: Loop, metrics: Metrics) -> None:
         self._loop = loop
         self._metrics = metrics
-        self._under_way: set[_Exchange] = set()
         self._idle: dict[tuple[str, int], list[_Kept]] = {}
 
     def ask(self, errand: Errand) -> None:
         """Carry out an errand; its `done` is called later, once."""
-        family = socket.AF_INET6 if ":" in errand.to[0] else socket.AF_INET
         kept = self._kept(errand.to) if errand.tcp else None
         self._counted(errand, again=kept is not None)
-        kind = socket.SOCK_STREAM if errand.tcp else socket.SOCK_DGRAM
-        sock = kept or socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        exchange = _Exchange(self._loop, errand, sock, self._over, again=kept is not None)
-        self._under_way.add(exchange)
-        exchange.begin()
-
-    def close(self) -> None:
-        """Give up all that is under way, and every connection."""
-        for exchange in tuple(self._under_way):
-            exchange.drop()
-        self._under_way.clear()
-        for connections in self._idle.values():
-            for kept in connections:
-                kept.forget()
-                kept.sock.close()
-        self._idle.clear()
+        try:
+            sock = kept or _new_socket(errand)
+        except OSError as error:  # no descriptor is left
+            reason = _reason(error)
+            self._loop.later(0.0, lambda: errand.done(reason))
+            return
+        _Exchange(self._loop, errand, sock, self._over, again=kept is not None).begin()
 
     def _kept(self, to: tuple[str, int]) -> socket.socket | None:
         """A connection that is idle, not closed by the other side meanwhile."""
@@ -69,7 +58,6 @@ class Dialling:
 
     def _over(self, exchange: _Exchange, found: Response | str) -> None:
         """Keep the connection, or ask once more over a new one where a kept one had gone."""
-        self._under_way.discard(exchange)
         errand = exchange.errand
         if isinstance(found, str):
             exchange.sock.close()
@@ -94,8 +82,7 @@ class Dialling:
 
     def _counted(self, errand: Errand, *, again: bool) -> None:
         what = "hits" if again else "misses"
-        to = f"{errand.to[0]}:{errand.to[1]}"
-        labels = ("forward", to, "tcp" if errand.tcp else "udp")
+        labels = ("forward", host_port(*errand.to), "tcp" if errand.tcp else "udp")
         self._metrics.count(f"coredns_proxy_conn_cache_{what}_total", labels)
 
 
@@ -140,13 +127,6 @@ class _Exchange:
             return
         self._watch()
 
-    def drop(self) -> None:
-        """Nobody waits for it any more."""
-        self._give_up()
-        with suppress(KeyError):
-            self.loop.unwatch(self.sock.fileno())
-        self.sock.close()
-
     def _watch(self) -> None:
         events = _WRITE if self._unsent else _READ
         self.loop.watch(self.sock.fileno(), self._ready, events)
@@ -186,6 +166,12 @@ class _Exchange:
         if watched:
             self.loop.unwatch(self.sock.fileno())
         self.over(self, found)
+
+
+def _new_socket(errand: Errand) -> socket.socket:
+    family = socket.AF_INET6 if ":" in errand.to[0] else socket.AF_INET
+    kind = socket.SOCK_STREAM if errand.tcp else socket.SOCK_DGRAM
+    return socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
 
 
 def _is_open(sock: socket.socket) -> bool:

@@ -6,13 +6,15 @@ import errno
 import selectors
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from testbed.dns.query import Loop
 from testbed.dns.surroundings import Page
+from testbed.dns.turning_away import OUT_OF_DESCRIPTORS, Reserve
 
+_MOST_VISITS = 64
+"""At once; one more ends the oldest."""
 _MOST_BYTES = 8192
 """Of a request; a longer one is cut off."""
 _PATIENCE_S = 5.0
@@ -27,6 +29,9 @@ class HttpPages:
         self._loop = loop
         self._shown: dict[tuple[str, int], Paths] = {}
         self._listeners: list[socket.socket] = []
+        self._visits: dict[_Visit, None] = {}
+        """Oldest first."""
+        self._reserve = Reserve()
 
     def add(self, address: tuple[str, int], path: str, page: Callable[[], Page]) -> None:
         """Show one. Raises OSError where the address cannot be had."""
@@ -48,51 +53,64 @@ class HttpPages:
         self._shown.clear()
 
     def _accept(self, listener: socket.socket, paths: Paths) -> None:
-        with suppress(BlockingIOError, ConnectionAbortedError):
+        try:
             sock, _ = listener.accept()
-            sock.setblocking(False)
-            _Visit(self._loop, sock, paths).begin()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            if error.errno not in OUT_OF_DESCRIPTORS:
+                raise
+            self._reserve.turn_away(listener)
+            return
+        sock.setblocking(False)
+        if len(self._visits) >= _MOST_VISITS:
+            next(iter(self._visits)).end()
+        visit = _Visit(self._loop, sock, paths, self._visits)
+        self._visits[visit] = None
+        visit.begin()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Visit:
     """One connection: a request, an answer."""
 
     loop: Loop
     sock: socket.socket
     paths: Paths
+    among: dict[_Visit, None]
     _read: bytes = b""
     _unsent: bytes = b""
     _give_up: Callable[[], None] = field(default=lambda: None)
 
     def begin(self) -> None:
-        self._give_up = self.loop.later(_PATIENCE_S, self._end)
+        self._give_up = self.loop.later(_PATIENCE_S, self.end)
         self.loop.watch(self.sock.fileno(), self._ready, selectors.EVENT_READ)
+
+    def end(self) -> None:
+        self._give_up()
+        del self.among[self]
+        self.loop.unwatch(self.sock.fileno())
+        self.sock.close()
 
     def _ready(self, _events: int) -> None:
         try:
             if self._unsent:
                 self._unsent = self._unsent[self.sock.send(self._unsent) :]
                 if not self._unsent:
-                    self._end()
+                    self.end()
                 return
             data = self.sock.recv(_MOST_BYTES)
         except BlockingIOError:
             return
         except OSError:
-            self._end()
+            self.end()
             return
         self._read += data
         if _END in self._read:
             self._unsent = _answer(self._read, self.paths)
             self.loop.watch(self.sock.fileno(), self._ready, selectors.EVENT_WRITE)
         elif not data or len(self._read) >= _MOST_BYTES:
-            self._end()
-
-    def _end(self) -> None:
-        self._give_up()
-        self.loop.unwatch(self.sock.fileno())
-        self.sock.close()
+            self.end()
 
 
 def _answer(request: bytes, paths: Paths) -> bytes:

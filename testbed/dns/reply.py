@@ -51,7 +51,7 @@ class Replier:
     def __init__(self, serve: Serve, ready: Ready, failed: Callable[[Exception], None]) -> None:
         """`serve` must know that it knows nothing yet: then SERVFAIL is its answer.
 
-        `failed` is told of plug-ins' mistakes: the client whose query it was gets SERVFAIL, the others are answered.
+        `failed` is told of plug-ins' mistakes: the client whose query it was gets SERVFAIL.
         """
         self._serve = serve
         self._ready = ready

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import selectors
 import socket
 from collections import Counter, deque
@@ -12,6 +11,7 @@ from testbed.dns.framing import MAX_MESSAGE, Unframer, framed
 from testbed.dns.query import Loop
 from testbed.dns.ready import Ready
 from testbed.dns.reply import Asked, Queue
+from testbed.dns.turning_away import OUT_OF_DESCRIPTORS, Reserve
 
 IDLE_S = 8.0
 """A connection that has neither asked nor taken an answer for so long is closed (CoreDNS's idle timeout)."""
@@ -33,6 +33,7 @@ class Streams:
         self._open: dict[Stream, float] = {}
         """With the time of their last use, oldest first."""
         self._sweeping = False
+        self._reserve = Reserve()
 
     def accept(self, _events: int = 0) -> None:
         """Take the next connection in."""
@@ -41,9 +42,12 @@ class Streams:
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError as error:
-            if error.errno not in (errno.EMFILE, errno.ENFILE) or not self._open:
+            if error.errno not in OUT_OF_DESCRIPTORS:
                 raise
-            self._make_room()
+            if self._open:
+                self._make_room()
+            else:
+                self._reserve.turn_away(self._listener)
             return
         sock.setblocking(False)
         if len(self._open) >= MAX_STREAMS:

@@ -23,12 +23,14 @@ from testbed.dns.directives import (
     whole,
     zones,
 )
+from testbed.dns.labels import WireError
 from testbed.dns.query import Query, Reply, Respond, Serve
 from testbed.dns.rdata import NS
 from testbed.dns.search import parse_resolv_conf
 from testbed.dns.surroundings import Block, Errand, Made
 from testbed.dns.wire import OPT, REFUSED, SERVFAIL, Response, encode_query, rcode_text
 from testbed.dns.zone_options import normal
+from testbed.ip import host_port
 
 POLICIES = ("random", "round_robin", "sequential")
 DEADLINE_S = 5.0
@@ -162,8 +164,7 @@ class Upstream:
     """Whether it is being checked: from its first failure until it answers again."""
 
     def __str__(self) -> str:
-        host, port = self.to
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return host_port(*self.to)
 
 
 @dataclass(slots=True)
@@ -191,9 +192,15 @@ class Forward:
             self.block.fail(query, f"concurrent queries exceeded maximum {most}")
             respond(Reply(REFUSED, authoritative=False))
             return
+        try:
+            packet = _packet(query)
+        except WireError as error:  # a name that a rule has made
+            self.block.fail(query, str(error))
+            respond(Reply(SERVFAIL, authoritative=False))
+            return
         self.waiting += 1
         started_s = self.block.around.loop.now_s()
-        _Attempts(self, query, respond, next, self.ordered(), started_s).go_on()
+        _Attempts(self, query, packet, respond, next, self.ordered(), started_s).go_on()
 
     def ordered(self) -> tuple[Upstream, ...]:
         """The upstreams in the order in which one query tries them."""
@@ -251,6 +258,8 @@ class _Attempts:
 
     forward: Forward
     query: Query
+    packet: bytes
+    """Without an id."""
     respond: Respond
     next: Serve
     order: tuple[Upstream, ...]
@@ -299,7 +308,7 @@ class _Attempts:
                 around.metrics.observe("coredns_proxy_request_duration_seconds", labels, took_s)
                 self._answered(found)
 
-        packet = _packet(self.query, around.below(1 << 16))
+        packet = around.below(1 << 16).to_bytes(2, "big") + self.packet
         timeout_s = min(TIMEOUT_S, max(DEADLINE_S - (sent_s - self.started_s), 0.01))
         keep_s = self.forward.settings.expire_s
         around.dial.ask(Errand(upstream.to, packet, tcp, timeout_s, done, keep_s))
@@ -325,11 +334,11 @@ class _Attempts:
         self.respond(Reply(SERVFAIL, authoritative=False))
 
 
-def _packet(query: Query, ident: int) -> bytes:
-    """The client's question, with its EDNS0."""
+def _packet(query: Query) -> bytes:
+    """The client's question, with its EDNS0, without an id. Raises WireError for a name that is none."""
     question = query.question
-    packet = bytearray(encode_query(ident, question.name, question.type, query.recursion_desired))
+    packet = bytearray(encode_query(0, question.name, question.type, query.recursion_desired))
     if query.udp_size is not None:
         packet[11] = 1  # the number of additional records
         packet += b"\0" + struct.pack("!HHIH", OPT, query.udp_size, query.dnssec_ok << 15, 0)
-    return bytes(packet)
+    return bytes(packet[2:])

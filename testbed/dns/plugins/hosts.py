@@ -123,11 +123,11 @@ class Hosts:
             respond(Reply(SERVFAIL, authoritative=False))
 
     def read(self) -> None:
-        """Take the file's lines, and look again later. A file that is not there has none."""
+        """Take the file's lines, and look again later. A file that is not there, or is no text, has none."""
         around = self.block.around
         try:
             text = around.read(self.settings.file)
-        except OSError:
+        except (OSError, ValueError):
             text = ""
         if text != self._text:
             self._text = text

@@ -119,7 +119,7 @@ class World:
     def _read(self, file: str) -> str:
         if file not in self.files:
             raise FileNotFoundError(file)
-        return self.files[file]
+        return self.files[file].encode("latin-1").decode()
 
 
 def asked(chain: Chain, name: str, rtype: str = "A", **more: Any) -> list[Reply]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import resource
 import socket
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,11 +29,17 @@ def free_port() -> int:
         return port
 
 
+def asked_over_udp(port: int, name: str) -> socket.socket:
+    """A socket that an answer is to come to."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.settimeout(20)
+    sock.connect((LOOPBACK, port))
+    sock.send(encode_query(1, name, A))
+    return sock
+
+
 def over_udp(port: int, name: str) -> Response:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(20)
-        sock.connect((LOOPBACK, port))
-        sock.send(encode_query(1, name, A))
+    with asked_over_udp(port, name) as sock:
         return decode_response(sock.recv(65535))
 
 
@@ -69,6 +77,40 @@ def test_others_are_asked_for_what_it_does_not_know(upstream: RunningServer, opt
         assert cut.truncated
         assert cut.rcode == NOERROR
         assert server.terminate() == 0
+
+
+def answer_all(sock: socket.socket, queries: list[tuple[bytes, tuple[str, int]]]) -> None:
+    """Say that there is no such record: to these and whatever comes, until it is empty."""
+    while True:
+        for packet, where in queries:
+            if not packet:
+                return
+            sock.sendto(packet[:2] + b"\x81\x80" + packet[4:], where)
+        queries = [sock.recvfrom(512)]
+
+
+def test_a_server_that_runs_out_of_descriptors_goes_on_when_it_has_some() -> None:
+    health, names = free_port(), [f"{number}.test" for number in range(9)]
+    with ExitStack() as stack:
+        slow = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        slow.bind((LOOPBACK, 0))
+        forward = f"forward . {LOOPBACK}:{slow.getsockname()[1]}"
+        corefile = f". {{\n health {LOOPBACK}:{health}\n {forward}\n}}\n"
+        server = stack.enter_context(running_server(corefile))
+        used = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (used + 3, used + 3))
+        asking = [stack.enter_context(asked_over_udp(server.port, name)) for name in names]
+        asked = [slow.recvfrom(512) for _ in range(3)]  # nobody else has room to be asked for
+        for port in (server.port, health):
+            with socket.create_connection((LOOPBACK, port), 20) as turned_away:
+                assert turned_away.recv(1) == b""
+        answering = threading.Thread(target=answer_all, args=(slow, asked))
+        answering.start()
+        stack.callback(answering.join)
+        stack.callback(lambda: slow.sendto(b"", slow.getsockname()))
+        assert all(decode_response(one.recv(512)) for one in asking)
+        assert get(health, "/health") == (200, "OK")
+        assert over_udp(server.port, "last.test").rcode == NOERROR
 
 
 def test_pages(web: Service) -> None:

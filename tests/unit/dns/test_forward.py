@@ -148,6 +148,17 @@ def test_too_many_at_once_are_refused() -> None:
     assert world.metrics.value("coredns_forward_max_concurrent_rejects_total") == 1
 
 
+def test_a_name_that_a_rule_spoils_fails_and_holds_no_place() -> None:
+    world = World(upstream=lambda errand, question: response(question, "10.0.0.1"))
+    forward = "forward . 192.0.2.1 {\n max_concurrent 1\n}"
+    chain = world.chain("errors", "rewrite name suffix .bad. ..bad.", forward)
+    assert said(asked(chain, "a.bad")) == ["SERVFAIL"]
+    assert "plugin/errors: 2 a..bad." in world.log[0]
+    replies = asked(chain, "a.good")
+    world.pass_s(0.1)
+    assert said(replies)[0] == "NOERROR"
+
+
 def test_an_rcode_may_lead_on_to_the_next() -> None:
     world = World(
         upstream=lambda errand, question: (

@@ -220,6 +220,12 @@ def test_hosts_reads_its_file_again() -> None:
     world.pass_s(2)
     assert said(asked(chain, "a.test"))[1].endswith("10.0.0.9")
     assert said(asked(chain, "9.0.0.10.in-addr.arpa", "PTR")) == ["REFUSED"]
+    world.files["/etc/hosts"] = "10.0.0.9 \xe4.test"  # Latin 1: no text
+    world.pass_s(2)
+    assert said(asked(chain, "a.test")) == ["SERVFAIL"]
+    world.files["/etc/hosts"] = "10.0.0.1 a.test"
+    world.pass_s(2)
+    assert said(asked(chain, "a.test"))[1].endswith("10.0.0.1")
 
 
 # errors, log, prometheus, loop
