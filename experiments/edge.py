@@ -73,7 +73,7 @@ PROFILES = {
             "check_interval_s": (0.25,),
             "check_failures": (2,),
             "monitor_period_s": (0.5,),
-            "monitor_grace_s": (1.0,),
+            "monitor_grace_s": (1.5,),
             "hold_s": (0.5,),
         },
     )

@@ -27,6 +27,7 @@ from testbed.runtime.netns import path_of
 from testbed.runtime.processes import Processes
 
 _LOOK_S = 0.1
+_RETRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,7 @@ class PassingBalancer:
         self._plan = Plan()
         self._checks = NodeChecks(self._socket, self._hear)
         self._changed = asyncio.Event()
+        self._news: list[Told] = []
         self._one_by_one = asyncio.Lock()
         self._following = asyncio.create_task(self._follow())
 
@@ -172,10 +174,18 @@ class PassingBalancer:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            await self._write()
+            news = tuple(self._news)
+            try:
+                await self._write()
+            except TestbedError:  # the kernel may take it the next time
+                asyncio.get_running_loop().call_later(_RETRY_S, self._changed.set)
+                continue
+            del self._news[: len(news)]
+            for told in news:  # now it is so
+                self._tell(told)
 
     def _hear(self, target: Target, check: Check, up: bool, reason: str) -> None:
-        self._tell(Told(target.node, check, up, reason))
+        self._news.append(Told(target.node, check, up, reason))
         self._changed.set()
 
     def _socket(self, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
