@@ -78,7 +78,7 @@ class Captures:
                 and not pod.spec.host_network  # it is its node
             ]
             names = [
-                *self._cluster.machines(),
+                *(one for one in self._cluster.machines() if one not in self._cluster.power.off),
                 *(f"{p.meta.namespace}/{p.meta.name}" for p in pods),
             ]
         return [self._places.find(name) for name in names]

@@ -240,6 +240,7 @@ class Traces:
                 for name, kind in machines.items()
             },
             "balanced": cluster.load_balancers.led_to,
+            "stopped": sorted(cluster.power.off),
             **view,
             "nodes": [node for node in view["nodes"] if not node["fake"]],
             # With hostNetwork a pod has its node's addresses: to a packet it is the node.

@@ -179,7 +179,7 @@ def _predicted(evidence: Evidence) -> tuple[tuple[Way, ...], tuple[Way, ...]]:
         for name, told in evidence.told.items()
         if told.rules
     }
-    if set(tracers) != set(world.nodes):
+    if set(tracers) != set(world.nodes) - world.stopped:
         return (), ()
     packet = TracedPacket(evidence.protocol, src, dst, dport)
     start = evidence.source["name"]

@@ -111,7 +111,9 @@ def _world(answer: Mapping[str, Any], family: int) -> World:
                 known[name] = more[0]
         kinds[machine["kind"]][name] = tuple(dict.fromkeys(own))
     balanced = {ip: tuple(nodes) for ip, nodes in answer["balanced"].items()}
-    return World(pods, pod_nodes, kinds["node"], kinds["host"], **links, balanced=balanced)
+    stopped = frozenset(answer["stopped"])
+    nodes, hosts = kinds["node"], kinds["host"]
+    return World(pods, pod_nodes, nodes, hosts, **links, balanced=balanced, stopped=stopped)
 
 
 def pod_name(namespace: str, name: str) -> str:

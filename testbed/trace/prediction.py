@@ -32,6 +32,8 @@ class World:
     """a load balancer's address -> the nodes that packets for it from outside are led to; none: to a balancer
     that ends connections
     """
+    stopped: frozenset[str] = frozenset()
+    """nodes without power"""
 
     def hidden_as(self, node: str, packet: Packet) -> str:
         """The address that a node puts in place of a source: that of the link by which the packet leaves."""
@@ -117,6 +119,8 @@ class _Paths:
         return (Way(1.0, UNREACHABLE, reason=f"{start} has no route to {packet.dst}"),)
 
     def _arriving(self, node: str, packet: Packet) -> Iterable[Way]:
+        if node in self.world.stopped:
+            return (Way(1.0, "dropped", reason=f"{node} is stopped"),)
         outcomes = self.tracers[node].from_wire(packet, self.recent.get(node, ()))
         return self._onwards(node, outcomes)
 

@@ -11,6 +11,7 @@ import pytest
 from testbed.errors import CheckFailed
 from testbed.experiment.trial_lab import has_programmed
 from testbed.lab.client import Lab
+from testbed.lab.trace_request import trace
 from testbed.model.topology import Topology
 from tests.lab.conftest import unique_name
 
@@ -59,6 +60,9 @@ def test_a_stopped_node_is_silent_until_it_boots_anew(lab: Lab) -> None:
     for refused in (lambda: lab.rules("n2"), lambda: lab.fault("stop-node", "n2")):
         with pytest.raises(CheckFailed, match="node n2 is stopped"):
             refused()
+    told, _ = trace(lab, "near-0", f"{before['ip']}:8080", "0badcafe", udp=False, timeout_s=0.5)
+    assert [way["reason"] for way in told["predicted"]] == ["n2 is stopped"]
+    assert told["agrees"]
 
     healed = lab.heal("n2")
     assert healed.detail["healed"] == ["stop-node"]

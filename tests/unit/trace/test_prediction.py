@@ -114,6 +114,18 @@ def test_what_a_pod_has_that_is_not_there_is_dropped() -> None:
     assert (way.verdict, way.reason) == ("dropped", "crowd-0 is fake")
 
 
+@pytest.mark.parametrize(
+    ("start", "to", "share"),
+    [("client", OTHER, 1.0), ("outside", N2, 1.0), ("outside", BALANCED, 0.75)],
+)
+def test_what_leads_to_a_stopped_node_is_dropped(start: str, to: str, share: float) -> None:
+    world, rules = replace(WORLD, stopped=frozenset({"n2"})), {"n1": Rules()}
+    packet = Packet("tcp", POD if start == "client" else HOST, to, 80)
+    found = ways(packet, start, world, rules)
+    dropped = [way.probability for way in found if way.reason == "n2 is stopped"]
+    assert sum(dropped) == share
+
+
 def test_a_client_that_affinity_knows_has_one_way() -> None:
     found = kept_ways(Packet("tcp", POD, SERVICE, 80), "client", WORLD, TRACERS)
     assert ("web-2", 1.0) in {(way.who, way.probability) for way in found}
