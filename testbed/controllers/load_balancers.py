@@ -47,6 +47,8 @@ def reconcile(settings: Settings, snapshot: Snapshot, now_s: float) -> Decision:
     given, _ = outcomes(settings.balancer, snapshot)
     writes: list[Write] = []
     for key, service in snapshot.of(Service).items():
+        if _is_foreign(service, settings.balancer):
+            continue
         if service.meta.deletion_s is not None and CLEANUP in service.meta.finalizers:
             writes.append(without_finalizer(service, CLEANUP))
         elif (after := _as_given(service, given.get(key), settings)) != service:
@@ -106,6 +108,11 @@ def outcomes(settings: LoadBalancer, snapshot: Snapshot) -> tuple[dict[Key, Give
     return given, refused
 
 
+def _is_foreign(service: Service, settings: LoadBalancer) -> bool:
+    """Whether another controller sees to it (spec.loadBalancerClass)."""
+    return service.type == "LoadBalancer" and not is_ours(service, settings)
+
+
 def _is_going(service: Service) -> bool:
     """Whether it is being deleted, and is to get nothing more; what it has it keeps to the end."""
     return service.meta.deletion_s is not None and not service.load_balancer_ingress
@@ -113,10 +120,8 @@ def _is_going(service: Service) -> bool:
 
 def _as_given(service: Service, given: Given | None, settings: Settings) -> Service:
     """The service with what it has been given, and nothing of what it has not."""
-    if service.type == "LoadBalancer":
-        if not is_ours(service, settings.balancer):
-            return service
-    elif not service.load_balancer_ingress and ALLOCATED_FROM not in service.meta.annotations:
+    noted_as_given = service.load_balancer_ingress or ALLOCATED_FROM in service.meta.annotations
+    if service.type != "LoadBalancer" and not noted_as_given:
         return service
     noted = {key: text for key, text in service.meta.annotations.items() if key != ALLOCATED_FROM}
     finalizers = tuple(one for one in service.meta.finalizers if one != CLEANUP)

@@ -92,7 +92,8 @@ class Membership:
         self._rejoin_at_s = now_s
         self._joining: dict[str, tuple[float, float]] = {}
         """Peers that have not answered yet: next try, last try."""
-        self._relays: dict[int, tuple[str, int]] = {}
+        self._relays: dict[int, tuple[str, int, float]] = {}
+        """Probes for others, by number: who asked, its own number, until when an answer is of use."""
         self._rumours: dict[str, _Rumour] = {}
         self.turns: list[Turn] = []
         """For whoever takes them away."""
@@ -137,15 +138,19 @@ class Membership:
         return [self._with_rumours(one) for one in sent]
 
     def heard(self, message: Message, now_s: float) -> list[Sending]:
-        """What a message from a peer leads to."""
+        """What a message from a peer leads to.
+
+        Raises ValueError, LookupError, TypeError or AttributeError for what is no message.
+        """
         sender, kind, sent = message["from"], message["type"], []
         for claim in message.get("rumours", ()):
             self._believe(claim, sender, now_s)
         if kind == "ping":
             sent.append(Sending(sender, {"type": "ack", "number": message["number"]}))
         elif kind == "indirect":
-            number = self._next()
-            self._relays[number] = (sender, message["number"])
+            number, until_s = self._next(), now_s + self._settings.probe_interval_s
+            self._relays = {n: one for n, one in self._relays.items() if one[2] > now_s}
+            self._relays[number] = (sender, message["number"], until_s)
             sent.append(Sending(message["target"], {"type": "ping", "number": number}))
         elif kind == "ack":
             relayed = self._relays.pop(message["number"], None)
@@ -227,6 +232,8 @@ class Membership:
 
     def _believe(self, claim: Message, sender: str, now_s: float) -> None:
         name, incarnation = claim["of"], claim["incarnation"]
+        if not (isinstance(name, str) and isinstance(incarnation, int)):
+            raise TypeError("a name and a number are needed")
         if claim["is"] == ALIVE:
             self._alive(name, incarnation, now_s)
         elif claim["is"] == SUSPECT:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
@@ -23,11 +23,15 @@ class Given:
 
 
 class Allocator:
-    """The pools of a cluster and who has what of them."""
+    """The pools of a cluster and who has what of them. What has been given nobody gives back: the next one
+    begins with what services have by then.
+    """
 
     def __init__(self, pools: Mapping[str, Pool]) -> None:
         self._pools = pools
         self._users: dict[IPAddress, list[Request]] = {}
+        self._unused: dict[tuple[str, int], _Unused] = {}
+        """By pool and family."""
 
     def pool_of(self, address: IPAddress) -> str:
         """The name of the pool that it is of; "" where it is of none."""
@@ -50,7 +54,7 @@ class Allocator:
         pools = [request.pool] if request.pool else self._automatic()
         for families in _in_turn(request):
             for name in pools:
-                found = self._free(request, self._pools[name], families)
+                found = self._free(request, name, families)
                 if found is not None:
                     return self._assign(request, found)
         if request.pool:
@@ -97,16 +101,39 @@ class Allocator:
         return ""
 
     def _free(
-        self, request: Request, pool: Pool, families: tuple[int, ...]
+        self, request: Request, pool: str, families: tuple[int, ...]
     ) -> tuple[IPAddress, ...] | None:
         found = []
         for family in families:
-            candidates = (one for one in _addresses(pool, family) if not self._taken(request, one))
-            address = next(candidates, None)
+            address = self._first(request, pool, family)
             if address is None:
                 return None
             found.append(address)
         return tuple(found)
+
+    def _first(self, request: Request, pool: str, family: int) -> IPAddress | None:
+        """The first address of a pool that a service may have; None: there is none."""
+        if request.sharing_key:
+            every = _addresses(self._pools[pool], family)
+            return next((one for one in every if not self._taken(request, one)), None)
+        if (pool, family) not in self._unused:
+            every = _addresses(self._pools[pool], family)
+            self._unused[pool, family] = _Unused(every, self._users)
+        return self._unused[pool, family].first()
+
+
+class _Unused:
+    """The addresses that nobody has: thousands of services may ask for theirs at once."""
+
+    def __init__(self, addresses: Iterator[IPAddress], used: Collection[IPAddress]) -> None:
+        self._used = used
+        self._rest = addresses
+        self._at = next(addresses, None)
+
+    def first(self) -> IPAddress | None:
+        while self._at in self._used:
+            self._at = next(self._rest, None)
+        return self._at
 
 
 def _in_turn(request: Request) -> Iterator[tuple[int, ...]]:

@@ -33,6 +33,8 @@ _UNASKED_S, _UNASKED_FOR_S = 1.1, 5.0
 _FIRST_LOOK_S = 2.0
 """A new speaker waits so long for the others' answers before it takes itself for the only one."""
 _LARGEST = 65_535
+_A_STRANGERS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What packets lead to that no speaker has sent."""
 
 
 class _Link:
@@ -104,7 +106,7 @@ class _Speaker:
         with suppress(BlockingIOError, ConnectionError):
             while True:
                 data = self.socket.recv(_LARGEST)
-                with suppress(ValueError, LookupError, TypeError, AttributeError):  # a stranger's
+                with suppress(*_A_STRANGERS):
                     self._send(self._membership.heard(json.loads(data), now_s()))
         self._decide()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from testbed.model.objects import (
@@ -58,7 +59,7 @@ def endpoints(of: str, *on: str, ready: bool = True, serving: bool = False) -> E
 
 def state(*objects: Object) -> Snapshot:
     """In which these were made one after the other."""
-    seconds = iter(range(1000))
+    seconds = count()
     store = Store(lambda: float(next(seconds)))
     for one in objects:
         store.apply([Create(one)])

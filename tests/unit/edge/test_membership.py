@@ -158,6 +158,8 @@ STRANGE: list[Any] = [
     {"from": "n2", "type": "push", "states": [{}]},
     {"from": "n2", "type": "ping", "number": 1, "rumours": [3]},
     {"from": "n2", "type": "gossip", "rumours": [{"is": "alive", "of": "n2", "incarnation": "x"}]},
+    {"from": "n2", "type": "gossip", "rumours": [{"is": "alive", "of": "n9", "incarnation": "x"}]},
+    {"from": "n2", "type": "gossip", "rumours": [{"is": "alive", "of": 9, "incarnation": 1}]},
 ]
 
 
@@ -169,3 +171,15 @@ def test_what_is_no_message_changes_nothing(message: Any) -> None:
         group.speakers["n1"].heard(message, group.now_s)
     group.until(20.0)
     assert group.seen() == {frozenset(group.names)}
+
+
+def test_what_is_asked_for_others_is_forgotten_when_nobody_answers() -> None:
+    speaker = Membership("n1", SETTINGS, random.Random(1).randrange, 0.0)
+    asked = {"from": "n2", "type": "indirect", "target": "gone"}
+    for number in range(100):
+        speaker.heard({**asked, "number": number}, float(number))
+    (ping,) = speaker.heard({**asked, "number": 100}, 100.0)
+    answer = {"from": "gone", "type": "ack"}
+    assert not speaker.heard({**answer, "number": ping.message["number"] - 50}, 100.1)
+    (ack,) = speaker.heard({**answer, "number": ping.message["number"]}, 100.1)
+    assert (ack.to, ack.message["number"]) == ("n2", 100)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -247,6 +248,25 @@ def test_what_is_being_deleted_keeps_its_address_until_it_is_gone_and_is_given_n
 def test_a_foreign_class_s_status_is_left_alone_whatever_it_says() -> None:
     store = made(service("a", load_balancer_class="example.com/x", ips=["192.0.2.1"]))
     assert shown(settled(store, Settings(balancer())), "a") == ([("192.0.2.1", "VIP")], "")
+
+
+def test_a_foreign_class_s_finalizer_is_left_to_its_controller() -> None:
+    finalizers = (CLEANUP,)
+    going = with_meta(
+        service("a", load_balancer_class="example.com/x"), deletion_s=1.0, finalizers=finalizers
+    )
+    after = settled(made(going), Settings(balancer())).get(Service, "default", "a")
+    assert after is not None
+    assert after.meta.finalizers == finalizers
+
+
+def test_thousands_at_once_have_an_address_each_in_the_order_of_the_pool() -> None:
+    pools = {"default": {"addresses": ["10.64.0.0/20"]}}
+    services = [service(f"s{number}") for number in range(3000)]
+    given, refused = outcomes(balancer(pools), state(*services))
+    first = int(ip_address("10.64.0.0"))
+    assert [int(one.addresses[0]) - first for one in given.values()] == list(range(3000))
+    assert not refused
 
 
 def test_one_s_own_class_and_no_other() -> None:
