@@ -69,7 +69,6 @@ class ChainServer:
         self.tell: Callable[[dict[str, Any]], None] = lambda message: None
         self._files: dict[str, str] = config.get("files", {})
         self._names = ClusterNames()
-        self._under: dict[ZoneOptions, Names] = {}
         self._metrics = Metrics()
         self._pages = HttpPages(self.loop)
         self._lost = 0
@@ -144,25 +143,29 @@ class ChainServer:
     def _over(self) -> None:
         self.ended = True
 
-    def _names_under(self, options: ZoneOptions) -> Names:
-        """Zones are kept from one Corefile to the next."""
-        if options not in self._under:
-            self._under[options] = self._names.under(options)
-        return self._under[options]
-
     def _made(self, plan: Planned) -> Chain:
+        """Zones are kept from one Corefile to the next, as long as it has them."""
+        used: set[ZoneOptions] = set()
+
+        def names(options: ZoneOptions) -> Names:
+            used.add(options)
+            return self._names.under(options)
+
+        self._metrics.forget("coredns_plugin_enabled")
         around = Surroundings(
             loop=self.loop,
             pages=self._pages,
             metrics=self._metrics,
-            names=self._names_under,
+            names=names,
             dial=Dialling(self.loop, self._metrics),
             say=self.say,
             below=random.randrange,
             read=lambda file: Path(self._files.get(file, file)).read_text(),
             give_up=self._give_up,
         )
-        return Chain(plan, around)
+        chain = Chain(plan, around)
+        self._names.keep(used)
+        return chain
 
     def _give_up(self, why: str) -> NoReturn:
         self.say(f"[FATAL] {why}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from testbed.dns.surroundings import Names
@@ -21,16 +21,20 @@ class ClusterNames:
         self._objects: dict[_Key, Object] = {}
         self._resource_version = 0
         self._synced = False
-        self._all: list[Names] = []
+        self._all: dict[ZoneOptions, Names] = {}
 
     def under(self, options: ZoneOptions) -> Names:
         """The names under some options, from now on."""
-        zone, _ = Zone(options).after(
-            (("ADDED", item) for item in self._objects.values()), self._resource_version
-        )
-        names = Names(zone, self._synced)
-        self._all.append(names)
-        return names
+        if options not in self._all:
+            zone, _ = Zone(options).after(
+                (("ADDED", item) for item in self._objects.values()), self._resource_version
+            )
+            self._all[options] = Names(zone, self._synced)
+        return self._all[options]
+
+    def keep(self, used: Collection[ZoneOptions]) -> None:
+        """Names under other options are kept true no more."""
+        self._all = {options: names for options, names in self._all.items() if options in used}
 
     def hear(self, message: dict[str, Any]) -> frozenset[str]:
         """Take in {"objects": [manifest, …], "resource_version": n, "synced": true} or {"changes": [{"type":
@@ -44,7 +48,7 @@ class ClusterNames:
         self._note(changes)
         self._resource_version = message["resource_version"]
         self._synced = self._synced or message.get("synced", False)
-        return frozenset().union(*(self._follow(names, changes) for names in self._all))
+        return frozenset().union(*(self._follow(names, changes) for names in self._all.values()))
 
     def service(self, namespace: str, name: str) -> Service | None:
         """A service that it has heard of."""
