@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name",
         metavar="NAME",
-        help="what it asks for; with a final dot as is; an address for its PTR",
+        help="what it asks for; with a final dot as is; an address with --type PTR",
     )
     parser.add_argument("--from", dest="source", metavar="WHERE", help="who asks, as in load")
     parser.add_argument(
@@ -48,7 +48,15 @@ def run(args: argparse.Namespace) -> int:
         return 0
     what = f"{args.type.upper()} record" if args.type else "address"
     note(f"{args.name} has no {what} for {where}.")
+    if asked_itself(resolution):
+        note(f"{where} has no name server but itself: ask from a pod, or give the lab dns.outside.")
     return 1
+
+
+def asked_itself(resolution: dict[str, Any]) -> bool:
+    """What a C library does that is told of no name server, in vain."""
+    asked = {(query["server"], query["rcode"]) for query in resolution["queries"]}
+    return asked == {("127.0.0.1", "UNREACHABLE")}
 
 
 def is_resolved(resolution: dict[str, Any], rtype: str = "") -> bool:

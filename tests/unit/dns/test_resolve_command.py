@@ -6,7 +6,7 @@ import argparse
 
 import pytest
 
-from testbed.cli.resolve import add_arguments, is_resolved, run, shown
+from testbed.cli.resolve import add_arguments, asked_itself, is_resolved, run, shown
 from testbed.errors import UsageError
 
 QUERY = {"name": "out.svc", "type": "A", "rcode": "NOERROR", "server": "10.96.0.10", "ms": 1.2345}
@@ -53,3 +53,15 @@ def test_a_name_that_cannot_be_asked_for_is_wrong_usage_before_any_lab_is_looked
     add_arguments(parser)
     with pytest.raises(UsageError, match=r"empty|no name to ask for"):
         run(parser.parse_args(["no-such-lab", "client-0", name]))
+
+
+@pytest.mark.parametrize(
+    ("server", "rcode", "itself"),
+    [
+        ("127.0.0.1", "UNREACHABLE", True),
+        ("127.0.0.1", "NXDOMAIN", False),
+        ("10.96.0.10", "UNREACHABLE", False),
+    ],
+)
+def test_who_has_no_name_server_asks_itself(server: str, rcode: str, itself: bool) -> None:
+    assert asked_itself({"queries": [QUERY | {"server": server, "rcode": rcode}]}) is itself
