@@ -58,8 +58,17 @@ def events_of(changes: Iterable[Change], after: Snapshot) -> Iterator[Said]:
             yield from _of_node(change.object, change.previous, change.written_s)
 
 
-def past_of(pod: Pod) -> Iterator[Said]:
-    """What would have been said of a pod that is there, at the instants at which it happened."""
+def past_of(item: Pod | Service) -> Iterator[Said]:
+    """What would have been said of what is there, at the instants at which it happened; a service's address
+    is taken for as old as the service.
+    """
+    if isinstance(item, Pod):
+        yield from _past_of_pod(item)
+    else:
+        yield from _of_service(item, None, item.meta.creation_s)
+
+
+def _past_of_pod(pod: Pod) -> Iterator[Said]:
     made_s, taken_s = pod.meta.creation_s, pod.status.started_s
     if pod.spec.node_name:
         yield _scheduled(pod, made_s)

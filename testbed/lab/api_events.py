@@ -28,9 +28,9 @@ class ApiEvents:
         self._waiting: list[Said] = []
 
     def start(self) -> None:
-        """Tell what became of the pods that are there, then what happens from now on."""
-        pods = self._store.list(Pod)
-        past = [said for pod in pods for said in past_of(pod)]
+        """Tell what became of the pods and services that are there, then what happens from now on."""
+        there: list[Pod | Service] = [*self._store.list(Pod), *self._store.list(Service)]
+        past = [said for item in there for said in past_of(item)]
         self._waiting = sorted(past, key=lambda said: said.at_s)[-CAPACITY:]
         self._write()
         self._store.watch(self._changed)

@@ -281,7 +281,9 @@ def test_a_service_that_is_given_an_address_by_a_pool_is_said_to_have_it_once() 
     assert [(one.reason, one.message, one.component) for one in told] == [
         ("IPAllocated", 'Assigned IP ["203.0.113.7" "2001:db8::7"]', "metallb-controller")
     ]
+    assert [one.reason for one in past_of(given)] == ["IPAllocated"]
     assert list(events_of(store.apply([Update(foreign)]), store.snapshot())) == []
+    assert list(past_of(foreign)) == []
 
 
 @pytest.mark.parametrize(
