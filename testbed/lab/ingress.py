@@ -200,6 +200,11 @@ class IngressControllers:
         self._running.append(controller)
         return controller
 
+    @property
+    def running(self) -> bool:
+        """Whether there is any."""
+        return any(one.state().running for one in self._running)
+
     def hold(self, node: str) -> None:
         for one in self._on(node):
             one.watch.hold()

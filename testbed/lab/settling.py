@@ -48,8 +48,9 @@ async def settle(cluster: Cluster, timeout_s: float, progress: Progress) -> None
             say(_what_proxies_promise(cluster))
             version = cluster.store.resource_version
             await asyncio.gather(*(proxy.synced(version) for _, proxy in _proxies(cluster)))
-            say("what the ingress controllers serve")
-            await cluster.ingress.synced(version)
+            if cluster.ingress.running:
+                say("what the ingress controllers serve")
+                await cluster.ingress.synced(version)
             await cluster.load_balancers.settled(say)
     except TimeoutError:
         raise OutOfTimeOrRoom(
