@@ -7,17 +7,16 @@ caller's own softirq, and waiting to be told so would cost a turn of the loop.
 from __future__ import annotations
 
 import errno
-import os
 import select
 import socket
 import struct
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from testbed.clock import now_ns
-from testbed.dns.wire import WireError
 from testbed.ip import family_of, host_port
 from testbed.traffic.exchange import Answer
-from testbed.traffic.lookup import Lookup
+from testbed.traffic.resolving import Resolving, socket_family
 from testbed.traffic.samples import OUTCOME_NUMBERS
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ _OUTCOME_OF_ERRNO = {
 }
 """All others (no ports, no descriptors, no memory, not permitted) are the client's own trouble."""
 
-_DNS_PORT = 53
 _READ = 64 * 1024
 _MAX_KNOWN = 4096
 _IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h; Python 3.11 has no name for it
@@ -48,10 +46,6 @@ _DATAGRAM = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
 _READABLE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 _CONNECTING = _READABLE | select.EPOLLOUT
 _ENDING = select.EPOLLERR | select.EPOLLHUP | select.EPOLLRDHUP
-
-
-def _family(address: str) -> int:
-    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 class Expiring(Protocol):
@@ -95,12 +89,12 @@ class Connection:
         self._left = load.spec.reuse
         self._source = self._source_port = self._target = 0
         self._connecting = False
-        self._resolving: _Resolving | None = None
+        self._resolving: Resolving | None = None
         self._begin(scheduled_ns)
         if load.address is not None and self._start_ns < load.address_until_ns:
             self._connect(load.address)
         else:
-            self._resolving = _Resolving(load, self)
+            self._resolving = Resolving(load, self._resolved, partial(self.end, _CLIENT_ERROR))
             self._resolving.begin()
 
     def _begin(self, scheduled_ns: int) -> None:
@@ -114,7 +108,7 @@ class Connection:
         load.deadlines.append((deadline, self))
         load.in_flight.add(self)
 
-    def resolved(self, address: str | None) -> None:
+    def _resolved(self, address: str | None) -> None:
         """The name's address, or None: it has none."""
         self._resolving = None
         if address is None:
@@ -128,7 +122,7 @@ class Connection:
         self._target = load.samples.name(host_port(address, load.port))
         try:
             self._sock = sock = socket.SocketType(
-                _family(address), _DATAGRAM if load.datagrams else _STREAM
+                socket_family(address), _DATAGRAM if load.datagrams else _STREAM
             )
             self._fd = fd = sock.fileno()
             if load.sources[family_of(address)]:
@@ -285,78 +279,4 @@ class Connection:
         self._load.open -= 1
         if self._sock is not None:
             self._load.handlers.pop(self._fd, None)
-            self._sock.close()
-
-
-class _Resolving:
-    """A look-up on a connection's behalf, from a socket of its own. `deadline_ns` as there."""
-
-    __slots__ = ("_connection", "_load", "_lookup", "_sock", "deadline_ns")
-
-    def __init__(self, load: Load, connection: Connection) -> None:
-        self._load = load
-        self._connection = connection
-        self._sock: socket.socket | None = None
-        self.deadline_ns = 0
-
-    def begin(self) -> None:
-        """Send the first questions."""
-        load = self._load
-        try:
-            ident = int.from_bytes(os.urandom(2), "big")
-            self._lookup = Lookup(load.host, load.resolv_conf, ident)
-            self._sock = socket.socket(_family(self._lookup.server), _DATAGRAM)
-        except WireError:
-            self._connection.resolved(None)
-            return
-        except OSError:
-            self._connection.end(_CLIENT_ERROR)
-            return
-        load.handlers[self._sock.fileno()] = self.handle
-        load.epoll.register(self._sock.fileno(), select.EPOLLIN)
-        self._ask()
-
-    def _ask(self) -> None:
-        load = self._load
-        self.deadline_ns = now_ns() + int(load.resolv_conf.timeout_s * 1e9)
-        load.dns_deadlines.append((self.deadline_ns, self))
-        try:
-            self._sock.connect((self._lookup.server, _DNS_PORT))  # type: ignore[union-attr]
-            for packet in self._lookup.packets:
-                self._sock.send(packet)  # type: ignore[union-attr]
-        except OSError:  # no route, or an ICMP error for the first one: a libc does not wait then
-            self.expire()
-
-    def handle(self, _: int) -> None:
-        """An answer, or an ICMP error."""
-        try:
-            data = self._sock.recv(_READ)  # type: ignore[union-attr]
-        except BlockingIOError:
-            return
-        except OSError:
-            self.expire()
-            return
-        if self._lookup.receive(data):
-            self._go_on()
-
-    def expire(self) -> None:
-        """The server did not answer in time, or refused to."""
-        self._lookup.give_up_waiting()
-        self._go_on()
-
-    def _go_on(self) -> None:
-        lookup = self._lookup
-        if lookup.address is None and not lookup.failed:
-            self._ask()
-            return
-        self.close()
-        if lookup.address is not None:
-            self._load.keep_address(lookup.address, lookup.ttl_s)
-        self._connection.resolved(lookup.address)
-
-    def close(self) -> None:
-        """Ask no more."""
-        self.deadline_ns = 0
-        if self._sock is not None:
-            self._load.handlers.pop(self._sock.fileno(), None)
             self._sock.close()
