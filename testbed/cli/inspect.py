@@ -79,12 +79,14 @@ def _ways(balancer: dict[str, Any], address: str) -> str:
     """How many next hops each router has for it."""
     ways = balancer.get("ways", {})
     return ",".join(
-        f"{router}:{found[address]}" for router, found in ways.items() if found[address]
+        f"{router}:{found[address]}" for router, found in ways.items() if found.get(address)
     )
 
 
 def _external(service: dict[str, Any]) -> str:
-    found = [*service["loadBalancer"], *service["externalIPs"]]
+    """As kubectl: an ExternalName has the name that it stands for."""
+    name = service["externalName"] if service["type"] == "ExternalName" else ""
+    found = [*service["loadBalancer"], *service["externalIPs"], *([name] if name else [])]
     return ",".join(found) or ("<pending>" if service["type"] == "LoadBalancer" else "<none>")
 
 
@@ -135,7 +137,7 @@ _SERVICES = {
     "NAMESPACE": lambda row: row["namespace"],
     "SERVICE": lambda row: row["name"],
     "TYPE": lambda row: row["type"],
-    "CLUSTER-IP": lambda row: ",".join(row["clusterIPs"]) or "none",
+    "CLUSTER-IP": lambda row: ",".join(row["clusterIPs"]) or "<none>",
     "EXTERNAL-IP": _external,
     "PORTS": _ports,
     "ENDPOINTS": _endpoints,
@@ -143,11 +145,11 @@ _SERVICES = {
 _ADDRESSES = {
     "answeredBy": {
         "ADDRESS": lambda row: row["address"],
-        "ANSWERED-BY": lambda row: ",".join(row["nodes"]),
+        "ANSWERED-BY": lambda row: ",".join(row["nodes"]) or "nobody",
     },
     "announcedBy": {
         "ADDRESS": lambda row: row["address"],
-        "ANNOUNCED-BY": lambda row: ",".join(row["nodes"]),
+        "ANNOUNCED-BY": lambda row: ",".join(row["nodes"]) or "nobody",
         "WAYS": lambda row: row["ways"] or "none",
     },
     "leadsTo": {

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from ipaddress import ip_address
 from typing import Any
 
 from testbed.clock import now_ns
@@ -125,7 +126,13 @@ class LoadBalancers:
         if self.provider is None:
             return {"provider": "none"}
         pending = {f"{namespace}/{name}": why for (namespace, name), why in self._refused.items()}
-        return {"provider": self.provider.name, "pending": pending, **self.provider.view()}
+        view = dict(self.provider.view())
+        services = self._services(self._store.snapshot())
+        given = {str(address) for one in services for address in one.addresses}
+        for told in view.keys() & {"answeredBy", "announcedBy"}:
+            every = sorted(given | view[told].keys(), key=_by_family)
+            view[told] = {address: view[told].get(address, []) for address in every}
+        return {"provider": self.provider.name, "pending": pending, **view}
 
     def _watch(self, who: str, watch: NodeWatch) -> None:
         self._watches[who] = watch
@@ -189,3 +196,8 @@ class LoadBalancers:
                     Event(now_ns(), "edge", "", "allocation-failed", name, version, detail)
                 )
         self._refused = refused
+
+
+def _by_family(address: str) -> tuple[int, int]:
+    ip = ip_address(address)
+    return ip.version, int(ip)

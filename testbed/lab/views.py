@@ -97,6 +97,7 @@ def _service(service: Service, slices: tuple[EndpointSlice, ...]) -> dict[str, A
         "externalIPs": list(service.external_ips),
         "loadBalancerIPs": [one.ip for one in service.load_balancer_ingress if one.ip],
         "loadBalancer": [one.ip or one.hostname for one in service.load_balancer_ingress],
+        "externalName": service.external_name,
         "hostnames": list(hostnames(service)),
         "ports": [
             {

@@ -251,6 +251,7 @@ def test_an_address_without_endpoints_is_withdrawn(bgp: Lab) -> None:
     assert (
         bgp.exec("client", ["curl", "-s", "--max-time", "2", f"http://{near}/"], 30).returncode != 0
     )
+    assert bgp.inspect()["loadBalancer"]["announcedBy"][near] == []
     bgp.change(topology(BGP))
     since(bgp, mark, "bgp", kind="route-learned", node="tor", object=f"{near}/32")
     assert len(seen_from(bgp, near)) == 1
