@@ -40,7 +40,7 @@ def test_a_batch_looks_a_name_up_again_and_again(
     server.sync(web)
     jobs = [
         {"library": library, "name": "web", "lookups": 3},
-        {"library": library, "name": "nope", "lookups": 1, "ndots": 1},
+        {"library": library, "name": "nope", "lookups": 1, "ndots": 1, "timeout_s": 1.0},
     ]
     found, missing = batches(Resolving(server.port), jobs, POD)
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in found["rows"]]
