@@ -10,36 +10,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from testbed.clock import now_ns, now_s
-from testbed.dns.plugin_cfg import PLUGIN_CFG
+from testbed.clock import now_ns
 from testbed.errors import NotFound, UsageError
 from testbed.kernel.guests import label_here
 from testbed.lab import control, views
-from testbed.lab.captures import Captures
+from testbed.lab.assembly import Parts, assembled
 from testbed.lab.cluster import Cluster
 from testbed.lab.control import Call, Method
-from testbed.lab.dns_feed import DnsFeed
-from testbed.lab.dns_servers import DnsServers
-from testbed.lab.execution import Execution
-from testbed.lab.external_dns import Around, ExternalDns
 from testbed.lab.injecting import injected
 from testbed.lab.journal import Journal, lab_event
-from testbed.lab.lazy_api import LazyApi, asked_for
-from testbed.lab.loads import Loads
-from testbed.lab.meter import Meter
+from testbed.lab.lazy_api import asked_for
 from testbed.lab.names import find
-from testbed.lab.node_caches import NodeCaches
-from testbed.lab.places import Places
-from testbed.lab.probes import Probes
-from testbed.lab.programs import Programs
-from testbed.lab.recordings import Recordings
 from testbed.lab.settling import settle
-from testbed.lab.tracing import Traces
 from testbed.model.manifest import to_manifest
 from testbed.model.objects import KINDS
 from testbed.model.topology import Topology
 from testbed.runtime.processes import Processes
-from testbed.store import Store, Update
+from testbed.store import Update
 
 _NEWS_S = 30.0
 """Longest wait of one `next_events` call."""
@@ -70,18 +57,6 @@ async def _serve(folder: Path, listener: socket.socket, beside: Beside, patience
     os._exit(0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    execution: Execution
-    loads: Loads
-    recordings: Recordings
-    meter: Meter
-    captures: Captures
-    traces: Traces
-    probes: Probes
-    api: LazyApi
-
-
 class Service:
     """One lab, from the first `up` on."""
 
@@ -93,8 +68,7 @@ class Service:
         self._source = ""
         self._since_ns = now_ns()
         self._up = asyncio.Lock()
-        self._cluster: Cluster | None = None
-        self._built: _Parts | None = None
+        self._built: Parts | None = None
         self._life: asyncio.Task[None] | None = None
 
     def methods(self) -> dict[str, Method]:
@@ -134,19 +108,18 @@ class Service:
         """params: topology, source, timeout_s, pin. Returns when the lab is as the topology says."""
         topology = Topology.model_validate(call.params["topology"])
         async with self._up:
-            if self._cluster is None:
+            if self._built is None:
                 if call.params["pin"]:
                     _leave_last_cpu()
                 self._life = asyncio.create_task(self._end_with(call.client))
-                self._build(topology)
-            assert self._cluster is not None
-            assert self._built is not None
+                self._built = assembled(topology, self._folder, self._processes, self._journal)
+            cluster = self._built.cluster
             self._source = call.params["source"] or self._source
             self._journal.record(lab_event("up", topology=topology.name))
             if asked_for(topology):
                 await self._built.api.opened()
-            await self._cluster.apply(topology)
-            await settle(self._cluster, call.params["timeout_s"], call.progress)
+            await cluster.apply(topology)
+            await settle(cluster, call.params["timeout_s"], call.progress)
             self._journal.record(lab_event("ready"))
 
     async def keep(self, call: Call) -> None:
@@ -160,7 +133,7 @@ class Service:
 
     def leave_if_alone(self) -> None:
         """End if nobody has asked for anything yet."""
-        if self._cluster is None:
+        if self._built is None:
             self.over.set()
 
     async def inspect(self, call: Call) -> dict[str, Any]:
@@ -313,54 +286,12 @@ class Service:
         """What was noted."""
         return await self._parts().recordings.stop()
 
-    def _build(self, topology: Topology) -> None:
-        store = Store(now_s, self._folder.name)
-        self._journal.follow(store)
-        feed = DnsFeed(store)
-        programs = Programs(self._processes, self._folder)
-        programs.dns = DnsServers(
-            self._processes, self._folder, store, feed, topology.dns.plugin_order or PLUGIN_CFG
-        )
-        programs.node_caches = NodeCaches(programs.dns, store, topology.dns.domain)
-        cluster = Cluster(self._folder, topology, store, programs, self._journal.record)
-        cluster.touch.listeners.append(feed)
-        places = Places(cluster, self._folder)
-        programs.name_files = lambda pod: places.files(
-            places.find(f"{pod.meta.namespace}/{pod.meta.name}")
-        )
-        taking = Captures(cluster, places, self._processes)
-        api = LazyApi(cluster, topology, self._folder, self._journal)
-        cluster.recipes.account = api.account
-        if topology.dns.server.program:
-            around = Around(
-                self._folder,
-                self._processes,
-                self._journal.record,
-                upstream=lambda: cluster.outside_dns.addresses,
-                kubeconfig=api.file_inside,
-            )
-            programs.external_dns = ExternalDns(topology.dns, store, around)
-            cluster.touch.listeners.append(programs.external_dns)
-        self._cluster = cluster
-        self._built = _Parts(
-            Execution(places, self._processes),
-            Loads(places, self._processes, self._folder, self._journal.record, store.snapshot),
-            Recordings(cluster, programs, self._processes, self._folder),
-            Meter(cluster, self._processes),
-            taking,
-            Traces(cluster, places, self._processes, taking, self._folder),
-            Probes(cluster, places, self._processes),
-            api,
-        )
-
     def _running(self) -> Cluster:
-        if self._cluster is None or not self._cluster.applied:
-            raise NotFound(f"lab {self._folder.name!r} is only starting")
-        return self._cluster
+        return self._parts().cluster
 
-    def _parts(self) -> _Parts:
-        self._running()
-        assert self._built is not None
+    def _parts(self) -> Parts:
+        if self._built is None or not self._built.cluster.applied:
+            raise NotFound(f"lab {self._folder.name!r} is only starting")
         return self._built
 
 
