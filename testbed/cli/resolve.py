@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     what = f"{args.type.upper()} record" if args.type else "address"
     note(f"{args.name} has no {what} for {where}.")
     if asked_itself(resolution):
-        note(f"{where} has no name server but itself: ask from a pod, or give the lab dns.outside.")
+        note(f"{where} has no name server but itself; dns.outside gives it one (docs/outside.md).")
     return 1
 
 

@@ -45,7 +45,7 @@ class OutsideDns:
     def resolv_conf(self) -> str:
         """Text of the file of whoever is no pod."""
         if not self.addresses:
-            return "# no DNS server: this machine is no pod, and the topology has no dns.outside\n"
+            return "# no DNS server: dns.outside gives nodes, hosts and dnsPolicy Default one\n"
         return "".join(f"nameserver {address}\n" for address in self.addresses)
 
     async def follow(
