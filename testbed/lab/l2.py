@@ -56,8 +56,9 @@ class L2Provider:
         for name, node in self._nodes.items():
             node_is_there = any(one.name == name for one in self._fabric.machines)
             if node_is_there and before.wires(name) != self._fabric.wires(name):
-                self._stop(node)  # its sockets are on interfaces that are gone
-                self._start(name, node)
+                before_it = self._stop(node)  # its sockets are on interfaces that are gone
+                self._drop(name, node, "ended")
+                self._start(name, node, before_it)
             self._pass_on(node, peers=True)
 
     def node_started(self, name: str) -> None:
@@ -94,17 +95,23 @@ class L2Provider:
         for node in self._nodes.values():
             self._stop(node)
 
-    def _start(self, name: str, node: _Node) -> None:
-        node.task = asyncio.get_running_loop().create_task(self._keep_speaking(name, node))
+    def _start(self, name: str, node: _Node, before: LabProcess | None = None) -> None:
+        speaking = self._keep_speaking(name, node, before)
+        node.task = asyncio.get_running_loop().create_task(speaking)
 
-    def _stop(self, node: _Node) -> None:
+    def _stop(self, node: _Node) -> LabProcess | None:
+        """Have the speaker end; returns it."""
         if node.task is not None:
             node.task.cancel()
-        if node.process is not None and node.process.channel is not None:
-            node.process.channel.close()  # which ends it
-        node.process = None
+        ending, node.process = node.process, None
+        if ending is not None and ending.channel is not None:
+            ending.channel.close()  # which ends it
+        return ending
 
-    async def _keep_speaking(self, name: str, node: _Node) -> None:
+    async def _keep_speaking(self, name: str, node: _Node, before: LabProcess | None) -> None:
+        """`before`: who has to be gone first, as its port is taken."""
+        if before is not None:
+            await before.ended.wait()
         machine = self._fabric.machine(name)
         while True:
             self._starts += 1
