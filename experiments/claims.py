@@ -57,13 +57,14 @@ PROFILES = {
 
 
 def arrange(topology: Topology, factors: Factors) -> Topology:
-    """The claims' topology in the trial's mode, with pods on every node to ask from.
+    """The claims' topology in the trial's mode, with pods on every node to ask from; its
+    ingress controller only for claims on that.
 
     Raises UsageError for a topology without what the claims need.
     """
     require_positive("claims", factors, "duration_s")
     missing = sorted(
-        {"web", "crowd", "frail", "growing", "moving", "mixed", "lone", *_BALANCED}
+        {"web", "crowd", "frail", "growing", "moving", "mixed", "lone", "leaving", *_BALANCED}
         - set(topology.services)
     )
     if missing:
@@ -71,6 +72,11 @@ def arrange(topology: Topology, factors: Factors) -> Topology:
             f"claims needs a service {missing[0]}",
             "as in topologies/claims.yaml, with one for each subject",
         )
+    if not set(register.chosen("ingress")).isdisjoint(register.chosen(str(factors["claims"]))):
+        if topology.ingress is None:
+            raise UsageError("claims on ingress need a controller", "`ingress:` in the topology")
+    else:
+        topology = topology.model_copy(update={"ingress": None})
     cni = type(topology.network).model_validate({"cni": factors["network"]}).cni
     network = topology.network.model_copy(update={"cni": cni})
     topology = with_mode(topology.model_copy(update={"network": network}), str(factors["proxy"]))

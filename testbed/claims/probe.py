@@ -120,6 +120,41 @@ def fetch(target: dict[str, Any]) -> dict[str, Any]:
     return {**target, "status": int(words[1]), "error": ""}
 
 
+def get(target: dict[str, Any]) -> dict[str, Any]:
+    """GETs of a path from `name`, `times` on one connection; over TLS where there is a `ca` to verify by."""
+    from http.client import HTTPConnection, HTTPException  # takes as long to import as all the rest
+
+    found: dict[str, Any] = {"own": "", "answers": []}
+    link = HTTPConnection(target["name"])
+    link.auto_open = 0
+    try:
+        with secured(connected(target), target) as link.sock:
+            found["own"] = joined(link.sock.getsockname())
+            for _ in range(target["times"]):
+                link.request("GET", target["path"])
+                with link.getresponse() as answer:
+                    body = answer.read().decode().strip()
+                found["answers"].append({"status": answer.status, "body": body, "error": ""})
+    except (OSError, HTTPException) as error:
+        said = kind_of(error) if isinstance(error, OSError) else repr(error)
+        found["answers"].append({"status": 0, "body": "", "error": said})
+    return {**{key: target[key] for key in ("host", "port", "name", "path")}, **found}
+
+
+def secured(sock: socket.socket, target: dict[str, Any]) -> socket.socket:
+    """The same, or TLS on it. Raises OSError where the certificate is none for the target's name."""
+    if "ca" not in target:
+        return sock
+    import ssl
+
+    context = ssl.create_default_context(cadata=target["ca"])
+    try:
+        return context.wrap_socket(sock, server_hostname=target["name"])
+    except OSError:
+        sock.close()
+        raise
+
+
 def hold(target: dict[str, Any]) -> list[str]:
     """Connections that are all open at once, one begun after the other: who has each."""
     socks: list[socket.socket] = []
@@ -235,6 +270,7 @@ JOBS: dict[str, Callable[[Any], Any]] = {
     "look_back": look_back,
     "hold": hold,
     "fetch": fetch,
+    "get": get,
     "signal": signalled,
 }
 """What can be asked for besides `watch`: a list of each, done side by side."""

@@ -12,6 +12,7 @@ from testbed.claims import (
     dns,
     edges,
     failures,
+    ingress,
     load_balancers,
     membership,
     names,
@@ -32,13 +33,14 @@ SUBJECTS = MappingProxyType(
         "busy": busy.CLAIMS,
         "failures": failures.CLAIMS,
         "membership": membership.CLAIMS,
+        "ingress": ingress.CLAIMS,
         "proxy-path": proxy_path.CLAIMS,
     }
 )
 """Subject -> its claims, in the order in which tables show them."""
 PARTS = (
     ("addresses", "names", "dns", "edges", "load-balancers", "translation", "balance"),
-    ("busy", "failures", "membership"),
+    ("busy", "failures", "membership", "ingress"),
     ("proxy-path",),
 )
 """One part after the other; within one, scenes take turns. First what changes nothing."""
@@ -47,6 +49,7 @@ _SECONDS = {
     "failures": 4.0,
     "membership": 3.5,
     "busy": 4.0,
+    "ingress": 2.0,
     "proxy-path": 1.0,
 }
 _STILL_S = 0.3

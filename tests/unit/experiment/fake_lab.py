@@ -153,6 +153,9 @@ class FakeLab:
     def rules(self, node: str) -> str:
         return f"# {node}\n*nat\nCOMMIT\n"
 
+    def ca_certificate(self) -> str:
+        return ""
+
     def exec(
         self, where: str, argv: Sequence[str], timeout_s: float = 60.0
     ) -> subprocess.CompletedProcess[str]:
