@@ -88,6 +88,7 @@ def test_a_service_with_an_endpoint() -> None:
         "clusterIP": "10.96.0.9",
         "clusterIPs": ["10.96.0.9"],
         "hostnames": [],
+        "externalName": "",
         "loadBalancer": [],
         "ports": [
             {"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080, "nodePort": 30080}
