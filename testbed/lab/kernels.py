@@ -114,9 +114,16 @@ def _attempts(
     for guest in guests.installed():
         known = features_of(guest, say)
         needs = needed(topologies, "nft" if Feature.IPTABLES_NFT in known else "legacy") | also
+        known |= _programs(needs)
         absent = needs - known
         refusal = _Refusal(f"{guest.name} guest", guest.release, absent)
         yield refusal if absent else Carrier(guest, known)
+
+
+def _programs(needs: Iterable[Feature]) -> frozenset[Feature]:
+    """Those of the needs that are a program which answers here: the guests have the host's files."""
+    asked = sorted(feature for feature in needs if not features.TRIALS[feature].sandboxed)
+    return frozenset(status.feature for status in features.probe(asked) if status.available)
 
 
 def needed(topologies: Iterable[Topology], variant: Variant) -> frozenset[Feature]:
