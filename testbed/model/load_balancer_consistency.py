@@ -105,10 +105,15 @@ def _is_in(wanted: str, places: Places) -> bool:
 
 
 def _answers_on_every_node(topology: Topology) -> Iterator[Mistake]:
-    """MetalLB's own requirement: mode ipvs has service addresses on an interface of every node."""
-    proxy = topology.proxy
+    """MetalLB's own requirement: mode ipvs has service addresses on an interface of every node. (All but those
+    of a balancer that ends connections, with ipMode Proxy.)
+    """
+    proxy, balancer = topology.proxy, topology.load_balancer
     answers = proxy.mode == "ipvs" and not proxy.ipvs.strict_arp
-    if answers and topology.load_balancer.provider == "l2":
+    in_segment = balancer.provider == "l2" or (
+        balancer.provider == "cloud" and balancer.cloud.program != "haproxy"
+    )
+    if answers and in_segment:
         message = "in mode ipvs every node's kernel answers ARP for all service addresses"
         yield Mistake(("proxy", "mode"), message, "say proxy: {ipvs: {strictARP: true}}")
 
