@@ -18,7 +18,8 @@ from testbed.analysis.edge import LOST, WAYS, is_notice
 from testbed.analysis.power import share_spread
 from testbed.analysis.run import Finding, Run
 from testbed.claims.edge_lab import PROBE, PROGRAMS, PROVIDERS, balancer, names
-from testbed.edge.matrix import FIRST_TTL, OUTSIDE
+from testbed.edge.doors import OUTSIDE
+from testbed.edge.matrix import FIRST_TTL
 from testbed.errors import OutOfTimeOrRoom, TestbedError
 from testbed.experiment.arrange import require_positive, with_clients_on_every_node
 from testbed.experiment.modes import MODES, with_mode

@@ -10,7 +10,7 @@ import pandas as pd
 from testbed.analysis import edge_matrix
 from testbed.analysis.run import Finding, Run
 from testbed.claims import edge_lab
-from testbed.edge.matrix import ROWS
+from testbed.edge.doors import ROWS
 from testbed.experiment.modes import MODES, with_mode
 from testbed.experiment.module import Factors, Profile, Value
 from testbed.experiment.trial_lab import TrialLab
@@ -19,9 +19,9 @@ from testbed.model.topology import Topology
 
 QUESTION = "Does every door into the cluster lead where Kubernetes promises, and back the same way?"
 HYPOTHESIS = (
-    "At node ports and load balancers' addresses, with both external traffic policies, every client"
-    " reaches the pods that it should, is seen under the address that it should be, and has its reply by the"
-    " way that follows from it (docs/edge.md)."
+    "At node ports and load balancers' addresses, with both external traffic policies, of pods and of"
+    " ingress controllers, and at a controller's node every client reaches whom it should, is seen under"
+    " the address that it should be, and has its reply by the way that follows from it (docs/edge.md)."
 )
 REFUTED_IF = "One connection goes another way."
 
@@ -30,15 +30,15 @@ FACTORS: dict[str, tuple[Value, ...]] = {
     "proxy": ("iptables-nft", "nftables", "userspace"),
     "profile": ("documented",),
 }
-"""`provider`: of load balancers' addresses, a cloud's named after its program. `profile`: kube-proxy-1.36 has
-what its mode deviates in, which is wrong of a few rows in modes ipvs and userspace."""
+"""`provider`: of load balancers' addresses, a cloud's named after its program. `profile`: the
+proxies'; by kube-proxy-1.36 what modes ipvs and userspace deviate in is among what is promised."""
 CHOICES = {
     "provider": edge_lab.PROVIDERS,
     "proxy": tuple(mode for mode in MODES if mode != "external"),
     "profile": ("documented", "kube-proxy-1.36"),
 }
 REPEATS = 3
-REQUIRES = frozenset({Feature.CONNTRACK})
+REQUIRES = frozenset({Feature.CONNTRACK, Feature.HAPROXY})
 TIMING = False
 KEEP_RULES = False
 PROFILES = {
@@ -49,14 +49,10 @@ PROFILES = {
 
 
 def topology(factors: Factors) -> Topology:
-    """Two services, a policy each, behind one provider."""
-    made = Topology.model_validate(
-        {
-            **edge_lab.topology(str(factors["provider"])),
-            "proxy": {"profile": factors["profile"]},
-        }
-    )
-    return with_mode(made, str(factors["proxy"]))
+    """Services of pods and of ingress controllers, for each policy one, behind one provider."""
+    made = edge_lab.topology(str(factors["provider"]), str(factors["profile"]))
+    topology = Topology.model_validate(edge_lab.with_ingress(made))
+    return with_mode(topology, str(factors["proxy"]))
 
 
 def estimate_s(factors: Factors) -> float:
@@ -67,7 +63,7 @@ def estimate_s(factors: Factors) -> float:
 def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
     """Every row dialled, all callers at the same time."""
     lab.subject()
-    here = edge_lab.setting(str(factors["provider"]), str(factors["proxy"]))
+    here = edge_lab.setting(*(str(factors[one]) for one in ("provider", "proxy", "profile")))
     found = edge_lab.dialled(lab, here)
     for row in ROWS:
         lab.note(edge_matrix.NOTE, **edge_matrix.note_of(row, found[row.name], here))

@@ -11,10 +11,13 @@ import pandas as pd
 from testbed.analysis.arms import Arm, arms
 from testbed.analysis.once import once_per_run
 from testbed.analysis.run import Finding, Run
-from testbed.edge.matrix import ROWS, Attempt, Row, Setting, wrong
+from testbed.edge.doors import ROWS, Row
+from testbed.edge.matrix import Attempt, wrong
+from testbed.edge.promises import Setting
 
 NOTE = "edge-row"
-"""Of one row: {row, provider, mode, routers, attempts: [[who, seen, handed, hops, error], …]}."""
+"""Of one row: {row, provider, mode, routers, profile, attempts: [[who, seen, handed, hops, error, behind],
+…]}."""
 _BY_NAME = {row.name: row for row in ROWS}
 
 
@@ -24,6 +27,7 @@ class Dialled:
 
     trial: Any
     row: Row
+    setting: Setting
     attempts: tuple[Attempt, ...]
     trouble: str
 
@@ -39,8 +43,8 @@ def _dialled(run: Run) -> Iterator[Dialled]:
     for trial, note in zip(notes["trial"], notes["detail"], strict=True):
         row = _BY_NAME[note["row"]]
         attempts = tuple(Attempt(*one) for one in note["attempts"])
-        here = Setting(note["mode"], note["provider"], note["routers"])
-        yield Dialled(trial, row, attempts, wrong(row, attempts, row.caller, here))
+        here = Setting(note["mode"], note["provider"], note["routers"], note["profile"])
+        yield Dialled(trial, row, here, attempts, wrong(row, attempts, row.caller, here))
 
 
 def note_of(row: Row, attempts: tuple[Attempt, ...], here: Setting) -> dict[str, Any]:
@@ -50,7 +54,8 @@ def note_of(row: Row, attempts: tuple[Attempt, ...], here: Setting) -> dict[str,
         "provider": here.provider,
         "mode": here.mode,
         "routers": here.routers,
-        "attempts": [[a.who, a.seen, a.handed, a.hops, a.error] for a in attempts],
+        "profile": here.profile,
+        "attempts": [[a.who, a.seen, a.handed, a.hops, a.error, a.behind] for a in attempts],
     }
 
 

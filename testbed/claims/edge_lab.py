@@ -8,25 +8,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from testbed.edge.matrix import (
+from testbed.edge.doors import (
+    ADDRESS,
     APART,
     BACKENDS,
     BALANCER,
     BESIDE,
+    CONTROLLERS,
     NODES,
     OUTSIDE,
     ROWS,
-    Attempt,
-    Promise,
     Row,
-    Setting,
-    attempts_of,
-    promise,
 )
+from testbed.edge.matrix import Attempt, attempts_of
+from testbed.edge.promises import NOBODY, Setting, promise
 from testbed.errors import TestbedError
 from testbed.experiment.trial_lab import TrialLab
 from testbed.fabric.plan import plan
 from testbed.model.cloud import Program
+from testbed.model.ingress import Ingress
+from testbed.model.ingress_objects import HEALTH_PORT, IMAGE, NAMESPACE
 
 PROBE = Path(__file__).with_name("way_probe.py")
 PROGRAMS: tuple[Program, ...] = ("haproxy", "nftables", "ipvs")
@@ -43,7 +44,7 @@ _ROUTED = "192.0.2.0/28"
 _ROUTER = "r1"
 
 
-def topology(provider: str) -> dict[str, Any]:
+def topology(provider: str, profile: str = "documented") -> dict[str, Any]:
     """Two services with the same endpoints on two of three nodes, a service for each policy; callers beside an
     endpoint, on the node without, and outside. With BGP the outside client is behind a router.
     """
@@ -55,6 +56,8 @@ def topology(provider: str) -> dict[str, Any]:
         "nodes": {node: {} for node in NODES},
         "hosts": {OUTSIDE: {}},
         "loadBalancer": balancer(provider),
+        # In mode ipvs every node has the balancers' addresses, and would answer ARP for them, too.
+        "proxy": {"profile": profile, "ipvs": {"strictARP": True}},
         "workloads": {
             **{
                 pod.rpartition("-")[0]: {"node": node, "labels": {"serves": "web"}}
@@ -63,13 +66,7 @@ def topology(provider: str) -> dict[str, Any]:
             **{f"caller-{node}": {"node": node} for node in (BESIDE, APART)},
         },
         "services": {
-            policy.lower(): {
-                "type": "LoadBalancer",
-                "port": 80,
-                "targetPort": 8080,
-                "selector": {"serves": "web"},
-                "externalTrafficPolicy": policy,
-            }
+            policy.lower(): _service(policy, {"targetPort": 8080, "selector": {"serves": "web"}})
             for policy in ("Cluster", "Local")
         },
     }
@@ -83,6 +80,43 @@ def topology(provider: str) -> dict[str, Any]:
     return found
 
 
+def with_ingress(topology: Mapping[str, Any]) -> dict[str, Any]:
+    """That with ingress controllers: one at a node's own address, two behind services of each policy."""
+    spec = {"defaultBackend": {"service": {"name": "cluster", "port": {"number": 80}}}}
+    ready = {"httpGet": {"path": "/healthz", "port": HEALTH_PORT}, "periodSeconds": 1}
+    controllers = {
+        pod.rpartition("-")[0]: {
+            "namespace": NAMESPACE,
+            "node": node,
+            "image": IMAGE,
+            "port": 80,
+            "labels": {"serves": "ingress"},
+            "readinessProbe": ready,
+        }
+        for pod, node in CONTROLLERS.items()
+    }
+    own = {"namespace": NAMESPACE, "targetPort": 80, "selector": {"serves": "ingress"}}
+    return {
+        **topology,
+        "ingress": {"nodeSelector": {"kubernetes.io/hostname": BESIDE}},
+        "workloads": topology["workloads"] | controllers,
+        "services": topology["services"]
+        | {f"ingress-{policy.lower()}": _service(policy, own) for policy in ("Cluster", "Local")},
+        "manifests": [
+            {
+                "apiVersion": "networking.k8s.io/v1",
+                "kind": "Ingress",
+                "metadata": {"name": "web"},
+                "spec": spec,
+            }
+        ],
+    }
+
+
+def _service(policy: str, own: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "LoadBalancer", "port": 80, "externalTrafficPolicy": policy, **own}
+
+
 def balancer(provider: str) -> dict[str, Any]:
     """The topology's `loadBalancer`."""
     if provider in PROGRAMS:
@@ -92,9 +126,9 @@ def balancer(provider: str) -> dict[str, Any]:
     return {"provider": provider, "addresses": [_ROUTED if provider == "bgp" else _ADDRESSES]}
 
 
-def setting(provider: str, mode: str) -> Setting:
-    """Of the topology above."""
-    return Setting(mode, provider, routers=1 if provider == "bgp" else 0)
+def setting(provider: str, mode: str, profile: str = "documented") -> Setting:
+    """Of the topologies above."""
+    return Setting(mode, provider, 1 if provider == "bgp" else 0, profile)
 
 
 def dialled(
@@ -131,16 +165,21 @@ def dialled(
 
 
 def _target(view: Mapping[str, Any], row: Row, here: Setting) -> dict[str, Any]:
-    (service,) = (one for one in view["services"] if one["name"] == row.service)
-    port = service["ports"][0]
     nodes = {node["name"]: node["addresses"][0] for node in view["nodes"]}
-    silent = promise(row, here) == Promise("none")
+    silent = promise(row, here) == NOBODY
+    host, port = nodes.get(row.to, ""), Ingress().http_port
+    if row.service in (services := {one["name"]: one for one in view["services"]}):
+        service = services[row.service]
+        ports = service["ports"][0]
+        port = ports["nodePort"] if host else ports["port"]
+        host = host or service["loadBalancerIPs"][0]
     return {
-        "host": nodes[row.to] if row.to else service["loadBalancerIPs"][0],
-        "port": port["nodePort"] if row.to else port["port"],
+        "host": host,
+        "port": port,
         "attempts": _SILENT if silent else ATTEMPTS,
         "timeout_s": SILENCE_S if silent else PATIENCE_S,
         "watch": row.client == "outside",
+        "ingress": row.ingress,
     }
 
 
@@ -148,6 +187,7 @@ def names(lab: TrialLab, view: Mapping[str, Any]) -> tuple[dict[str, str], dict[
     """Who has which address, and which MAC address; every router is `router`."""
     fabric = plan(lab.topology())
     ips = {pod["ip"]: pod["name"] for pod in view["pods"]}
+    ips |= {ip: ADDRESS for one in view["services"] for ip in one["loadBalancerIPs"]}
     macs: dict[str, str] = {}
     for machine in fabric.machines:
         name = "router" if machine.kind == "router" else machine.name

@@ -1,14 +1,17 @@
 """Runs on a host, a node or in a pod: dials, and sees by which machine's hands the reply comes.
 
 A script of its own with nothing but the standard library, as `probe`. Its one argument is a JSON list of
-targets, {host, port, attempts, timeout_s, watch}; it prints a list with the attempts at each: {who, seen,
-error, mac, ttl}. `mac` and `ttl` are of the first frame that answered, where it was to `watch`: the sender's
-MAC address is that of the last machine on the way, the time to live tells how many routed the reply.
+targets, {host, port, attempts, timeout_s, watch, ingress}; it prints a list with the attempts at each: {who,
+seen, error, mac, ttl, behind}. `mac` and `ttl` are of the first frame that answered, where it was to `watch`:
+the sender's MAC address is that of the last machine on the way, the time to live tells how many routed the
+reply. At an ingress controller `who` is its address, as the pod `behind` it sees it, and `seen` what it says of
+its client.
 """
 
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import socket
 import struct
@@ -73,18 +76,43 @@ def read(frame: bytes) -> tuple[Flow, Way] | None:
 
 def attempt(target: dict[str, Any], frames: Frames | None) -> dict[str, Any]:
     """One connection."""
-    found = {"who": "", "seen": "", "error": "", "mac": "", "ttl": 0}
+    found = {"who": "", "seen": "", "error": "", "mac": "", "ttl": 0, "behind": ""}
     where = (target["host"], target["port"])
     try:
         with socket.create_connection(where, target["timeout_s"]) as sock:
-            found["who"] = asked(sock, b"hostname\n")
-            found["seen"] = asked(sock, b"clientip\n").rpartition(":")[0].strip("[]")
+            found |= through_ingress(sock) if target.get("ingress") else straight(sock)
             if frames is not None:
                 flow = (target["host"], target["port"], sock.getsockname()[1])
                 found["mac"], found["ttl"] = frames.way(flow)
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         found["error"] = "timeout" if isinstance(error, TimeoutError) else type(error).__name__
     return found
+
+
+def straight(sock: socket.socket) -> dict[str, Any]:
+    """By lines. Raises OSError."""
+    who = asked(sock, b"hostname\n")
+    return {"who": who, "seen": address(asked(sock, b"clientip\n"))}
+
+
+def through_ingress(sock: socket.socket) -> dict[str, Any]:
+    """By requests on one connection, which one controller ends. Raises OSError, HTTPException."""
+    link = http.client.HTTPConnection("ingress")
+    link.sock = sock
+    pages = []
+    for page in ("/clientip", "/header?key=X-Forwarded-For", "/hostname"):
+        link.request("GET", page)
+        answer = link.getresponse()
+        pages.append(answer.read().decode().strip())
+        if answer.status != http.client.OK:
+            raise http.client.HTTPException(f"status {answer.status}")
+    who, seen, behind = pages
+    return {"who": address(who), "seen": seen, "behind": behind}
+
+
+def address(host_port: str) -> str:
+    """Of address:port, without an IPv6 address's brackets."""
+    return host_port.rpartition(":")[0].strip("[]")
 
 
 def asked(sock: socket.socket, line: bytes) -> str:

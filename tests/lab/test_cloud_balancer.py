@@ -9,7 +9,8 @@ import pytest
 
 from testbed.analysis import edge
 from testbed.claims import edge_lab
-from testbed.edge.matrix import Row, Setting
+from testbed.edge.doors import Row
+from testbed.edge.promises import Setting
 from testbed.events import Event
 from testbed.experiment.trial_lab import TrialLab
 from testbed.lab.client import Lab

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from testbed.claims import edge_lab
-from testbed.edge.matrix import ROWS, wrong
+from testbed.edge.doors import ROWS
+from testbed.edge.matrix import wrong
 from testbed.experiment.modes import with_mode
 from testbed.experiment.trial_lab import TrialLab
 from testbed.lab.client import Lab
@@ -15,12 +16,17 @@ pytestmark = pytest.mark.lab
 
 
 @pytest.mark.parametrize(
-    ("provider", "mode"),
-    [("haproxy", "iptables-legacy"), ("nftables", "nftables"), ("l2", "nftables")],
+    ("provider", "mode", "profile"),
+    [
+        ("haproxy", "iptables-legacy", "documented"),
+        ("nftables", "userspace", "kube-proxy-1.36"),
+        ("l2", "nftables", "documented"),
+    ],
 )
-def test_every_row_is_as_promised(provider: str, mode: str, name: str) -> None:
-    topology = with_mode(Topology.model_validate(edge_lab.topology(provider)), mode)
-    here = edge_lab.setting(provider, mode)
+def test_every_row_is_as_promised(provider: str, mode: str, profile: str, name: str) -> None:
+    made = edge_lab.with_ingress(edge_lab.topology(provider, profile))
+    topology = with_mode(Topology.model_validate(made), mode)
+    here = edge_lab.setting(provider, mode, profile)
     with Lab.up(topology, name=name, timeout_s=300, ephemeral=True) as lab:
         found = edge_lab.dialled(TrialLab(lab), here)
     troubles = {
