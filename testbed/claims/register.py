@@ -49,7 +49,7 @@ _SECONDS = {
     "failures": 4.0,
     "membership": 3.5,
     "busy": 4.0,
-    "ingress": 2.0,
+    "ingress": 1.5,
     "proxy-path": 1.0,
 }
 _STILL_S = 0.3
