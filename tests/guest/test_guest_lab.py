@@ -191,7 +191,9 @@ def test_a_load_s_samples_reach_the_host(lab: Lab) -> None:
     url = f"http://{nodes[0]['addresses'][0]}:30080"
     options = ("--from", "client", "--to", url, "--rate", "40", "--duration", "2s")
     answer = lab.json("load", *options)
-    assert set(answer["outcomes"]) == {"ok"}  # type: ignore[call-overload]
+    outcomes = set(answer["outcomes"])  # type: ignore[call-overload]
+    assert "ok" in outcomes
+    assert outcomes <= {"ok", "censored"}, "a machine may be busy"
     assert set(answer["backends"]) == {"web-0", "web-1"}  # type: ignore[call-overload]
 
 
@@ -208,7 +210,8 @@ def test_a_request_is_traced_through_the_rules_of_the_guest_s_kernel(lab: Lab) -
 
 def test_packets_of_the_guest_reach_the_host(lab: Lab) -> None:
     file = str(lab.user.folder / f"{lab.name}.pcapng")
-    options = ("all", "-w", file, "-c", "4", "--duration", "60s", "tcp[tcpflags] == tcp-syn")
+    syns = "tcp[tcpflags] == tcp-syn and dst port 30080"  # and nobody's probes
+    options = ("all", "-w", file, "-c", "2", "--duration", "60s", syns)
     process = lab.user.start("capture", lab.name, *options)
     with process:
         assert process.stderr is not None
@@ -218,7 +221,7 @@ def test_packets_of_the_guest_reach_the_host(lab: Lab) -> None:
         assert lab.run("exec", "client", "--", "curl", "-s", url).stdout.startswith("web-")
         assert process.wait(90) == 0
     seen = [interface.machine for interface, _ in frames(Path(file))]
-    assert (seen[0], len(seen)) == ("client", 4)
+    assert seen == ["client", "n1"]
 
 
 RECORDED = """
@@ -275,7 +278,7 @@ def test_a_killed_lab_leaves_nothing(myself: User, victim: str) -> None:
     ]
     over = os.pidfd_open(init)
     os.kill(init if victim == "the world's init" else min(kernels), signal.SIGKILL)
-    assert select.select([over], [], [], 10)[0]
+    assert select.select([over], [], [], 60)[0]
     os.close(over)
     assert not survivors(lab)
     rows = json.loads(myself.testbed("ls", "-o", "json").stdout)
