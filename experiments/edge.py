@@ -117,6 +117,8 @@ def topology(factors: Factors) -> Topology:
         "nodes": {node: {} for node in NODES},
         "hosts": {OUTSIDE: {}, WALKER: {}},
         "loadBalancer": balancer(provider),
+        # In mode ipvs every node has the balancer's address, and would answer ARP for it, too.
+        "proxy": {"ipvs": {"strictARP": True}},
         "workloads": {
             f"web-{node}": {"node": node, "labels": {"serves": "web"}, "server": "process"}
             for node in NODES
