@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from testbed.ip import IPAddress, IPInterface, IPNetwork
@@ -110,6 +111,10 @@ class Fabric:
             for cable in self.cables
             if name in (cable.ends[0].machine, cable.ends[1].machine)
         )
+
+    def attached(self, name: str) -> tuple[Hashable, ...]:
+        """What a machine hangs on, and by which addresses: routes go with either. Raises KeyError."""
+        return self.wires(name), self.machine(name).interfaces
 
     def machine(self, name: str) -> Machine:
         """By name. Raises KeyError."""

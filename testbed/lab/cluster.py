@@ -273,7 +273,7 @@ class Cluster:
         self.load_balancers.follow(topology)
         old = plan(before.topology) if before is not None else fabric
         for name in self.nodes:
-            if old.wires(name) != fabric.wires(name):
+            if old.attached(name) != fabric.attached(name):
                 self.pod_network.rewired(_site(fabric.machine(name)))
         known = {*self.nodes, *self.power.off}
         self._start_nodes(

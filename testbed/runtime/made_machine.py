@@ -35,7 +35,9 @@ class MadeMachine:
         """The interface has gone down, or away: so have routes by it, and its link-local address."""
         have = self.addresses.get(interface, ())
         self.addresses[interface] = tuple(one for one in have if not one.is_link_local)
-        index = self.indices[interface]
+        self._doubt_routes(self.indices[interface])
+
+    def _doubt_routes(self, index: int) -> None:
         for destination, hops in self.routes.items():
             if any(hop[0] == index for hop in hops):
                 self.routes[destination] = ()
@@ -67,6 +69,8 @@ class MadeMachine:
             if have is None:
                 new.append(links.link_up(one.index))
             stale = [old for old in have or () if old not in want]
+            if stale:  # what was reached from them is reached no more
+                self._doubt_routes(one.index)
             gone += [addresses.address(old, one.index, delete=True) for old in stale]
             new += [addresses.address(own, one.index) for own in want if own not in (have or ())]
             self.addresses[one.name] = want

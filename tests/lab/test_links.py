@@ -121,3 +121,29 @@ def test_the_control_plane_does_not_move(user: User, racks: str) -> None:
     done = user.testbed("up", user.file("moved.yaml", text), "--name", racks)
     assert done.returncode == 2
     assert "cannot change while the lab runs" in done.stderr
+
+
+def test_a_lab_without_links_gets_some(user: User) -> None:
+    """Its nodes keep their addresses; networks are narrower, and the kernel forgets routes by the old ones."""
+    lab, switched = unique_name(), [f"{name} switch" for name in ("n1", "n2", "n3", "client")]
+    network = {
+        "podCIDR": "10.244.0.0/16,fd00:10:244::/56",
+        "serviceCIDR": "10.96.0.0/16,fd00:10:96::/112",
+    }
+    names = ["n1", "n2", "n3"]
+    said(
+        user,
+        "up",
+        user.file("one.yaml", topology(names, [], network=network, routers={})),
+        "--name",
+        lab,
+    )
+    before = nodes_of(user, lab)
+    more = topology(names, [*switched, "n1 client"], network=network, routers={})
+    try:
+        said(
+            user, "up", user.file("linked.yaml", more), "--name", lab
+        )  # every pod answers a packet
+        assert nodes_of(user, lab) == before
+    finally:
+        user.testbed("down", lab)
