@@ -49,6 +49,7 @@ _RC: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": INK,
     "axes.facecolor": PAPER,
+    "axes.formatter.min_exponent": 4,  # a logarithmic axis says 0.6, and not 6 times a power of ten
     "axes.grid": True,
     "axes.labelcolor": INK,
     "axes.labelsize": 10,
