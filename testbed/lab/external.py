@@ -116,7 +116,7 @@ class ExternalProxy:
         self._processes = processes
         self._record = record
         self._api = api
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[str] | None = None
         self._process: LabProcess | None = None
         self._running = asyncio.Event()
         self._error = ""
@@ -201,7 +201,8 @@ class ExternalProxy:
 
     # The command
 
-    async def _main(self) -> None:
+    async def _main(self) -> str:
+        """Returns why the command has ended for good. Raises OSError where the API cannot be served."""
         with netns.entered(self._node.namespace):
             sock = socket.create_server(API_ADDRESS)
         await self._api.start(sock)
@@ -218,7 +219,7 @@ class ExternalProxy:
                 continue
             self._error = self._why(process)
             if self._settings.restart_policy == "Never" or process.code in _HOPELESS:
-                return
+                return self._error
             lived_s = ((process.finished_ns or now_ns()) - process.started_ns) / 1e9
             pause_s = _FIRST_RESTART_S if lived_s > _LONGEST_RESTART_S else pause_s
             await asyncio.sleep(pause_s)
@@ -255,8 +256,9 @@ class ExternalProxy:
     async def _runs(self) -> None:
         await self._running.wait()
         if self._task is not None and self._task.done():
-            failure = None if self._task.cancelled() else self._task.exception()
-            raise failure or TestbedError(f"node {self._node.name}: {self._error}")
+            if not self._task.cancelled():
+                self._error = self._task.result()
+            raise TestbedError(f"node {self._node.name}: {self._error}")
 
     async def _short_lived(self) -> str:
         """Why it does not run any more after a moment; "" where it does."""

@@ -73,12 +73,15 @@ class Handle:
 
 
 def test_the_first_ctrl_c_asks_and_the_second_insists() -> None:
-    before = signal.getsignal(signal.SIGINT)
     handle = Handle()
-    with load._ended_by_ctrl_c(cast(LoadHandle, handle)) as interrupted:
-        os.kill(os.getpid(), signal.SIGINT)
-        assert interrupted == [signal.SIGINT]
-        assert handle.stops == 1
-        with pytest.raises(KeyboardInterrupt):
+    runners = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with load._ended_by_ctrl_c(cast(LoadHandle, handle)) as interrupted:
             os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+            assert interrupted == [signal.SIGINT]
+            assert handle.stops == 1
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, runners)
