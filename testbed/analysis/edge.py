@@ -11,8 +11,14 @@ import numpy as np
 import pandas as pd
 
 from testbed.analysis.arms import Arm, arms
-from testbed.analysis.equivalence import decided, equivalence
-from testbed.analysis.intervals import Interval, over_trials
+from testbed.analysis.intervals import over_trials
+from testbed.analysis.lost_shares import (
+    ShareClaim,
+    share_finding,
+    share_over_trials,
+    share_primaries,
+    share_told,
+)
 from testbed.analysis.once import once_per_run
 from testbed.analysis.outcomes import failed
 from testbed.analysis.run import Finding, Run
@@ -203,34 +209,25 @@ def _before(one: Loss) -> dict[str, float]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    name: str
-    column: str
-    target: float
-    margin: float
-    asks: str
-
-
 def claims_of(
     factors: Mapping[str, Any], gone: float, margins: tuple[float, float]
-) -> list[_Claim]:
+) -> list[ShareClaim]:
     """What is said of an arm. `gone`: the share of backends on the lost node; `margins`: of losing that share,
     and of losing nothing.
     """
     share, nothing = margins
-    once_over = _Claim(
+    once_over = ShareClaim(
         "whole-once-over", "lost_share_over", 0.0, nothing,
         "is nothing lost once the node is out of the way in and out of the rules?",
     )  # fmt: skip
     if factors["policy"] == "Local":
         return [
-            _Claim("local-whole-once-noticed", "lost_share_noticed", 0.0, nothing,
+            ShareClaim("local-whole-once-noticed", "lost_share_noticed", 0.0, nothing,
                    "is nothing lost once the way in avoids the node?"),
             once_over,
         ]  # fmt: skip
     return [
-        _Claim("cluster-loses-its-share", "lost_share_noticed", gone, share,
+        ShareClaim("cluster-loses-its-share", "lost_share_noticed", gone, share,
                "do other nodes go on sending the lost node its share?"),
         once_over,
     ]  # fmt: skip
@@ -250,29 +247,9 @@ def findings(run: Run, hypothesis: str, gone: float, margins: tuple[float, float
     return found
 
 
-def _finding(rows: pd.DataFrame, arm: Arm, claim: _Claim, hypothesis: str) -> Finding:
-    values = list(rows[claim.column].dropna()) if claim.column in rows else []
-    answer = decided([equivalence(values, claim.target, claim.margin)])
-    value = over_trials(values)
-    figures = {
-        "trials": value.n,
-        "target_share": claim.target,
-        "margin_share": claim.margin,
-        claim.column: value.estimate if value.n else None,
-        f"{claim.column}_ci95_low": value.low,
-        f"{claim.column}_ci95_high": value.high,
-        **_typical(rows),
-    }
-    return Finding(
-        question=f"{arm.label}: {claim.asks}" if arm.label else claim.asks.capitalize(),
-        hypothesis=hypothesis,
-        verdict=answer.verdict,
-        figures=figures,
-        answer=_sentence(rows, claim, value),
-        name=claim.name,
-        arm=arm.label,
-        p_value=answer.p_value,
-    )
+def _finding(rows: pd.DataFrame, arm: Arm, claim: ShareClaim, hypothesis: str) -> Finding:
+    told = hypothesis, _sentence(rows, claim), _typical(rows)
+    return share_finding(rows, arm, claim, told)
 
 
 def _typical(rows: pd.DataFrame) -> dict[str, Any]:
@@ -289,23 +266,17 @@ def _typical(rows: pd.DataFrame) -> dict[str, Any]:
     return found
 
 
-def _sentence(rows: pd.DataFrame, claim: _Claim, value: Interval) -> str:
+def _sentence(rows: pd.DataFrame, claim: ShareClaim) -> str:
+    value = share_over_trials(rows, claim)
     if not value.n:
         return "No trial came to that phase."
-    interval = "too few trials for an interval"
-    if value.low is not None and value.high is not None:
-        interval = f"95 % interval {max(0.0, value.low):.1%} to {value.high:.1%}"
     figures = _typical(rows)
-    lost = figures[claim.column.replace("lost_share", "lost")]
     times = (
         f"{word} after {figures[name] / 1e3:.2f} s"
         for name, word in (("noticed_ms", "noticed"), ("over_ms", "out of the rules"))
         if name in figures
     )
-    return (
-        f"{lost} requests on new connections failed, {value.estimate:.1%} of those due then ({interval}), "
-        f"against {claim.target:.0%}; {'; '.join((*times, f'n = {value.n} trials'))}."
-    )
+    return share_told(claim, value, figures[claim.column.replace("lost_share", "lost")], times)
 
 
 def _way_in(rows: pd.DataFrame, arm: Arm) -> Finding:
@@ -337,16 +308,5 @@ def _way_in(rows: pd.DataFrame, arm: Arm) -> Finding:
 
 def primaries(run: Run, gone: float, margins: tuple[float, float]) -> list[Primary]:
     """The share that each claim is about."""
-    rows = metrics(run)
-    return [
-        Primary(
-            claim.name,
-            arm.factors,
-            tuple(rows.loc[rows["trial"].isin(arm.trials), claim.column].dropna())
-            if claim.column in rows
-            else (),
-            level=1.0,
-        )
-        for arm in arms(run)
-        for claim in claims_of(arm.factors, gone, margins)
-    ]
+    claims = ((arm, claim) for arm in arms(run) for claim in claims_of(arm.factors, gone, margins))
+    return share_primaries(metrics(run), claims)

@@ -11,8 +11,14 @@ import numpy as np
 import pandas as pd
 
 from testbed.analysis.arms import Arm, arms
-from testbed.analysis.equivalence import decided, equivalence
-from testbed.analysis.intervals import Interval, over_trials
+from testbed.analysis.intervals import over_trials
+from testbed.analysis.lost_shares import (
+    ShareClaim,
+    share_finding,
+    share_over_trials,
+    share_primaries,
+    share_told,
+)
 from testbed.analysis.once import once_per_run
 from testbed.analysis.outcomes import failed
 from testbed.analysis.run import Finding, Run, Verdict
@@ -196,38 +202,29 @@ def reach_of(run: Run, trial: Any) -> list[tuple[str, str, str]]:
     return [tuple(row) for detail in notes["detail"] for row in detail["rows"]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    name: str
-    column: str
-    target: float
-    margin: float
-    asks: str
-
-
 def claims_of(
     factors: Mapping[str, Any], gone: float, margins: tuple[float, float]
-) -> list[_Claim]:
+) -> list[ShareClaim]:
     """What is said of an arm. `gone`: the share of backends on the other side; `margins`: of losing that
     share, and of losing nothing.
     """
     share, nothing = margins
     back = [
-        _Claim(f"{side}-whole-once-back", f"lost_share_{side}_back", 0.0, nothing,
+        ShareClaim(f"{side}-whole-once-back", f"lost_share_{side}_back", 0.0, nothing,
                f"does the {side} side lose nothing once all endpoints are back?")
         for side in SIDES
     ]  # fmt: skip
     if factors["control_plane"] == "beyond":
         return [
-            _Claim("near-whole-once-withdrawn", "lost_share_near_withdrawn", 0.0, nothing,
+            ShareClaim("near-whole-once-withdrawn", "lost_share_near_withdrawn", 0.0, nothing,
                    "does the side with the control plane lose nothing once the others are withdrawn?"),
-            _Claim("far-goes-on-losing", "lost_share_far_withdrawn", gone, share,
+            ShareClaim("far-goes-on-losing", "lost_share_far_withdrawn", gone, share,
                    "does the side without it go on losing what goes to the other one?"),
             *back,
         ]  # fmt: skip
     return [
         *(
-            _Claim(f"{side}-never-told", f"lost_share_{side}_cut", gone, share,
+            ShareClaim(f"{side}-never-told", f"lost_share_{side}_cut", gone, share,
                    f"does the {side} side lose what goes to the other one, until it is over?")
             for side in SIDES
         ),
@@ -249,30 +246,9 @@ def findings(run: Run, hypothesis: str, gone: float, margins: tuple[float, float
     return found
 
 
-def _finding(rows: pd.DataFrame, arm: Arm, claim: _Claim, hypothesis: str) -> Finding:
-    values = list(rows[claim.column].dropna()) if len(rows) else []
-    answer = decided([equivalence(values, claim.target, claim.margin)])
-    value = over_trials(values)
-    figures = {
-        "trials": value.n,
-        "target_share": claim.target,
-        "margin_share": claim.margin,
-        claim.column: value.estimate if value.n else None,
-        f"{claim.column}_ci95_low": value.low,
-        f"{claim.column}_ci95_high": value.high,
-        **_by_phase(rows),
-        **_typical_times(rows),
-    }
-    return Finding(
-        question=f"{arm.label}: {claim.asks}" if arm.label else claim.asks.capitalize(),
-        hypothesis=hypothesis,
-        verdict=answer.verdict,
-        figures=figures,
-        answer=_sentence(rows, claim, value),
-        name=claim.name,
-        arm=arm.label,
-        p_value=answer.p_value,
-    )
+def _finding(rows: pd.DataFrame, arm: Arm, claim: ShareClaim, hypothesis: str) -> Finding:
+    further = {**_by_phase(rows), **_typical_times(rows)}
+    return share_finding(rows, arm, claim, (hypothesis, _sentence(rows, claim), further))
 
 
 def _by_phase(rows: pd.DataFrame) -> dict[str, int]:
@@ -290,22 +266,16 @@ def _typical_times(rows: pd.DataFrame) -> dict[str, float]:
     return {name: over_trials(rows[name], scale="log").estimate for name in names if len(rows)}
 
 
-def _sentence(rows: pd.DataFrame, claim: _Claim, value: Interval) -> str:
+def _sentence(rows: pd.DataFrame, claim: ShareClaim) -> str:
+    value = share_over_trials(rows, claim)
     if not value.n:
         return "No trial came to that phase."
-    interval = "too few trials for an interval"
-    if value.low is not None and value.high is not None:
-        interval = f"95 % interval {max(0.0, value.low):.1%} to {value.high:.1%}"
     _, _, side, phase = claim.column.split("_")
-    lost = int(rows[f"lost_{side}_{phase}"].sum())
-    times = _typical_times(rows)
-    told = "; ".join(
-        f"{name.removesuffix('_ms')} after {ms / 1e3:.2f} s" for name, ms in times.items()
+    times = (
+        f"{name.removesuffix('_ms')} after {ms / 1e3:.2f} s"
+        for name, ms in _typical_times(rows).items()
     )
-    return (
-        f"{lost} requests on new connections failed, {value.estimate:.1%} of those due then ({interval}), "
-        f"against {claim.target:.0%}{'; ' + told if told else ''}; n = {value.n} trials."
-    )
+    return share_told(claim, value, int(rows[f"lost_{side}_{phase}"].sum()), times)
 
 
 def _who_reaches_whom(rows: pd.DataFrame, arm: Arm) -> Finding:
@@ -329,16 +299,5 @@ def _who_reaches_whom(rows: pd.DataFrame, arm: Arm) -> Finding:
 
 def primaries(run: Run, gone: float, margins: tuple[float, float]) -> list[Primary]:
     """The share that each claim is about."""
-    table = metrics(run)
-    return [
-        Primary(
-            claim.name,
-            arm.factors,
-            tuple(table.loc[table["trial"].isin(arm.trials), claim.column].dropna())
-            if claim.column in table.columns
-            else (),
-            level=1.0,
-        )
-        for arm in arms(run)
-        for claim in claims_of(arm.factors, gone, margins)
-    ]
+    claims = ((arm, claim) for arm in arms(run) for claim in claims_of(arm.factors, gone, margins))
+    return share_primaries(metrics(run), claims)
