@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -12,6 +11,7 @@ from testbed.analysis import ingress
 from testbed.analysis.reuse import random_cv_spread
 from testbed.analysis.run import Finding, Run
 from testbed.errors import UsageError
+from testbed.experiment import streams
 from testbed.experiment.arrange import (
     require_positive,
     subject_workload,
@@ -28,7 +28,6 @@ from testbed.kernel.features import Feature
 from testbed.model.ingress import Ingress
 from testbed.model.ingress_objects import NAME, NAMESPACE
 from testbed.model.topology import Topology
-from testbed.traffic.spec import LoadSpec
 
 QUESTION = "Where connections are kept alive, does balancing by request spread what they carry?"
 HYPOTHESIS = (
@@ -104,29 +103,8 @@ def estimate_s(factors: Factors) -> float:
 def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
     """Poisson arrivals of requests from every node, on connections that carry `reuse` of them."""
     subject = lab.subject()
-    main = LoadSpec(
-        source="",
-        url=_url(lab, subject, str(factors["via"])),
-        rate_rps=float(factors["rate_rps"]) / len(subject.clients),
-        reuse=int(factors["reuse"]),
-        duration_s=float(factors["duration_s"]),
-        label="main",
-    )
-    lab.load(
-        *(
-            replace(main, source=client.name, seed=seed + number)
-            for number, client in enumerate(subject.clients)
-        ),
-        replace(
-            main,
-            source=subject.controls[0].name,
-            url=subject.direct_url(subject.control_for(subject.clients[0])),
-            rate_rps=CONTROL_RPS,
-            reuse=1,
-            seed=seed + 100,
-            label="control",
-        ),
-    )
+    url = _url(lab, subject, str(factors["via"]))
+    lab.load(*streams.reused(subject, url, factors, CONTROL_RPS, seed))
 
 
 def _url(lab: TrialLab, subject: Subject, via: str) -> str:

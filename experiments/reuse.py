@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from testbed.analysis import reuse
 from testbed.analysis.run import Finding, Run
+from testbed.experiment import streams
 from testbed.experiment.arrange import (
     require_positive,
     subject_workload,
@@ -23,7 +23,6 @@ from testbed.experiment.primary import Pilot, Primary
 from testbed.experiment.trial_lab import TrialLab
 from testbed.kernel.features import Feature
 from testbed.model.topology import Topology
-from testbed.traffic.spec import LoadSpec
 
 QUESTION = "Where connections are kept alive, how evenly are the requests spread?"
 HYPOTHESIS = (
@@ -83,29 +82,7 @@ def estimate_s(factors: Factors) -> float:
 def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
     """Poisson arrivals of requests from every node, on connections that carry `reuse` of them."""
     subject = lab.subject()
-    main = LoadSpec(
-        source="",
-        url=subject.url(),
-        rate_rps=float(factors["rate_rps"]) / len(subject.clients),
-        reuse=int(factors["reuse"]),
-        duration_s=float(factors["duration_s"]),
-        label="main",
-    )
-    lab.load(
-        *(
-            replace(main, source=client.name, seed=seed + number)
-            for number, client in enumerate(subject.clients)
-        ),
-        replace(
-            main,
-            source=subject.controls[0].name,
-            url=subject.direct_url(subject.control_for(subject.clients[0])),
-            rate_rps=CONTROL_RPS,
-            reuse=1,
-            seed=seed + 100,
-            label="control",
-        ),
-    )
+    lab.load(*streams.reused(subject, subject.url(), factors, CONTROL_RPS, seed))
 
 
 def measure(run: Run) -> pd.DataFrame:

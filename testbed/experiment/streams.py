@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from testbed.experiment.subjects import Subject
 from testbed.traffic.spec import LoadSpec
@@ -42,6 +44,38 @@ def kept(new: LoadSpec, *, rate_rps: float, connections: int) -> LoadSpec:
         arrivals="poisson",
         connections=connections,
         reuse=_FOREVER,
+    )
+
+
+def reused(
+    subject: Subject, url: str, factors: Mapping[str, Any], control_rps: float, seed: int
+) -> tuple[LoadSpec, ...]:
+    """Stream `main` from every client to `url`, on connections that carry `reuse` requests each, and from one
+    node a thin stream `control` straight to a pod. `factors`: `rate_rps` (of all), `reuse`, `duration_s`.
+    """
+    main = LoadSpec(
+        source="",
+        url=url,
+        rate_rps=float(factors["rate_rps"]) / len(subject.clients),
+        reuse=int(factors["reuse"]),
+        duration_s=float(factors["duration_s"]),
+        label="main",
+    )
+    control = replace(
+        main,
+        source=subject.controls[0].name,
+        url=subject.direct_url(subject.control_for(subject.clients[0])),
+        rate_rps=control_rps,
+        reuse=1,
+        seed=seed + _CONTROL_SEEDS,
+        label="control",
+    )
+    return (
+        *(
+            replace(main, source=client.name, seed=seed + number)
+            for number, client in enumerate(subject.clients)
+        ),
+        control,
     )
 
 

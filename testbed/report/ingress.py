@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from testbed.analysis import ingress
-from testbed.analysis.intervals import over_trials
 from testbed.analysis.run import Run
 from testbed.report import style
+from testbed.report.points import trials_and_mean
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _WAYS = {
@@ -40,7 +36,9 @@ def unevenness(run: Run) -> Figure:
         for way, (color, marker, name) in _WAYS.items():
             beside = 0.95 if way == ingress.SERVICE else 1.05
             for count, rows in table[table["via"] == way].groupby("reuse"):
-                _point(axes, float(str(count)) * beside, rows["request_cv"], (color, marker))
+                trials_and_mean(
+                    axes, float(str(count)) * beside, rows["request_cv"], (color, marker)
+                )
             axes.plot([], [], marker, color=color, label=name)
         ticks = sorted(set(table["reuse"]))
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -59,13 +57,3 @@ def unevenness(run: Run) -> Figure:
             "connection it came on.",
             trials=style.trials_per_arm(run),
         )
-
-
-def _point(axes: Axes, x: float, column: pd.Series[float], look: tuple[str, str]) -> None:
-    values = column.dropna().to_numpy(dtype=float)
-    axes.plot(np.full(values.size, x), values, "o", color=style.GREY, markersize=3)
-    mean = over_trials(values)
-    if mean.low is not None and mean.high is not None:
-        axes.errorbar([x], [mean.estimate],
-                      yerr=[[mean.estimate - mean.low], [mean.high - mean.estimate]], fmt=look[1],
-                      markersize=6, color=look[0], capsize=4, linewidth=1.6)  # fmt: skip

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-
 from testbed.analysis import reuse
-from testbed.analysis.intervals import over_trials
 from testbed.analysis.run import Run
 from testbed.report import style
+from testbed.report.points import trials_and_mean
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _LOOKS = (
@@ -44,7 +40,7 @@ def unevenness(run: Run) -> Figure:
         for at, (mode, look) in enumerate(zip(modes, _LOOKS, strict=False)):
             beside = 1.1 ** (at - (len(modes) - 1) / 2)
             for count, rows in table[table["proxy"] == mode].groupby("reuse"):
-                _point(axes, float(str(count)) * beside, rows["request_cv"], look)
+                trials_and_mean(axes, float(str(count)) * beside, rows["request_cv"], look)
             axes.plot([], [], look[1], color=look[0], label=mode)
         ticks = sorted(set(table["reuse"]))
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -63,13 +59,3 @@ def unevenness(run: Run) -> Figure:
             "few connections carry them.",
             trials=style.trials_per_arm(run),
         )
-
-
-def _point(axes: Axes, x: float, column: pd.Series[float], look: tuple[str, str]) -> None:
-    values = column.dropna().to_numpy(dtype=float)
-    axes.plot(np.full(values.size, x), values, "o", color=style.GREY, markersize=3)
-    mean = over_trials(values)
-    if mean.low is not None and mean.high is not None:
-        axes.errorbar([x], [mean.estimate],
-                      yerr=[[mean.estimate - mean.low], [mean.high - mean.estimate]], fmt=look[1],
-                      markersize=6, color=look[0], capsize=4, linewidth=1.6)  # fmt: skip
