@@ -32,7 +32,8 @@ def unevenness(run: Run) -> Figure:
         axes = grid[0][0]
         axes.set_xscale("log")
         promised = table[table["via"] == ingress.SERVICE].groupby("reuse")["promised_cv"].mean()
-        axes.plot(promised.index, promised, "--", color=style.INK, label="random connections")
+        axes.plot(promised.index, promised, "--", marker="_", markersize=24, color=style.INK,
+                  label="random connections")  # fmt: skip
         for way, (color, marker, name) in _WAYS.items():
             beside = 0.95 if way == ingress.SERVICE else 1.05
             for count, rows in table[table["via"] == way].groupby("reuse"):

@@ -36,7 +36,8 @@ def unevenness(run: Run) -> Figure:
         axes = grid[0][0]
         axes.set_xscale("log")
         expected = table.groupby("reuse")["random_cv"].mean()
-        axes.plot(expected.index, expected, "--", color=style.INK, label="random connections")
+        axes.plot(expected.index, expected, "--", marker="_", markersize=24, color=style.INK,
+                  label="random connections")  # fmt: skip
         for at, (mode, look) in enumerate(zip(modes, _LOOKS, strict=False)):
             beside = 1.1 ** (at - (len(modes) - 1) / 2)
             for count, rows in table[table["proxy"] == mode].groupby("reuse"):
