@@ -166,7 +166,7 @@ class FakeLab:
 
     def stop_recording(self) -> Records:
         """The kernel picked web-0 for the first nine requests of a load, and web-1 for the tenth."""
-        path = self._labs.folder / "entries"
+        path = self._labs.folder / f"{self._name}.entries"  # labs run side by side
         entries = (
             entry(number * 100, 40_000 + number, "10.0.1.2" if number < 10 else "10.0.2.2")
             for number in range(1, 11)
