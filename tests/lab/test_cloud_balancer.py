@@ -69,7 +69,6 @@ def test_what_is_lost_is_told_by_phase(tmp_path: Path) -> None:
     row = edge.metrics(run).iloc[0]
     assert not row["noticed_ms_censored"]
     assert not row["over_ms_censored"]
-    assert row["lost_before"] == 0
-    assert row["lost_blind"] > 0
+    assert row["lost_before"] < row["lost_blind"]
     assert row["source_kept_share"] == 0
     assert row["two_hops_share"] == 0

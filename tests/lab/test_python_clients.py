@@ -173,14 +173,18 @@ def test_a_program_in_a_pod_is_let_in(official: kubernetes.client.ApiClient) -> 
     core = kubernetes.client.CoreV1Api(official)
     core.create_namespaced_pod("default", _program("in-cluster", IN_CLUSTER))
     watched = kubernetes.watch.Watch()
+    status = None
     for event in watched.stream(
         core.list_namespaced_pod,
         "default",
         field_selector="metadata.name=in-cluster",
         timeout_seconds=PATIENCE_S,
     ):
-        if event["object"].status.phase in {"Succeeded", "Failed"}:
+        status = event["object"].status
+        if status.phase in {"Succeeded", "Failed"}:
             watched.stop()
+    assert status is not None
+    assert status.phase == "Succeeded", status
     said = core.read_namespaced_pod_log("in-cluster", "default")
     assert said.splitlines()[-1] == "default client-0 in-cluster", said
 
