@@ -33,7 +33,7 @@ IP_UDP_HEADERS = 28
 
 ASK_EACH = """
 import json, sys, urllib.request
-ask = lambda ip: urllib.request.urlopen(f"http://{ip}:8080/clientip", timeout=5).read().decode()
+ask = lambda ip: urllib.request.urlopen(f"http://{ip}:8080/clientip", timeout=60).read().decode()
 print(json.dumps([ask(ip).rsplit(":", 1)[0] for ip in sys.argv[1:]]))
 """
 PING_EACH = """
@@ -42,7 +42,7 @@ from ipaddress import IPv4Address
 from testbed.kernel import netns
 from testbed.kernel.ping import ping
 targets = [IPv4Address(ip) for ip in sys.argv[1:]]
-print(sorted(map(str, asyncio.run(ping(netns.current(), targets, 5.0)))))
+print(sorted(map(str, asyncio.run(ping(netns.current(), targets, 60.0)))))
 """
 ANSWER_ONCE = """
 import socket
@@ -53,13 +53,13 @@ with socket.create_server(("", 9000)) as server:
 """
 ASK_NODE = """
 import socket, sys
-print(socket.create_connection((sys.argv[1], 9000), 5).recv(64).decode())
+print(socket.create_connection((sys.argv[1], 9000), 60).recv(64).decode())
 """
 SEND_WHOLE = """
 import socket, sys
 IP_MTU_DISCOVER, IP_PMTUDISC_DO = 10, 2
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-    sock.settimeout(5)
+    sock.settimeout(60)
     sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)
     message = "echo ".ljust(int(sys.argv[2]), "x")
     try:
@@ -79,7 +79,7 @@ def lab() -> Iterator[Lab]:
 
 def python(lab: Lab, where: str, program: str, *arguments: str) -> str:
     """What a Python program prints in a place of the lab."""
-    done = lab.exec(where, [sys.executable, "-c", program, *arguments], timeout_s=30)
+    done = lab.exec(where, [sys.executable, "-c", program, *arguments], timeout_s=120)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
