@@ -1,4 +1,4 @@
-"""`testbed inspect`: nodes, pods, services and endpoints of a lab."""
+"""`testbed inspect`: nodes, pods, services, endpoints and ingresses of a lab."""
 
 from __future__ import annotations
 
@@ -46,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
     print(table(answer["services"], _SERVICES))
     for part in _balancer(answer["loadBalancer"]):
         print("\n" + part)
+    for part in ingress_parts(answer["ingresses"]):
+        print("\n" + part)
     links = [row for row in answer["links"] if _is_news(row)]
     if links:
         print("\n" + table(links, _LINKS))
@@ -73,6 +75,38 @@ def _balancer(balancer: dict[str, Any]) -> Iterator[str]:
         yield f"pending: {service}: {why}"
     for one in balancer.get("refused", ()):
         yield f"refused: {one['service']}: {one['why']}"
+
+
+def ingress_parts(ingresses: list[dict[str, Any]]) -> Iterator[str]:
+    """Which host and path leads where, a row each, and what is wrong."""
+    rows = [{**one, **way} for one in ingresses for way in _ways_in(one)]
+    if rows:
+        yield table(rows, _INGRESSES)
+    troubles = [
+        f"ingress {one['namespace']}/{one['name']}: {trouble['message']}"
+        for one in ingresses
+        for trouble in one["troubles"]
+    ]
+    if troubles:
+        yield "\n".join(troubles)
+
+
+def _ways_in(ingress: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in ingress["paths"]:
+        mark = " (exact)" if path["pathType"] == "Exact" else ""
+        yield {"host": path["host"], "path": path["path"] + mark, "backend": path}
+    if ingress["defaultBackend"]:
+        yield {"host": "*", "path": "(default)", "backend": ingress["defaultBackend"]}
+
+
+def _backend(backend: dict[str, Any]) -> str:
+    return backend.get("resource") or f"{backend['service']}:{backend['port']}"
+
+
+def _secrets(row: dict[str, Any]) -> str:
+    """Of this row's host: its Secrets, or `default` for the controller's own certificate."""
+    mine = [tls for tls in row["tls"] if row["host"] in (tls["hosts"] or row["hosts"])]
+    return ",".join(tls["secret"] or "default" for tls in mine) or "-"
 
 
 def _ways(balancer: dict[str, Any], address: str) -> str:
@@ -156,6 +190,16 @@ _ADDRESSES = {
         "ADDRESS": lambda row: row["address"],
         "BALANCED-TO": lambda row: ",".join(row["nodes"]) or "none",
     },
+}
+_INGRESSES = {
+    "NAMESPACE": lambda row: row["namespace"],
+    "INGRESS": lambda row: row["name"],
+    "CLASS": lambda row: row["class"],
+    "ADDRESS": lambda row: ",".join(row["addresses"]) or "<pending>",
+    "HOST": lambda row: row["host"],
+    "PATH": lambda row: row["path"],
+    "BACKEND": lambda row: _backend(row["backend"]),
+    "TLS": _secrets,
 }
 _LINKS = {
     "LINK": lambda row: row["name"],

@@ -28,7 +28,7 @@ COMMANDS: dict[str, str] = {
     "up": "bring a lab to what a topology says",
     "down": "end labs",
     "ls": "the labs that run",
-    "inspect": "nodes, pods, services and endpoints of a lab",
+    "inspect": "nodes, pods, services, endpoints and ingresses of a lab",
     "exec": "run a command on a node, a pod or an outside host",
     "apply": "bring a lab's objects to what Kubernetes manifests say, without kubectl",
     "kubectl": "your own kubectl, pointed at a lab",

@@ -5,16 +5,14 @@ Source: ingress controllers' --publish-service; without it it is the addresses o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from typing import Any
 
 from testbed.controllers.decision import Decision
+from testbed.edge.ingress_controllers import controller_pods
 from testbed.edge.ingress_objects import carried
-from testbed.edge.ingress_options import Options, options_of
-from testbed.errors import UsageError
+from testbed.edge.ingress_options import Options
 from testbed.model.documents import Ingress
-from testbed.model.ingress_objects import IMAGE
 from testbed.model.objects import Node, Pod, Service, with_meta
 from testbed.store import Key, Snapshot, Update
 
@@ -48,19 +46,11 @@ def _points(item: Ingress) -> Points:
 def _controllers(snapshot: Snapshot) -> dict[str, Points]:
     """Every controller that has pods, by its name: where the ready ones are reached."""
     found: dict[str, Points] = {}
-    for pod, options in sorted(_pods(snapshot), key=lambda pair: pair[0].meta.name):
+    for pod, options in sorted(controller_pods(snapshot), key=lambda pair: pair[0].meta.name):
         points = found.setdefault(options.controller, [])
         if pod.status.ready and pod.meta.deletion_s is None:
             points += [one for one in _reached(snapshot, pod, options) if one not in points]
     return found
-
-
-def _pods(snapshot: Snapshot) -> Iterator[tuple[Pod, Options]]:
-    for pod in snapshot.list(Pod):
-        for container in pod.spec.containers:
-            if container.image == IMAGE:
-                with suppress(UsageError):  # its pod does not start, and says why
-                    yield pod, options_of(container.args)
 
 
 def _reached(snapshot: Snapshot, pod: Pod, options: Options) -> Points:

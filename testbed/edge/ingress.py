@@ -36,6 +36,14 @@ def served(
     return Served(routes, _endpoints(snapshot, routes, families), certificates), tuple(troubles)
 
 
+def troubles_of(ingresses: Sequence[IngressRules], snapshot: Snapshot) -> list[Trouble]:
+    """What is wrong with what one controller carries, the oldest first."""
+    troubles = list(routes_of(ingresses, snapshot).troubles)
+    for _ in _certificates(ingresses, snapshot, troubles):
+        pass  # what is wrong with them is what is asked for here
+    return troubles
+
+
 def _endpoints(
     snapshot: Snapshot, routes: Routes, families: tuple[int, ...]
 ) -> dict[Target, tuple[Server, ...]]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from testbed.dns.outside import hostnames
+from testbed.edge.ingress_view import ingresses
 from testbed.model.fakes import is_fake
 from testbed.model.objects import EndpointSlice, Node, Pod, Service
 from testbed.store import Snapshot
@@ -15,8 +16,8 @@ from testbed.store import Snapshot
 def inspect(
     snapshot: Snapshot, stopped: Collection[str] = (), cut_off: Collection[str] = ()
 ) -> dict[str, Any]:
-    """nodes, pods and services as DESIGN's `inspect` has them, each ordered by name. `stopped`: the nodes
-    without power; `cut_off`: those that do not reach the control plane.
+    """nodes, pods, services and ingresses as DESIGN's `inspect` has them, each ordered by name. `stopped`:
+    the nodes without power; `cut_off`: those that do not reach the control plane.
     """
     slices = snapshot.slices_by_service()
     fake = fake_nodes(snapshot)
@@ -37,6 +38,7 @@ def inspect(
             _service(service, slices.get((service.meta.namespace, service.meta.name), ()))
             for service in sorted(snapshot.list(Service), key=_by_name)
         ],
+        "ingresses": ingresses(snapshot),
     }
 
 
