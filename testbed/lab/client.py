@@ -1,4 +1,7 @@
-"""`Lab`: a running lab as users and trials see it."""
+"""`Lab`: a running lab as users and trials see it.
+
+Most commands only attach to a lab: what starting one takes (topologies, kernels) is imported by who starts one.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from testbed import clock
 from testbed.errors import OutOfTimeOrRoom, TestbedError
@@ -19,20 +22,18 @@ from testbed.events import Event
 from testbed.kernel.search_path import with_tools
 from testbed.lab import docker_side, registry
 from testbed.lab.api_access import Access, access
-from testbed.lab.checks import checks
 from testbed.lab.ending import end
-from testbed.lab.kernels import Carrier, choose
 from testbed.lab.load_handle import LoadHandle, LoadResult, Progress, quiet
 from testbed.lab.recording import Recording
-from testbed.lab.starting import start
 from testbed.lab.wire import Connection
-from testbed.model.loader import load as load_topology
-from testbed.model.manifest import from_client
-from testbed.model.topology import Topology
 from testbed.sandbox.guest import JOB
-from testbed.store import Create, Snapshot, Store
 from testbed.traffic.reachability import Reach
 from testbed.traffic.spec import LoadSpec
+
+if TYPE_CHECKING:
+    from testbed.lab.kernels import Carrier
+    from testbed.model.topology import Topology
+    from testbed.store import Snapshot
 
 
 class Lab:
@@ -64,6 +65,12 @@ class Lab:
         kernel where it has been chosen already. Raises TopologyError,
         MissingFeature, OutOfTimeOrRoom (and then a lab that was started here is taken down).
         """
+        from testbed.lab.checks import checks
+        from testbed.lab.kernels import choose
+        from testbed.lab.starting import start
+        from testbed.model.loader import load as load_topology
+        from testbed.model.topology import Topology
+
         source = "" if isinstance(topology, Topology) else str(Path(topology).resolve())
         if not isinstance(topology, Topology):
             topology = load_topology(Path(topology), tuple(settings), checks)
@@ -137,7 +144,7 @@ class Lab:
         end(self.folder)
 
     def inspect(self) -> dict[str, Any]:
-        """nodes, pods, services and endpoints: DESIGN's JSON of `inspect`."""
+        """nodes, pods, services, endpoints and ingresses: DESIGN's JSON of `inspect`."""
         result: dict[str, Any] = self._connection.call("inspect")
         return result
 
@@ -154,6 +161,9 @@ class Lab:
 
     def snapshot(self) -> Snapshot:
         """Every object of the lab's store, as values of this process; versions are not the lab's."""
+        from testbed.model.manifest import from_client
+        from testbed.store import Create, Store
+
         store = Store(clock.now_s, self.name)
         manifests = self._connection.call("objects")
         store.apply([Create(from_client(manifest)) for manifest in manifests])
