@@ -1,7 +1,8 @@
 """A run of one block over real labs, whatever else the machine does meanwhile.
 
-`testbed run` drops trials whose generator was late; beside other tests it often is. What these runs
-find out is no figure, so that lateness does not matter: everything else still makes a trial invalid.
+`testbed run` drops trials whose generator was late, or of whose connections the kernel lost some; beside other
+tests both happen. What these runs find out is no figure, so that neither matters: everything else still makes a
+trial invalid.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import math
 from pathlib import Path
 
 from testbed.analysis.run import Run, load_run
-from testbed.analysis.validity import Limits, judged
+from testbed.analysis.validity import COUNTERS, Limits, judged
 from testbed.experiment.design import SMOKE, designed
 from testbed.experiment.environment import guest_kernel, host_kernel
 from testbed.experiment.module import load
+from testbed.experiment.record import TrialRecord
 from testbed.experiment.runner import Outside
 from testbed.experiment.session import Job, execute
 from testbed.experiment.setting import topologies
@@ -24,6 +26,13 @@ from testbed.report.build import build
 _LATENESS_ALLOWED = Limits(
     control_lag_p99_ms=math.inf, censored_share=1.0, steal_share=1.0, softnet_dropped=math.inf
 )
+
+_KERNEL_LOST = tuple(f"conntrack {name} rose" for name in COUNTERS)
+
+
+def _judged(record: TrialRecord) -> tuple[str, ...]:
+    why = judged(record, _LATENESS_ALLOWED)
+    return tuple(one for one in why if not one.startswith(_KERNEL_LOST))
 
 
 def conducted(name: str, folder: Path, *settings: str, topology: str | None = None) -> Run:
@@ -36,7 +45,7 @@ def conducted(name: str, folder: Path, *settings: str, topology: str | None = No
     guest = carrier.guest
     outside = Outside(
         up=lambda topology, lab: Lab.up(topology, name=lab, ephemeral=True, carrier=carrier),
-        judge=lambda record: judged(record, _LATENESS_ALLOWED),
+        judge=_judged,
         kernel=guest_kernel(guest.name, guest.release) if guest else host_kernel(),
         generator_cpu=None,
     )
