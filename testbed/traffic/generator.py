@@ -141,6 +141,7 @@ class Load:
         drained_ns = now_ns() + int(self.spec.drain_s * 1e9)
         while self.in_flight and now_ns() < drained_ns:
             self._turn(drained_ns)
+        self._turn(0)  # what has come is no less there because this process was late to look
         for connection in tuple(self.in_flight):
             connection.end(OUTCOME_NUMBERS["censored"])
 
@@ -159,11 +160,14 @@ class Load:
 
     def _closed_loop(self, end_ns: int) -> None:
         self.vacant = self.spec.connections
-        while not self.stopped and now_ns() < end_ns:
+        # A duration that is over before this process has had its turn is no reason for no request at all.
+        while True:
             for _ in range(min(self.vacant, _BURST)):
                 self.vacant -= 1
                 self._start(0)
             self._turn(0 if self.vacant else end_ns)
+            if self.stopped or now_ns() >= end_ns:
+                return
 
     def keep_address(self, address: str, ttl_s: int) -> None:
         """A name has been resolved: as long as the spec says, it is not asked for again."""
@@ -188,19 +192,21 @@ class Load:
             self._say_progress(now)
         until_ns = min(until_ns, self._progress_ns)
         for queue in (self.deadlines, self.dns_deadlines):
-            while queue and queue[0][0] <= now:
-                deadline_ns, waiting = queue.popleft()
-                if waiting.deadline_ns == deadline_ns:  # else: it ended in time
-                    waiting.expire()
-                    until_ns = now
             if queue and queue[0][0] < until_ns:
                 until_ns = queue[0][0]
         if until_ns > now:
             # epoll's own timeout knows milliseconds only.
             select.select((self.epoll,), (), (), (until_ns - now) / 1e9)
+        # What was there before the look is no timeout, however late the look was.
+        now = now_ns()
         handlers = self.handlers
         for fd, events in self.epoll.poll(0):
             handlers[fd](events)
+        for queue in (self.deadlines, self.dns_deadlines):
+            while queue and queue[0][0] <= now:
+                deadline_ns, waiting = queue.popleft()
+                if waiting.deadline_ns == deadline_ns:  # else: it ended in time
+                    waiting.expire()
 
     def _say_progress(self, now: int) -> None:
         elapsed_s = round((now - self._started_ns) / 1e9, 1)

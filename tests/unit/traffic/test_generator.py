@@ -13,9 +13,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from testbed.clock import now_ns
 from testbed.traffic import echo, generator
-from testbed.traffic.samples import read
-from tests.unit.traffic.conftest import Process, Spawn
+from testbed.traffic.channel import Channel
+from testbed.traffic.samples import SampleFile, read
+from testbed.traffic.spec import LoadSpec
+from tests.unit.traffic.conftest import ANSWER_S, Process, Spawn
 
 
 class Loads:
@@ -86,6 +89,18 @@ def outcomes(samples: pd.DataFrame) -> set[str]:
     return set(samples["outcome"])
 
 
+def opened_needlessly(samples: pd.DataFrame, reuse: int, wanted: int = 0) -> list[int]:
+    """Connections beyond the `wanted` that were opened though another one was idle and not used up."""
+    found = []
+    for number, start_ns in samples.groupby("connection")["start_ns"].min().items():
+        before = samples[samples["start_ns"] < start_ns]
+        used = before.groupby("connection").agg(requests=("end_ns", "size"), free=("end_ns", "max"))
+        idle = used[(used["requests"] < reuse) & (used["free"] < start_ns)]
+        if len(used) >= wanted and len(idle):
+            found.append(int(number))
+    return found
+
+
 @pytest.mark.parametrize("scheme", ["http", "tcp", "udp"])
 @pytest.mark.parametrize("reuse", [1, 4])
 def test_open_loop_answers(served: Loads, scheme: str, reuse: int) -> None:
@@ -95,7 +110,8 @@ def test_open_loop_answers(served: Loads, scheme: str, reuse: int) -> None:
     assert outcomes(samples) == {"ok"}
     assert set(samples["backend"]) == {"web-0"}
     assert set(samples["bytes"]) == {5}
-    assert samples["connection"].value_counts().max() == min(reuse, 30)
+    assert samples["connection"].value_counts().max() <= reuse
+    assert not opened_needlessly(samples, reuse)
     assert samples["src_port"].nunique() == samples["connection"].nunique()
     assert (samples["scheduled_ns"].diff().dropna() == 10_000_000).all()
     assert (samples["scheduled_ns"] <= samples["start_ns"]).all()
@@ -111,7 +127,7 @@ def test_only_a_connections_first_request_has_a_handshake(served: Loads) -> None
 
 
 def test_closed_loop_keeps_its_connections_busy(served: Loads) -> None:
-    samples = served.samples(connections=5, reuse=1_000_000, timeout_s=2)
+    samples = served.samples(connections=5, reuse=1_000_000, timeout_s=60, drain_s=60)
     assert samples["scheduled_ns"].isna().all()
     assert samples["connection"].nunique() == 5
     assert outcomes(samples) == {"ok"}
@@ -119,7 +135,9 @@ def test_closed_loop_keeps_its_connections_busy(served: Loads) -> None:
 
 def test_open_loop_spreads_over_the_connections_asked_for(served: Loads) -> None:
     samples = served.samples(rate_rps=100, arrivals="constant", connections=3, reuse=1000)
-    assert samples["connection"].value_counts().tolist() == [10, 10, 10]
+    assert samples.sort_values("start_ns")["connection"].nunique() >= 3
+    assert samples.sort_values("start_ns")["connection"].iloc[:3].is_unique
+    assert not opened_needlessly(samples, reuse=1000, wanted=3)
 
 
 @pytest.mark.parametrize(
@@ -156,13 +174,13 @@ def test_nobody_accepts(loads: Loads) -> None:
         samples = loads.samples(rate_rps=50, arrivals="constant", timeout_s=0.05)
     assert outcomes(samples) == {"timeout"}
     assert samples["connected_ns"].notna().all()
-    waited_ns = samples["end_ns"] - samples["start_ns"]
-    assert waited_ns.between(50_000_000, 500_000_000).all()
+    assert (samples["end_ns"] - samples["start_ns"] >= 50_000_000).all()
 
 
 @contextmanager
-def forgetful(port: int, ignored: int) -> Iterator[None]:
-    """Answers datagrams, but for the first ones."""
+def forgetful(port: int, ignored: int, answered: int) -> Iterator[threading.Event]:
+    """Answers datagrams, but for the first ones; says when it has answered so many."""
+    enough = threading.Event()
     with socket.socket(type=socket.SOCK_DGRAM) as listener:
         listener.bind(("127.0.0.1", port))
 
@@ -172,11 +190,13 @@ def forgetful(port: int, ignored: int) -> Iterator[None]:
                 seen += 1
                 if seen > ignored:
                     listener.sendto(b"web-0", received[1])
+                if seen == ignored + answered:
+                    enough.set()
 
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            yield
+            yield enough
         finally:
             listener.sendto(b"stop", ("127.0.0.1", port))
             thread.join()
@@ -184,10 +204,14 @@ def forgetful(port: int, ignored: int) -> Iterator[None]:
 
 def test_a_udp_socket_outlives_datagrams_that_nobody_answers(loads: Loads) -> None:
     url = "udp://127.0.0.1:{port}/hostname"
-    with forgetful(loads.port, 2):
-        samples = loads.samples(url, connections=1, reuse=1_000_000, timeout_s=0.05)
+    with forgetful(loads.port, ignored=2, answered=50) as enough:
+        kept = {"connections": 1, "reuse": 1_000_000, "timeout_s": 0.05, "duration_s": 3600}
+        load = loads.start(url, **kept)
+        assert enough.wait(ANSWER_S)
+        load.tell({"stop": True})
+        samples = loads.end(load)
     assert list(samples["outcome"][:2]) == ["timeout", "timeout"]
-    assert set(samples["outcome"][2:-1]) == {"ok"}
+    assert "ok" in set(samples["outcome"][2:])
     assert samples["connection"].nunique() == samples["src_port"].nunique() == 1
 
 
@@ -200,10 +224,43 @@ def test_what_is_in_flight_at_the_end_is_censored(loads: Loads) -> None:
 
 def test_an_open_loop_is_never_blocked(loads: Loads) -> None:
     with server(loads.port, answer=None):
-        samples = loads.samples(rate_rps=200, arrivals="constant", connections=2, reuse=10)
+        kept = {"connections": 2, "reuse": 10, "timeout_s": 3600, "drain_s": 0}
+        samples = loads.samples(rate_rps=200, arrivals="constant", **kept)
     assert len(samples) == 60
-    late_ns = samples["start_ns"] - samples["scheduled_ns"]
-    assert late_ns.median() < 20_000_000
+    assert outcomes(samples) == {"censored"}, "none had ended before the last began"
+    assert samples["connection"].nunique() == 60
+
+
+@pytest.mark.parametrize("patience", [{"timeout_s": 0.001}, {"drain_s": 0.0}])
+def test_an_answer_counts_that_came_before_a_late_look(
+    spawn: Spawn, port: int, tmp_path: Path, patience: dict[str, float]
+) -> None:
+    """The generator had no CPU for as long as the request's time, or the drain's."""
+    short = {"url": f"tcp://127.0.0.1:{port}", "rate_rps": 1, "duration_s": 0.001}
+    spec = LoadSpec.from_json({"source": "client"} | short | patience)
+    output = tmp_path / "samples"
+
+    def late(_: Any, channel: socket.socket) -> None:
+        def arrivals() -> Iterator[int]:
+            yield 0
+            channel.recv(1, socket.MSG_PEEK)  # the word that the answer is there
+            over_ns = now_ns() + 1_000_000
+            while now_ns() <= over_ns:
+                pass
+
+        samples = SampleFile(output)
+        generator.Load(spec, "", samples, Channel(channel)).run(now_ns(), arrivals())
+        samples.close()
+
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        process = spawn(late, {})
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(100)
+            connection.sendall(b"web-0\n")
+            process.tell({"stop": True})
+            assert process.ended() == 0
+    assert read(output)["outcome"].tolist() == ["ok"]
 
 
 def test_an_address_that_the_host_does_not_have_is_the_clients_trouble(served: Loads) -> None:
@@ -223,12 +280,15 @@ def test_a_kept_connection_whose_server_dies_is_replaced(loads: Loads, spawn: Sp
     pod = {"pod": "web-0", "listen": ["127.0.0.1"], "port": loads.port, "netns": None}
     first = spawn(echo.main, {"pods": [pod], "log": None})
     assert first.hears() == {"ready": True}
-    load = loads.start(rate_rps=200, duration_s=2, reuse=10_000)
+    load = loads.start(rate_rps=200, duration_s=3600, reuse=10_000, drain_s=60)
     assert "progress" in load.hears()
     first.signal(signal.SIGKILL)
     first.ended()
     second = spawn(echo.main, {"pods": [pod | {"pod": "web-1"}], "log": None})
     assert second.hears() == {"ready": True}
+    for _ in range(3):  # what is sent between two of them reaches the second
+        assert "progress" in load.hears()
+    load.tell({"stop": True})
     samples = loads.end(load)
     assert {"web-0", "web-1"} == set(samples["backend"].dropna())
     assert samples.groupby("connection")["backend"].nunique().max() == 1
@@ -238,7 +298,7 @@ def test_a_kept_connection_whose_server_dies_is_replaced(loads: Loads, spawn: Sp
 @pytest.mark.parametrize("how", ["stop", "SIGTERM", "SIGINT", "supervisor's end"])
 def test_an_early_end_keeps_what_was_measured(served: Loads, how: str) -> None:
     load = served.start(rate_rps=200, duration_s=3600)
-    assert "progress" in load.hears()
+    known = load.hears()["progress"]["requests"]
     match how:
         case "stop":
             load.tell({"stop": True})
@@ -248,7 +308,7 @@ def test_an_early_end_keeps_what_was_measured(served: Loads, how: str) -> None:
             load.signal(signal.Signals[name])
     samples = served.end(load)
     assert served.report["stopped"] is True
-    assert len(samples) == served.report["requests"] > 100
+    assert len(samples) == served.report["requests"] >= known > 0
 
 
 def test_sigkill_loses_nothing_that_had_ended(served: Loads, tmp_path: Path) -> None:
@@ -256,7 +316,7 @@ def test_sigkill_loses_nothing_that_had_ended(served: Loads, tmp_path: Path) -> 
     known = load.hears()["progress"]["requests"]
     load.signal(signal.SIGKILL)
     load.ended()
-    assert len(read(tmp_path / "samples")) >= known > 100
+    assert len(read(tmp_path / "samples")) >= known > 0
 
 
 def test_equal_seeds_give_equal_schedules(served: Loads) -> None:
