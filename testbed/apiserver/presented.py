@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from testbed.apiserver import admission, event_forms, schema
@@ -9,6 +10,7 @@ from testbed.apiserver.ages import rfc3339
 from testbed.apiserver.documents import NODE_CAPACITY, NODE_INFO
 from testbed.apiserver.qos import qos_class
 from testbed.apiserver.resources import Json, Resource
+from testbed.controllers.pod_lifecycle import START_ERROR
 from testbed.model.documents import ServiceCIDR
 from testbed.model.manifest import to_manifest
 from testbed.model.objects import Node, Object, Pod
@@ -100,19 +102,43 @@ def _date_node(node: Node, manifest: Json, face: Face) -> None:
 
 
 def _add_times(status: Json, times: Json, face: Face) -> None:
-    """A pod's: when it became ready, or ceased to be, and when its containers were started."""
+    """A pod's: since when it is ready or not, when its kubelet took it on, and of its containers' runs."""
     changed_s = times.get("readyChangedSeconds")
     if changed_s is not None:
         for condition in status.get("conditions", ()):
             if condition["type"] in _OF_READINESS:
                 condition.setdefault("lastTransitionTime", _wall(changed_s, face))
     started = times.get("containersStartedSeconds", {})
-    if started and "startTime" not in status:
-        status["startTime"] = _wall(min(started.values()), face)
-    for container in status.get("containerStatuses", ()):
-        running = container.get("state", {}).get("running")
-        if running is not None and container["name"] in started:
-            running.setdefault("startedAt", _wall(started[container["name"]], face))
+    taken_s = times.get("startedSeconds", min(started.values(), default=None))
+    if taken_s is not None:
+        status.setdefault("startTime", _wall(taken_s, face))
+    finished, last = (
+        times.get("containersFinishedSeconds", {}),
+        times.get("containersLastSeconds", {}),
+    )
+    for container in (
+        *status.get("initContainerStatuses", ()),
+        *status.get("containerStatuses", ()),
+    ):
+        name, state = container["name"], container.get("state", {})
+        now = {"started": started.get(name), "finished": finished.get(name)}
+        before = container.get("lastState", {})
+        _date_run(state.get("running"), {"started": now["started"]}, face)
+        _date_run(state.get("terminated"), now, face)
+        _date_run(before.get("terminated"), last.get(name, {}), face)
+
+
+def _date_run(run: Json | None, times: Mapping[str, float | None], face: Face) -> None:
+    """When a run began and ended. One that could not be started has begun when that was tried: containerd
+    says 0 there, which kubectl shows as 1970.
+    """
+    if run is None:
+        return
+    never_ran = run.get("reason") == START_ERROR
+    begun_s = times.get("finished") if never_ran else times.get("started")
+    for key, time_s in (("startedAt", begun_s), ("finishedAt", times.get("finished"))):
+        if time_s is not None:
+            run.setdefault(key, _wall(time_s, face))
 
 
 def _wall(time_s: float, face: Face) -> str:

@@ -38,8 +38,9 @@ from testbed.controllers.timing import KubeletTiming
 from testbed.model.objects import Termination
 from testbed.runtime.interface import ContainerState
 
-_START_ERROR = 128
-"""The exit code that containerd reports for a container that could not be started."""
+START_ERROR = "StartError"
+_START_ERROR_CODE = 128
+"""What containerd reports of a container that could not be started: the reason, and the exit code."""
 
 
 def advance(record: PodRecord, happening: Happening, now_s: float, timing: KubeletTiming) -> Step:
@@ -124,7 +125,7 @@ def _after(
             return replace(container, life=Life.WAITING, lacks=message, restart_at_s=retry_at_s)
         case StartFailed(container=which, message=message) if which == name:
             now_ns = round(now_s * 1e9)
-            failed = ContainerState(False, 0, now_ns, now_ns, _START_ERROR, message)
+            failed = ContainerState(False, 0, now_ns, now_ns, _START_ERROR_CODE, message)
             return replace(_exited(container, failed, timing), start_error=True, lacks="")
         case Relisted(states=states) if name in states:
             dead = container.runs and not states[name].running
@@ -303,7 +304,7 @@ def termination(found: ContainerRecord) -> Termination:
 def exit_reason(found: ContainerRecord) -> str:
     """containerd's word for how a container ended."""
     if found.start_error:
-        return "StartError"
+        return START_ERROR
     return "Completed" if found.exit_code == 0 else "Error"
 
 
