@@ -25,6 +25,7 @@ from testbed.lab.listeners import listeners
 from testbed.lab.node_caches import NodeCaches
 from testbed.lab.recipes import Recipes, other_user
 from testbed.model.objects import SERVER_ANNOTATION, Pod
+from testbed.runtime.container_process import CANNOT_EXECUTE
 from testbed.runtime.interface import ContainerState, Executed
 from testbed.runtime.netns import Place, Started
 from testbed.runtime.processes import LabProcess, Processes
@@ -139,8 +140,11 @@ class Programs:
         self._logs.mkdir(exist_ok=True)
         self._shared: SharedServer | None = None
         self._shared_lock = asyncio.Lock()
-        self._guests: dict[tuple[str, str], Running] = {}
-        """A command in a container without files of its own: those after it join it."""
+        self._hosts: dict[tuple[str, str], Running] = {}
+        """What commands join in a container that is a server of the lab's own: a process that only waits, since
+        they would end with a command that they have joined.
+        """
+        self._joining: dict[tuple[str, str], asyncio.Lock] = {}
         self._printed: dict[tuple[str, str], tuple[ContainerLog, ContainerLog | None]] = {}
         """Of each container, by the pod's uid and its name: this run's, and that of the one before."""
         self._watching = False
@@ -191,22 +195,31 @@ class Programs:
         if isinstance(started, DockerContainer):
             assert self.docker is not None
             return await self.docker.join(started, argv, stdin=stdin, tty=tty)
-        key = place.pod.meta.uid, place.container.name
-        host: Running | None
         if isinstance(started, ProgramContainer):
             recipe, host = started.recipe, started.running
         else:
-            recipe, host = self.recipes.bare(place, argv), self._guests.get(key)
+            recipe, host = self.recipes.bare(place, argv), await self._host(place)
         env = {**recipe.env, "TERM": "xterm"} if tty else recipe.env
         builtin = ""
         if argv[0].lstrip("/") == "agnhost" and base_name(place.container.image) == "agnhost":
             argv, builtin = argv[1:], "agnhost"
         recipe = replace(recipe, argv=argv, env=env, builtin=builtin)
-        beside = host.pid if host is not None and host.process.running else None
-        running = await run(self.processes, recipe, stdin=stdin, tty=tty, join=beside)
-        if beside is None:
-            self._guests[key] = running
-        return running
+        return await run(self.processes, recipe, stdin=stdin, tty=tty, join=host.pid)
+
+    async def _host(self, place: Place) -> Running:
+        """What a command joins where the container has no program of its own. Raises StartError, NotYet."""
+        key = place.pod.meta.uid, place.container.name
+        joining = self._joining.setdefault(key, asyncio.Lock())
+        async with joining:
+            host = self._hosts.get(key)
+            if host is None or not host.process.running:
+                waiting = replace(self.recipes.bare(place, ("pause",)), builtin="agnhost")
+                host = await run(self.processes, waiting)
+                if self._joining.get(key) is not joining:
+                    host.signal(signal.SIGKILL)
+                    raise StartError("the pod has gone", CANNOT_EXECUTE)
+                self._hosts[key] = host
+        return host
 
     async def execute(
         self, place: Place, started: Started | None, argv: tuple[str, ...], timeout_s: float
@@ -249,8 +262,10 @@ class Programs:
 
     def forget(self, pod_uid: str) -> None:
         """A pod is no more."""
-        for key in [key for key in self._guests if key[0] == pod_uid]:
-            self._guests.pop(key).signal(signal.SIGKILL)
+        for key in [key for key in self._joining if key[0] == pod_uid]:
+            del self._joining[key]
+        for key in [key for key in self._hosts if key[0] == pod_uid]:
+            self._hosts.pop(key).signal(signal.SIGKILL)
         self.recipes.forget(pod_uid)
 
     def accept_log(self, pod: Pod) -> Path:

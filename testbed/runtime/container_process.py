@@ -38,12 +38,15 @@ def become(config: dict[str, Any], fds: list[int], programs: Mapping[str, Progra
     """
     report = fds[3]
     os.set_inheritable(report, False)
-    joined = _joined(config["join"])
-    if joined:
-        netns.setns(joined.pop("pid"), netns.CLONE_NEWPID)
-    else:
-        netns.unshare(netns.CLONE_NEWPID)
-    child = os.fork()
+    try:
+        joined = _joined(config["join"])
+        if joined:
+            netns.setns(joined.pop("pid"), netns.CLONE_NEWPID)
+        else:
+            netns.unshare(netns.CLONE_NEWPID)
+        child = os.fork()
+    except OSError as error:  # whom it was to join has ended, or there is no room for a process
+        cannot_begin(fds, error)
     if child:
         os.write(report, f"pid {child}\n".encode())
         for fd in fds:
@@ -69,6 +72,12 @@ def become(config: dict[str, Any], fds: list[int], programs: Mapping[str, Progra
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def cannot_begin(fds: list[int], error: OSError) -> NoReturn:
+    """Say why there is no program at all, and end."""
+    os.write(fds[3], f"error {CANNOT_EXECUTE} {error}\n".encode())
+    os._exit(CANNOT_EXECUTE)
 
 
 def _joined(pid: int | None) -> dict[str, int]:

@@ -128,9 +128,12 @@ def _become(request: dict[str, Any], fds: list[int], kinds: Kinds) -> NoReturn:
     code = 1
     try:
         if request["netns"]:
-            fd = os.open(request["netns"], os.O_RDONLY | os.O_CLOEXEC)
-            netns.setns(fd)
-            os.close(fd)
+            try:
+                _enter(request["netns"])
+            except OSError as error:  # the pod has just gone
+                if request["main"] == "container":
+                    container_process.cannot_begin(fds, error)
+                raise
         if request["main"] == "exec":
             inside.execute(request["config"], fds)
         if request["main"] == "container":
@@ -150,6 +153,12 @@ def _become(request: dict[str, Any], fds: list[int], kinds: Kinds) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _enter(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    netns.setns(fd)
+    os.close(fd)
 
 
 def _of_docker(request: dict[str, Any], fds: list[int]) -> NoReturn:

@@ -10,7 +10,6 @@ import contextlib
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 
 Command = Callable[[argparse.Namespace], Callable[[], int]]
@@ -126,12 +125,11 @@ def _pause(_options: argparse.Namespace) -> Callable[[], int]:
 
 def _paused() -> int:
     """Do nothing until told to end, and take what is left without a parent."""
-    over = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: over.set())
-    signal.signal(signal.SIGCHLD, lambda *_: _reap())
+    awaited = {signal.SIGTERM, signal.SIGCHLD}
+    signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     print("Paused", flush=True)
-    while not over.wait(3600):
-        pass
+    while signal.sigwait(awaited) != signal.SIGTERM:
+        _reap()
     return 0
 
 

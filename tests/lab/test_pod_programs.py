@@ -267,6 +267,19 @@ def test_commands_have_streams_and_codes(world: World) -> None:
     assert large == "x" * 3_000_000
 
 
+def test_a_command_outlives_those_that_were_there_before(world: World) -> None:
+    """In a server of the lab's own, which has no process that they could be in."""
+    lines = 'read one; echo "$one"; read two; echo "$two"'
+    first, second = (world.start("web", "sh", "-c", lines, stdin=True) for _ in range(2))
+    for session in (first, second):
+        session.write_stdin("here\n")
+        assert session.readline_stdout(timeout=PATIENCE_S) == "here"
+    for session in (first, second):
+        session.write_stdin("over\n")
+        session.run_forever(timeout=PATIENCE_S)
+        assert (session.returncode, session.read_stdout()) == (0, "over\n")
+
+
 def test_a_terminal_has_a_size(world: World) -> None:
     session = world.start("teller", "sh", stdin=True, tty=True)
     session.write_channel(4, json.dumps({"Width": 91, "Height": 17}))
