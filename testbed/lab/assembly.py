@@ -9,6 +9,7 @@ from testbed.clock import now_s
 from testbed.dns.plugin_cfg import PLUGIN_CFG
 from testbed.lab.captures import Captures
 from testbed.lab.cluster import Cluster
+from testbed.lab.delays import drawn
 from testbed.lab.dns_feed import DnsFeed
 from testbed.lab.dns_servers import DnsServers
 from testbed.lab.execution import Execution
@@ -22,6 +23,7 @@ from testbed.lab.places import Places
 from testbed.lab.probes import Probes
 from testbed.lab.programs import Programs
 from testbed.lab.recordings import Recordings
+from testbed.lab.setting import Setting
 from testbed.lab.tracing import Traces
 from testbed.model.topology import Topology
 from testbed.runtime.processes import Processes
@@ -52,7 +54,8 @@ def assembled(topology: Topology, folder: Path, processes: Processes, journal: J
     order = topology.dns.plugin_order or PLUGIN_CFG
     programs.dns = DnsServers(processes, folder, store, feed, order)
     programs.node_caches = NodeCaches(programs.dns, store, topology.dns.domain)
-    cluster = Cluster(folder, topology, store, programs, journal.record)
+    delays = drawn(topology.timing, folder.name)
+    cluster = Cluster(Setting(topology, folder, store, programs, journal.record, delays))
     cluster.touch.listeners.append(feed)
     places = Places(cluster, folder)
     programs.name_files = lambda pod: places.files(

@@ -26,7 +26,7 @@ class BgpProvider:
 
     def __init__(self, parts: ProviderParts) -> None:
         self._parts = parts
-        self._fabric = plan(parts.topology)
+        self._fabric = plan(parts.setting.topology)
         self._told: dict[str, Mapping[IPNetwork, str]] = {}
         """What each node tells of: destinations, each with a service that has it."""
 
@@ -86,5 +86,5 @@ class BgpProvider:
             for destination in sorted(these.keys() - others.keys(), key=str):
                 said = {"service": these[destination], "protocol": "bgp", **detail}
                 address = str(destination.network_address)
-                self._parts.record(Event(now_ns(), "edge", node, kind, address, 0, said))
+                self._parts.setting.record(Event(now_ns(), "edge", node, kind, address, 0, said))
         self._parts.changed.set()

@@ -34,7 +34,7 @@ class CloudProvider:
     cleans_up = True
 
     def __init__(self, parts: ProviderParts) -> None:
-        self._cloud = parts.topology.load_balancer.cloud
+        self._cloud = parts.setting.topology.load_balancer.cloud
         self._parts = parts
         self._program: BalancerProgram | None = None
         self._services: tuple[Balanced, ...] = ()
@@ -44,7 +44,7 @@ class CloudProvider:
         self._due = asyncio.Event()
         self._begun = asyncio.Event()
         self._main: asyncio.Task[None] | None = None
-        parts.store.watch(self._changed)
+        parts.setting.store.watch(self._changed)
 
     @property
     def ip_mode(self) -> str:
@@ -55,8 +55,8 @@ class CloudProvider:
         if self._main is None:
             host = self._cloud.host
             parts = self._parts
-            folder = parts.folder / "balancer"
-            home = Home(host, parts.namespace(host), folder, parts.processes)
+            folder = parts.setting.folder / "balancer"
+            home = Home(host, parts.namespace(host), folder, parts.setting.processes)
             self._program = program(home, self._cloud, self._tell)
             self._main = asyncio.create_task(self._follow())
 
@@ -86,7 +86,9 @@ class CloudProvider:
     def _unexpected(self, services: tuple[Balanced, ...]) -> Iterator[str]:
         """Nodes that are well, and could take traffic, but for what the balancer knows."""
         assert self._program is not None
-        ready = {node.meta.name for node in self._parts.store.snapshot().list(Node) if node.ready}
+        ready = {
+            node.meta.name for node in self._parts.setting.store.snapshot().list(Node) if node.ready
+        }
         expected = {service.key: ready.intersection(service.nodes) for service in services}
         ill = self._program.ill()
         for front in self._plan.frontends:
@@ -139,7 +141,7 @@ class CloudProvider:
             self._parts.changed.set()
 
     def _wanted(self) -> Plan:
-        return plan(self._services, self._parts.store.snapshot().list(Node), self._cloud)
+        return plan(self._services, self._parts.setting.store.snapshot().list(Node), self._cloud)
 
     async def _agree(self) -> None:
         """Make the host what is to be served now."""
@@ -175,7 +177,11 @@ class CloudProvider:
         kind = "node-healthy" if told.up else "node-unhealthy"
         asked = f":{told.check.port}{told.check.path}"
         detail = {"reason": told.reason, "asked": asked, "balancer": self._cloud.host}
-        self._parts.record(Event(now_ns(), "edge", told.node, kind, told.service, 0, detail))
+        self._parts.setting.record(
+            Event(now_ns(), "edge", told.node, kind, told.service, 0, detail)
+        )
 
     def _say(self, kind: str, what: str, detail: Mapping[str, object]) -> None:
-        self._parts.record(Event(now_ns(), "edge", self._cloud.host, kind, what, 0, dict(detail)))
+        self._parts.setting.record(
+            Event(now_ns(), "edge", self._cloud.host, kind, what, 0, dict(detail))
+        )

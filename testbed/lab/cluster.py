@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from testbed.apiserver.topology_manifests import completed
-from testbed.clock import now_s
-from testbed.controllers import builtin
 from testbed.controllers.decision import Controller
-from testbed.controllers.heartbeats import Heartbeats
-from testbed.controllers.loop import ControllerLoop
-from testbed.controllers.timing import Delays, KubeletTiming, NodeTiming
+from testbed.controllers.timing import Delays
 from testbed.dns.search import pod_resolv_conf
 from testbed.edge.ingress_objects import with_classes
 from testbed.errors import NotFound
-from testbed.events import Record
 from testbed.fabric.machine import Machine
 from testbed.fabric.partition import networks_of
 from testbed.fabric.plan import control_plane_alone, plan, without
@@ -28,11 +22,9 @@ from testbed.kernel.features import Feature
 from testbed.lab.authority import Authority
 from testbed.lab.backends import pod_network_needs
 from testbed.lab.control_touch import ControlTouch
-from testbed.lab.delays import drawn
+from testbed.lab.controllers import LabControllers
 from testbed.lab.differences import ObjectKey, allocated, key_of, writes
 from testbed.lab.docker_lab import DockerLab
-from testbed.lab.edge_providers import ProviderParts, provider_of
-from testbed.lab.fakes import Fakes
 from testbed.lab.fixed import require_same
 from testbed.lab.ingress import IngressControllers
 from testbed.lab.ingress import Parts as IngressParts
@@ -40,25 +32,24 @@ from testbed.lab.link_faults import LinkFaults
 from testbed.lab.load_balancers import LoadBalancers
 from testbed.lab.mininet import MininetLab
 from testbed.lab.names import require_live
-from testbed.lab.node import LabNode, NodeParts
+from testbed.lab.node import LabNode
+from testbed.lab.node_parts import node_parts
 from testbed.lab.outside_dns import OutsideDns
-from testbed.lab.pod_links import Host, own_links, plugin_links
 from testbed.lab.pod_network import LabPodNetwork
 from testbed.lab.power import Power
-from testbed.lab.programs import Programs
-from testbed.lab.proxies import Proxies, ProxyParts
+from testbed.lab.proxies import Proxies
 from testbed.lab.recipes import PodNetwork, Recipes
+from testbed.lab.setting import Setting
 from testbed.lab.speakers import Speakers
-from testbed.lab.sticky_addresses import StickyAddresses
 from testbed.model.addressing import name_servers, plan_addresses
 from testbed.model.objects import Object, Pod
 from testbed.model.shorthand import expand
 from testbed.model.topology import Topology
-from testbed.podnet.addresses import OwnAddresses
 from testbed.podnet.network import Site
+from testbed.proxy.ruleset import Backend
 from testbed.runtime.interface import Underlay
 from testbed.runtime.underlay import NetnsUnderlay
-from testbed.store import Delete, Store
+from testbed.store import Delete
 
 
 @dataclass(slots=True)
@@ -70,103 +61,49 @@ class _Applied:
 class Cluster:
     """Nodes, pods and control plane of one lab. One event loop owns it."""
 
-    def __init__(
-        self, folder: Path, topology: Topology, store: Store, programs: Programs, record: Record
-    ) -> None:
-        self.name = folder.name
+    def __init__(self, setting: Setting) -> None:
+        """What it is made of, from the wires up; nothing runs yet but its control plane. Raises
+        MissingFeature, NotBuiltYet.
+        """
+        topology, store, programs = setting.topology, setting.store, setting.programs
+        self._setting = setting
+        self.name = setting.name
         self.store = store
-        self.nodes: dict[str, LabNode] = {}
-        self._folder = folder
         self.programs = programs
-        self._record = record
-        self.mininet = MininetLab(topology, folder, self._inject_link)
-        self.docker = DockerLab(topology, folder, programs)
-        self._underlay: Underlay = NetnsUnderlay(self.docker.nodes or self.mininet.machines)
-        # The control plane is there before anything that speaks to it.
-        fabric = plan(topology)
-        self._underlay.apply(control_plane_alone(fabric))
-        delays = drawn(topology.timing, self.name)
-        self._proxies = Proxies(
-            ProxyParts(
-                topology,
-                folder,
-                store,
-                programs.processes,
-                record,
-                delays,
-                namespace=self.namespace,
-                address=lambda node: self._addresses[node][0],
-            )
-        )
-        self.watches = self._proxies.watches
-        """What each node's proxy hears of the store."""
-        self.companions = self._proxies.companions
-        backends = self._proxies.backends.values()
-        needs = pod_network_needs(topology).union(*(one.needs for one in backends))
-        also = [Feature.IPV6] if 6 in topology.network.families else []
-        also += [Feature.SCTP] if topology.serves_sctp else []
-        features.require(*map(Feature, sorted(needs)), *also, Feature.CONNTRACK)
-        self.power = Power(self.nodes, self._underlay, self.companions, self.docker.kill)
-        self.outside_dns = OutsideDns(store, programs.processes, record)
-        network = self._seen_by_pods(topology)
-        shown = self.docker.shown
-        self.recipes = programs.recipes = Recipes(store, folder / "containers", network, shown)
-        self.pod_network = LabPodNetwork(
-            topology,
-            store,
-            record,
-            delays,
-            (_site(fabric.machine(fabric.control_plane)), self._underlay.control_plane),
-            speakers=Speakers(folder / "bgp", programs.processes, record),
-        )
-        news = asyncio.Event()
-        parts = ProviderParts(
-            topology,
-            folder,
-            programs.processes,
-            record,
-            self.namespace,
-            self.pod_network,
-            news,
-            store,
-        )
-        provider = provider_of(parts)
-        self.load_balancers = LoadBalancers(topology, store, record, delays, (provider, news))
-        self.ingress = programs.ingress = IngressControllers(
-            IngressParts(
-                store,
-                folder / "ingress",
-                programs.processes,
-                record,
-                Authority(),
-                delays.watch_s,
-            )
-        )
-        self._parts = self._node_parts(topology, delays)
-        self.touch = ControlTouch(self.nodes, self.watches, record)
-        self.touch.listeners += [self.pod_network, self.load_balancers, self.ingress]
-        self.link_faults = LinkFaults(self._underlay, self.touch)
+        self.nodes: dict[str, LabNode] = {}
         self._applied: _Applied | None = None
         self._hosts: list[str] = []
         self._between: dict[str, str] = {}
         self._addresses: dict[str, tuple[IPAddress, ...]] = {}
+        self.mininet = MininetLab(topology, setting.folder, self._inject_link)
+        self.docker = DockerLab(topology, setting.folder, programs)
+        self._underlay: Underlay = NetnsUnderlay(self.docker.nodes or self.mininet.machines)
+        # The control plane is there before anything that speaks to it.
+        fabric = plan(topology)
+        self._underlay.apply(control_plane_alone(fabric))
+        self._proxies = Proxies(setting, self.namespace, lambda node: self._addresses[node][0])
+        self.watches = self._proxies.watches
+        """What each node's proxy hears of the store."""
+        self.companions = self._proxies.companions
+        _require_features(topology, self._proxies.backends.values())
+        self.power = Power(self.nodes, self._underlay, self.companions, self.docker.kill)
+        self.outside_dns = OutsideDns(store, setting.processes, setting.record)
+        self.recipes = programs.recipes = self._recipes()
+        home = _site(fabric.machine(fabric.control_plane)), self._underlay.control_plane
+        speakers = Speakers(setting.folder / "bgp", setting.processes, setting.record)
+        self.pod_network = LabPodNetwork(setting, home, speakers)
+        self.load_balancers = LoadBalancers(setting, self.namespace, self.pod_network)
+        self.ingress = programs.ingress = _ingress(setting)
+        self._parts = node_parts(setting, self.pod_network, self._proxies, self.docker.pods)
+        self.touch = ControlTouch(self.nodes, self.watches, setting.record)
+        self.touch.listeners += [self.pod_network, self.load_balancers, self.ingress]
+        self.link_faults = LinkFaults(self._underlay, self.touch)
         self.changed = asyncio.Event()
         """Set by every change of the store; whoever waits for one clears it."""
         self.store.watch(lambda changes: self.changed.set())
-        timing = topology.timing
-        of_nodes = builtin.of_nodes(
-            self._parts.heartbeats,
-            NodeTiming(
-                timing.node_monitor_period_s,
-                timing.node_monitor_grace_period_s,
-                timing.not_ready_toleration_s,
-            ),
+        self._controllers = LabControllers(
+            setting, self._parts.heartbeats, self.load_balancers.controllers
         )
-        asked = (*builtin.CONTROLLERS, *of_nodes, *self.load_balancers.controllers)
-        self._asked = tuple([one.begun() for one in asked])
-        self._controllers = ControllerLoop(self.store, self._asked, now_s, self._parts.delays)
-        self._controllers.start()
-        self._fakes = Fakes(store, topology, self._parts.delays)
 
     @property
     def applied(self) -> bool:
@@ -182,7 +119,7 @@ class Cluster:
     @property
     def delays(self) -> Delays:
         """What all of its watches and writes wait for."""
-        return self._parts.delays
+        return self._setting.delays
 
     @property
     def proxy_label(self) -> str:
@@ -192,7 +129,7 @@ class Cluster:
     @property
     def controllers(self) -> tuple[Controller, ...]:
         """All that may still have something to write."""
-        return (*self._asked, *self._fakes.controllers)
+        return self._controllers.every
 
     def machines(self) -> dict[str, str]:
         """Name -> node or host."""
@@ -226,7 +163,7 @@ class Cluster:
 
     async def _inject_link(self, fault: LinkFault) -> None:
         """As somebody at Mininet's CLI asks."""
-        self._record(await self.link_faults.inject(fault))
+        self._setting.record(await self.link_faults.inject(fault))
 
     async def apply(self, topology: Topology) -> None:
         """Make the cluster what the topology says, as far as writing it goes. Raises UsageError."""
@@ -259,7 +196,9 @@ class Cluster:
         self._between = {one.name: one.kind for one in fabric.machines if one.kind in between}
         self.programs.images = topology.images
         applied = before.objects if before else {}
-        self.store.apply(self._fakes.leaving(before.topology if before else None, topology))
+        self.store.apply(
+            self._controllers.fakes.leaving(before.topology if before else None, topology)
+        )
         self.store.apply(writes(applied, wanted, self.store.snapshot()))
         self._applied = _Applied(topology, {key_of(item): item for item in wanted})
         await self.pod_network.follow(
@@ -333,52 +272,36 @@ class Cluster:
                 [Delete("Pod", pod.meta.namespace, pod.meta.name, pod.meta.uid) for pod in pods]
             )
 
-    def _seen_by_pods(self, topology: Topology) -> PodNetwork:
-        return PodNetwork(
-            topology.dns.domain,
+    def _recipes(self) -> Recipes:
+        """What pods' containers are made of."""
+        seen = PodNetwork(
+            self._setting.topology.dns.domain,
             lambda: name_servers(self.topology),
             lambda node: tuple(map(str, self._addresses[node])),
             lambda: self.outside_dns.resolv_conf,
         )
+        return Recipes(self.store, self._setting.folder / "containers", seen, self.docker.shown)
 
-    def _node_parts(self, topology: Topology, delays: Delays) -> NodeParts:
-        timing = topology.timing
-        locks = self._folder / "locks"
-        locks.mkdir(exist_ok=True)
 
-        sticky = (
-            StickyAddresses(self.store, self.pod_network.lead_away)
-            if topology.network.sticky_ips
-            else None
+def _require_features(topology: Topology, backends: Iterable[Backend]) -> None:
+    """Raises MissingFeature."""
+    needs = pod_network_needs(topology).union(*(one.needs for one in backends))
+    also = [Feature.IPV6] if 6 in topology.network.families else []
+    also += [Feature.SCTP] if topology.serves_sctp else []
+    features.require(*map(Feature, sorted(needs)), *also, Feature.CONNTRACK)
+
+
+def _ingress(setting: Setting) -> IngressControllers:
+    return IngressControllers(
+        IngressParts(
+            setting.store,
+            setting.folder / "ingress",
+            setting.processes,
+            setting.record,
+            Authority(),
+            setting.delays.watch_s,
         )
-
-        if topology.network.cni.conflist is not None:
-            host = Host(self._folder, lambda node: {"XTABLES_LOCKFILE": str(locks / node)})
-            links = plugin_links(topology, host, self._record)
-        else:
-            own = sticky.of_node if sticky else lambda node, ranges: OwnAddresses(ranges)
-            links = own_links(own)
-
-        return NodeParts(
-            store=self.store,
-            record=self._record,
-            programs=self.programs,
-            namespaces=self.docker.pods,
-            network=self.pod_network.of,
-            links=links,
-            backends=self._proxies.backends,
-            proxy=self._proxies.loop,
-            external=self._proxies.external(),
-            timing=KubeletTiming(
-                relist_s=timing.relist_period_s,
-                backoff_initial_s=timing.restart_backoff_s,
-                backoff_max_s=timing.restart_backoff_max_s,
-            ),
-            delays=delays,
-            heartbeats=Heartbeats(timing.node_monitor_grace_period_s),
-            seed=self.name,
-            lock_file=lambda node: str(locks / node),
-        )
+    )
 
 
 def _site(machine: Machine) -> Site:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
 from testbed.edge.provider import Provider
 from testbed.errors import NotBuiltYet
-from testbed.events import Record
 from testbed.kernel.features import Feature
 from testbed.lab.bgp import BgpProvider
 from testbed.lab.cloud import CloudProvider
 from testbed.lab.l2 import L2Provider
 from testbed.lab.pod_network import LabPodNetwork
+from testbed.lab.setting import Setting
 from testbed.model.topology import Topology
-from testbed.runtime.processes import Processes
-from testbed.store import Store
 
 _PROGRAMS = {
     "haproxy": frozenset({Feature.HAPROXY}),
@@ -31,16 +28,12 @@ _PROGRAMS = {
 class ProviderParts:
     """What a provider is made of, beside its own."""
 
-    topology: Topology
-    folder: Path
-    processes: Processes
-    record: Record
+    setting: Setting
     namespace: Callable[[str], int]
     """Descriptor of a node's or host's namespace, by name."""
     pod_network: LabPodNetwork
     changed: asyncio.Event
     """To be set whenever `Provider.missing` may say something else."""
-    store: Store
 
 
 PROVIDERS: Mapping[str, Callable[[ProviderParts], Provider]] = MappingProxyType(
@@ -56,7 +49,7 @@ def provider_needs(topology: Topology) -> frozenset[Feature]:
 
 def provider_of(parts: ProviderParts) -> Provider | None:
     """None: addresses stay pending. Raises NotBuiltYet."""
-    name = parts.topology.load_balancer.provider
+    name = parts.setting.topology.load_balancer.provider
     if name == "none":
         return None
     if name not in PROVIDERS:

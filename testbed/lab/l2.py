@@ -46,8 +46,8 @@ class L2Provider:
 
     def __init__(self, parts: ProviderParts) -> None:
         self._parts = parts
-        self._settings = parts.topology.load_balancer.l2
-        self._fabric: Fabric = plan(parts.topology)
+        self._settings = parts.setting.topology.load_balancer.l2
+        self._fabric: Fabric = plan(parts.setting.topology)
         self._nodes: dict[str, _Node] = {}
         self._starts = 0
 
@@ -120,12 +120,14 @@ class L2Provider:
                 "address": str(machine.addresses[0].ip),
                 "links": [one.name for one in machine.interfaces],
                 "settings": self._settings.model_dump(mode="json", by_alias=True),
-                "seed": f"{self._parts.folder.name}/{name}/{self._starts}",
+                "seed": f"{self._parts.setting.folder.name}/{name}/{self._starts}",
             }
             heard = partial(self._hear, name, node)
             place = path_of(self._parts.namespace(name))
             try:
-                node.process = await self._parts.processes.spawn("l2speaker", config, place, heard)
+                node.process = await self._parts.setting.processes.spawn(
+                    "l2speaker", config, place, heard
+                )
                 self._event(now_ns(), name, "speaker-started", "", {"pid": node.process.pid})
                 self._pass_on(node, peers=True)
                 await node.process.ended.wait()
@@ -170,4 +172,4 @@ class L2Provider:
     def _event(
         self, t_ns: int, node: str, kind: str, what: str, detail: Mapping[str, object]
     ) -> None:
-        self._parts.record(Event(t_ns, "edge", node, kind, what, 0, detail))
+        self._parts.setting.record(Event(t_ns, "edge", node, kind, what, 0, detail))

@@ -12,14 +12,16 @@ from typing import Any
 from testbed.clock import now_ns
 from testbed.controllers.decision import Controller
 from testbed.controllers.load_balancers import Settings, is_ours, outcomes, reconcile, remembering
-from testbed.controllers.timing import Delays
 from testbed.edge.balanced import Balanced, balanced_in
-from testbed.edge.provider import CONTROL_PLANE, Provider
-from testbed.events import Event, Record
+from testbed.edge.provider import CONTROL_PLANE
+from testbed.events import Event
+from testbed.lab.edge_providers import ProviderParts, provider_of
 from testbed.lab.node_watch import NodeWatch
+from testbed.lab.pod_network import LabPodNetwork
+from testbed.lab.setting import Setting
 from testbed.model.objects import EndpointSlice, Node, Service
 from testbed.model.topology import Topology
-from testbed.store import Change, Key, Snapshot, Store
+from testbed.store import Change, Key, Snapshot
 
 _TELL_S = 1.0
 """From one word of what is still missing to the next."""
@@ -29,19 +31,16 @@ class LoadBalancers:
     """Of one lab; without a provider nothing happens, and addresses stay pending."""
 
     def __init__(
-        self,
-        topology: Topology,
-        store: Store,
-        record: Record,
-        delays: Delays,
-        provider: tuple[Provider | None, asyncio.Event],
+        self, setting: Setting, namespace: Callable[[str], int], pod_network: LabPodNetwork
     ) -> None:
-        """`provider`, and what it sets where `Provider.missing` may say something else."""
-        self._balancer = topology.load_balancer
-        self._store = store
-        self._record = record
-        self._delays = delays
-        self.provider, self._news = provider
+        """`namespace`: file descriptor of a node's or host's. Raises NotBuiltYet."""
+        self._balancer = setting.topology.load_balancer
+        self._store = setting.store
+        self._record = setting.record
+        self._delays = setting.delays
+        self._news = asyncio.Event()
+        """Set where `Provider.missing` may say something else."""
+        self.provider = provider_of(ProviderParts(setting, namespace, pod_network, self._news))
         self._watches: dict[str, NodeWatch] = {}
         self._leave: dict[str, Callable[[], None]] = {}
         self._due: dict[str, asyncio.Handle] = {}
@@ -50,7 +49,7 @@ class LoadBalancers:
         """The services of a version of the store."""
         self._refused: dict[Key, str] = {}
         if self.provider is not None:
-            self._watch(CONTROL_PLANE, NodeWatch(store))
+            self._watch(CONTROL_PLANE, NodeWatch(self._store))
 
     @property
     def controllers(self) -> tuple[Controller, ...]:

@@ -2,55 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from testbed.clock import now_ns
-from testbed.controllers.heartbeats import Heartbeats
 from testbed.controllers.kubelet import Kubelet
-from testbed.controllers.timing import Delays, KubeletTiming
 from testbed.errors import MissingFeature
-from testbed.events import Record
 from testbed.fabric.machine import Machine
 from testbed.kernel import netns, sysctl
 from testbed.kernel.run import Shell
 from testbed.lab.host_ports import HostPorts
+from testbed.lab.node_parts import NodeParts
 from testbed.lab.node_proxy import NodeProxy
-from testbed.lab.pod_links import Links
 from testbed.lab.proxy_http import ProxyHttp, Subject
 from testbed.model.objects import Node
-from testbed.podnet.network import NodeNetwork
 from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.ruleset import Backend
-from testbed.runtime.netns import Namespaces, NetnsRuntime, OfNode, Programs
-from testbed.store import Store
-
-
-@dataclass(frozen=True, slots=True)
-class NodeParts:
-    """What all nodes of a lab share."""
-
-    store: Store
-    record: Record
-    programs: Programs
-    namespaces: Namespaces | None
-    """Where those of pods come from; None: they are made here."""
-    network: Callable[[str], NodeNetwork]
-    """What a node has of the pod network; it has it already."""
-    links: Links
-    """How its pods are joined to a node."""
-    backends: Mapping[int, Backend]
-    """By IP family, the primary one first: each has a proxy of its own on every node."""
-    proxy: Callable[[str, int, Shell], ProxyLoop]
-    """Of (node, IP family, the node's shell)."""
-    external: Callable[[str, int, Shell], NodeProxy] | None
-    """Somebody else's proxy, where there are no back ends: of (node, its namespace, its shell)."""
-    timing: KubeletTiming
-    delays: Delays
-    heartbeats: Heartbeats
-    seed: str
-    lock_file: Callable[[str], str]
-    """Path of a node's own xtables lock: the host's is not ours, and nodes must not wait for each other."""
+from testbed.runtime.netns import NetnsRuntime, OfNode
 
 
 class LabNode:
@@ -61,21 +28,37 @@ class LabNode:
         self.addresses = tuple(address.ip for address in machine.addresses)
         self.namespace = namespace
         self._shell = Shell(namespace, {"XTABLES_LOCKFILE": parts.lock_file(machine.name)})
-        network = parts.network(machine.name)
-        self.runtime = NetnsRuntime(
-            machine.name,
-            namespace,
-            parts.links(machine.name, namespace, network),
+        self.runtime = self._runtime(parts)
+        self.kubelet = self._kubelet(parts)
+        loops = {family: parts.proxy(self.name, family, self._shell) for family in parts.backends}
+        self.proxies: dict[int, NodeProxy] = {**loops}
+        """By IP family, as kube-proxy's proxiers; somebody else's is the primary family's."""
+        self.http: ProxyHttp | None = None
+        """None: somebody else's proxy answers for itself."""
+        if parts.external is not None:
+            primary = self.addresses[0].version
+            self.proxies[primary] = parts.external(self.name, namespace, self._shell)
+        else:
+            self.http = self._http(tuple(loops.values()), parts)
+        self._proxying = False
+        self._set_sysctls(parts.backends.values())
+
+    def _runtime(self, parts: NodeParts) -> NetnsRuntime:
+        """What makes its pods."""
+        families = [one.version for one in self.addresses]
+        return NetnsRuntime(
+            self.name,
+            self.namespace,
+            parts.links(self.name, self.namespace, parts.network(self.name)),
             parts.programs,
-            ipv6=any(one.version == 6 for one in self.addresses),
-            of_node=OfNode(
-                self.addresses,
-                HostPorts(self._shell, namespace, [one.version for one in self.addresses]),
-            ),
+            ipv6=6 in families,
+            of_node=OfNode(self.addresses, HostPorts(self._shell, self.namespace, families)),
             namespaces=parts.namespaces,
         )
-        self.kubelet = Kubelet(
-            machine.name,
+
+    def _kubelet(self, parts: NodeParts) -> Kubelet:
+        return Kubelet(
+            self.name,
             parts.store,
             self.runtime,
             parts.record,
@@ -85,31 +68,21 @@ class LabNode:
             seed=parts.seed,
             heartbeats=parts.heartbeats,
         )
-        loops = {
-            family: parts.proxy(machine.name, family, self._shell) for family in parts.backends
-        }
-        self.proxies: dict[int, NodeProxy] = {**loops}
-        """By IP family, as kube-proxy's proxiers; somebody else's is the primary family's."""
-        self.http: ProxyHttp | None = None
-        """None: somebody else's proxy answers for itself."""
-        if parts.external is not None:
-            primary = self.addresses[0].version
-            self.proxies[primary] = parts.external(machine.name, namespace, self._shell)
-        else:
-            self.http = ProxyHttp(
-                Subject(
-                    machine.name,
-                    namespace,
-                    tuple(loops.values()),
-                    lambda: parts.store.snapshot().get(Node, "", machine.name),
-                ),
-                parts.record,
-            )
-        self._proxying = False
-        with netns.entered(namespace):
+
+    def _http(self, loops: tuple[ProxyLoop, ...], parts: NodeParts) -> ProxyHttp:
+        """What the proxy says of itself to whoever asks."""
+
+        def node() -> Node | None:
+            return parts.store.snapshot().get(Node, "", self.name)
+
+        return ProxyHttp(Subject(self.name, self.namespace, loops, node), parts.record)
+
+    def _set_sysctls(self, backends: Iterable[Backend]) -> None:
+        """As the back ends want the kernel on this node. Raises MissingFeature."""
+        with netns.entered(self.namespace):
             refused = sysctl.write(
                 (name.removeprefix("net.").replace(".", "/"), value)
-                for back_end in parts.backends.values()
+                for back_end in backends
                 for name, value in back_end.sysctls.items()
             )
         if refused:

@@ -10,13 +10,13 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from testbed.clock import now_ns
-from testbed.controllers.timing import Delays
 from testbed.errors import TestbedError
-from testbed.events import Event, Record
+from testbed.events import Event
 from testbed.ip import IPAddress, IPNetwork
 from testbed.kernel.netlink import NetlinkError
 from testbed.kernel.run import Shell
 from testbed.lab.backends import masquerade_tool
+from testbed.lab.setting import Setting
 from testbed.lab.speakers import Speakers
 from testbed.model.fakes import is_fake
 from testbed.model.objects import Node, with_meta
@@ -26,7 +26,7 @@ from testbed.podnet.masquerade import commands
 from testbed.podnet.network import Member, NodeNetwork, Site
 from testbed.podnet.networks import network_of, router_daemons
 from testbed.runtime.node_network import NodeWiring
-from testbed.store import Change, Snapshot, Store, Update
+from testbed.store import Change, Snapshot, Update
 
 _TELL_S = 1.0
 """From one word of what is still missing to the next."""
@@ -51,24 +51,17 @@ class LabPodNetwork:
     """All nodes of one lab. `control_plane`: where the API server is, and the namespace's descriptor."""
 
     def __init__(
-        self,
-        topology: Topology,
-        store: Store,
-        record: Record,
-        delays: Delays,
-        control_plane: tuple[Site, int],
-        *,
-        speakers: Speakers,
+        self, setting: Setting, control_plane: tuple[Site, int], speakers: Speakers
     ) -> None:
-        self._topology = topology
+        self._topology = topology = setting.topology
         self._network = network_of(topology)
         self._cni = topology.network.cni
         self._pod_mtu = topology.network.pod_mtu
         self._tool = masquerade_tool(topology)
         self._masquerades = topology.network.masquerades
-        self._store = store
-        self._record = record
-        self._delays = delays
+        self._store = setting.store
+        self._record = setting.record
+        self._delays = setting.delays
         self.speakers = speakers
         """Daemons that bring routes, where that is how the nodes hear of each other's pods."""
         self._joined: dict[str, _Joined] = {}
@@ -81,7 +74,7 @@ class LabPodNetwork:
         """By node: its masquerading rules under way."""
         self._site, namespace = control_plane
         self._control_plane = NodeWiring(self._site.name, namespace)
-        store.watch(self._changed)
+        self._store.watch(self._changed)
 
     async def follow(self, topology: Topology, namespaces: Mapping[str, int]) -> None:
         """The lab is to be another one now; `namespaces` are those of machines that are no nodes.

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 from testbed.clock import now_ns
-from testbed.controllers.timing import Delays
-from testbed.events import Event, Record
+from testbed.events import Event
 from testbed.ip import IPAddress
 from testbed.kernel.run import Shell
 from testbed.lab.backends import backend, companion
@@ -17,39 +14,28 @@ from testbed.lab.node_proxy import NodeProxy
 from testbed.lab.node_watch import NodeWatch
 from testbed.lab.planner import Planner
 from testbed.lab.proxy_config import proxy_config
-from testbed.model.topology import Topology
+from testbed.lab.setting import Setting
 from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.pace import Periods
 from testbed.runtime.netns import path_of
-from testbed.runtime.processes import Processes
-from testbed.store import Store
 
 EXTERNAL = "external"
 """The proxy mode that has no back end of ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProxyParts:
-    """What proxies need of their lab."""
-
-    topology: Topology
-    folder: Path
-    store: Store
-    processes: Processes
-    record: Record
-    delays: Delays
-    namespace: Callable[[str], int]
-    """File descriptor of a node's."""
-    address: Callable[[str], IPAddress]
-    """A node's primary one."""
-
-
 class Proxies:
-    """Those of a lab's nodes."""
+    """Those of a lab's nodes. `namespace`: file descriptor of a node's; `address`: its primary one."""
 
-    def __init__(self, parts: ProxyParts) -> None:
-        self._parts = parts
-        topology = parts.topology
+    def __init__(
+        self,
+        setting: Setting,
+        namespace: Callable[[str], int],
+        address: Callable[[str], IPAddress],
+    ) -> None:
+        self._setting = setting
+        self._namespace = namespace
+        self._address = address
+        topology = setting.topology
         ours = topology.network.families if topology.proxy.mode != EXTERNAL else ()
         self.backends = {family: backend(topology, family) for family in ours}
         """By IP family, the primary one first; none where the proxy is somebody else's."""
@@ -57,7 +43,7 @@ class Proxies:
         self._planners = {
             family: Planner(self.backends[family], self._configs[family]) for family in ours
         }
-        self.companions = Companions(companion(topology), parts.processes)
+        self.companions = Companions(companion(topology), setting.processes)
         self.watches: dict[str, NodeWatch] = {}
         """What each node's proxy hears of the store."""
 
@@ -68,38 +54,40 @@ class Proxies:
 
     def loop(self, node: str, family: int, shell: Shell) -> ProxyLoop:
         """A node's of one IP family, which has not begun."""
-        parts = self._parts
+        setting = self._setting
 
         async def again(code: int) -> None:
             detail = {"code": code}
-            parts.record(Event(now_ns(), "proxy", node, "process-ended", "", 0, detail))
+            setting.record(Event(now_ns(), "proxy", node, "process-ended", "", 0, detail))
             await loop.restart()
 
-        settings = parts.topology.proxy
+        proxy = setting.topology.proxy
         loop = ProxyLoop(
             self._watch(node),
             node,
             self.backends[family],
-            self.companions.access(node, path_of(parts.namespace(node)), shell, again),
-            parts.record,
+            self.companions.access(node, path_of(self._namespace(node)), shell, again),
+            setting.record,
             config=self._configs[family],
-            periods=Periods(settings.min_sync_period_s, settings.sync_period_s),
+            periods=Periods(proxy.min_sync_period_s, proxy.sync_period_s),
             plan=self._planners[family].plan,
         )
         return loop
 
     def external(self) -> Callable[[str, int, Shell], NodeProxy] | None:
         """How somebody else's is made, of (node, its namespace, its shell); None in all other modes."""
-        parts = self._parts
-        if parts.topology.proxy.mode != EXTERNAL:
+        setting = self._setting
+        if setting.topology.proxy.mode != EXTERNAL:
             return None
         # Only these labs pay for an HTTP server.
         from testbed.lab.external import ExternalNode, ExternalProxies
 
-        proxies = ExternalProxies(parts.topology, parts.folder, parts.processes, parts.record)
+        proxies = ExternalProxies(
+            setting.topology, setting.folder, setting.processes, setting.record
+        )
 
         def external(name: str, namespace: int, shell: Shell) -> NodeProxy:
-            node = ExternalNode(name, namespace, str(parts.address(name)), shell)
+            node = ExternalNode(name, namespace, str(self._address(name)), shell)
             return proxies.new(node, self._watch(name))
 
         return external
@@ -107,5 +95,5 @@ class Proxies:
     def _watch(self, node: str) -> NodeWatch:
         """One for all IP families of a node."""
         return self.watches.setdefault(
-            node, NodeWatch(self._parts.store, self._parts.delays.watch_s)
+            node, NodeWatch(self._setting.store, self._setting.delays.watch_s)
         )
