@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from testbed.clock import now_ns
 from testbed.command import Command
 from testbed.store import Snapshot, Watcher
+
+T = TypeVar("T")
 
 
 class Source(Protocol):
@@ -37,6 +39,12 @@ class NodeAccess:
     read: Callable[[Command], Awaitable[str]]
     executor: Executor | None = None
     restart: Callable[[], Awaitable[None]] = nothing_else
+
+    async def compute(self, decide: Callable[[], T]) -> T:
+        """What `decide` returns, called in the executor."""
+        if self.executor is None:
+            return decide()
+        return await asyncio.get_running_loop().run_in_executor(self.executor, decide)
 
 
 class Clock(Protocol):

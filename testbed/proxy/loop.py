@@ -9,35 +9,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from testbed.errors import CommandFailed, TestbedError
-from testbed.events import Event, Record
+from testbed.events import Record
 from testbed.model.objects import EndpointSlice, Node, Object, Service
-from testbed.proxy import stale
 from testbed.proxy.access import Clock, MonotonicClock, NodeAccess, Source
 from testbed.proxy.configz import configuration
+from testbed.proxy.conntrack_reconciler import ConntrackReconciler
 from testbed.proxy.draining import Draining
 from testbed.proxy.in_force import InForce
 from testbed.proxy.metrics import Metrics, rules_written
 from testbed.proxy.pace import Pace, Periods
-from testbed.proxy.programme import (
-    Plan,
-    Programme,
-    Step,
-    Sync,
-    Taken,
-    next_programme,
-    starting_point,
-    step,
-    step_if_known,
-)
+from testbed.proxy.programme import Plan, Programme, Sync, Taken, alone
 from testbed.proxy.ruleset import Backend, Ruleset
 from testbed.proxy.status import ProxierStatus
+from testbed.proxy.sync_event import sync_event
+from testbed.proxy.sync_planner import SyncPlanner
 from testbed.proxy.table import ForwardingTable, ProxyConfig
-from testbed.store import Change, Snapshot
-
-T = TypeVar("T")
+from testbed.store import Change
 
 
 class ProxyLoop:
@@ -58,7 +48,7 @@ class ProxyLoop:
         clock: Clock | None = None,
         plan: Plan | None = None,
     ) -> None:
-        """`plan` is `next_programme` for this back end and configuration, where nodes share their work."""
+        """`plan` is that of all nodes, where they share their work."""
         self.node = node
         self.metrics = Metrics()
         self.on_programmed: Callable[[ForwardingTable], None] = lambda table: None
@@ -68,11 +58,10 @@ class ProxyLoop:
         self._access = access
         self._record = record
         self._config = config
-        self._next_programme: Plan = plan or (
-            lambda snapshot, node, before: next_programme(snapshot, config, node, backend, before)
-        )
         self._clock = clock or MonotonicClock()
         self._draining = Draining(backend, access)
+        self._planner = SyncPlanner(backend, access, self._draining, plan or alone(config, backend))
+        self._reconciler = ConntrackReconciler(access, self._clock)
         self._pace = Pace(periods)
         self._wake = asyncio.Event()
         self._stalled = False
@@ -82,7 +71,6 @@ class ProxyLoop:
         self._cancel_watch: Callable[[], None] = lambda: None
         self._programmed: Programme | None = None
         self._trusted = False
-        self._looked: ForwardingTable | None = None
         self._in_force = InForce()
         self._oldest_pending_ns: int | None = None
         self._triggers_ns: list[int] = []
@@ -187,7 +175,8 @@ class ProxyLoop:
             self._cancel_watch()
             await self._access.restart()
             gone_ns = self._clock.now_ns()
-            self._programmed, self._looked, self._trusted = None, None, False
+            self._programmed, self._trusted = None, False
+            self._reconciler.forget()
             self._pace = Pace(self._pace.periods)
             self.metrics, self._triggers_ns, self._oldest_pending_ns = Metrics(), [], None
             self._stalled = False
@@ -248,7 +237,9 @@ class ProxyLoop:
             failure: CommandFailed | None = None
             full = not self._trusted
             try:
-                sync = await self._plan(taken.snapshot)
+                sync = await self._planner.sync(
+                    taken.snapshot, self.node, self._programmed, trusted=self._trusted
+                )
                 full = sync.full
                 await self._programme(sync, taken)
                 rules = await self._draining.finish(sync.next.rules, self._clock.now_ns() / 1e9)
@@ -303,11 +294,13 @@ class ProxyLoop:
             raise
         finally:
             end_ns = self._clock.now_ns()
-            self._report(sync, taken, (start_ns, end_ns), error)
+            place = self.node, self.status.ip_family
+            self._record(sync_event(place, sync, taken, (start_ns, end_ns), error))
         self._programmed, self._trusted = sync.next, True
         self._came_into_force(sync, taken, end_ns)
         try:
-            await self._forget_stale_flows(sync.next.table)
+            if done := await self._reconciler.reconcile(sync.next.table):
+                self.metrics = self.metrics.reconciled(done.duration_s, done.deleted)
         finally:
             self._in_force.programmed(taken.snapshot.resource_version)
 
@@ -321,73 +314,7 @@ class ProxyLoop:
         )
         self.on_programmed(sync.next.table)
 
-    # Planning
-
-    async def _plan(self, snapshot: Snapshot) -> Sync:
-        before, backend = self._programmed, self._backend
-        known = before.rules if before and self._trusted else None
-
-        def decide() -> tuple[Programme, Step | None]:
-            following = self._next_programme(snapshot, self.node, before)
-            return following, step_if_known(known, following.rules, backend)
-
-        following, found = await self._compute(decide)
-        want = following.rules
-        if found is None:
-            text = await self._access.read(backend.observe())
-            found = await self._compute(
-                lambda: step(starting_point(backend.parse(text), want, backend), want, backend)
-            )
-        return Sync(
-            next=replace(following, rules=self._draining.begun(found.have, want)),
-            commands=found.commands,
-            full=not self._trusted or found.have is None,
-            changed_chains=found.changed_chains,
-        )
-
-    async def _compute(self, decide: Callable[[], T]) -> T:
-        if self._access.executor is None:
-            return decide()
-        return await asyncio.get_running_loop().run_in_executor(self._access.executor, decide)
-
-    # Afterwards
-
-    async def _forget_stale_flows(self, now: ForwardingTable) -> None:
-        """Deletes UDP flows to endpoints that are gone. Where it fails, the next sync looks again."""
-        if stale.needs_look(self._looked, now):
-            begun_ns, deleted = self._clock.now_ns(), 0
-            flows = stale.parse_flows(await self._access.read(stale.listing(now)))
-            for flow in stale.stale_flows(flows, self._looked, now):
-                await self._delete(flow)
-                deleted += 1
-            duration_s = (self._clock.now_ns() - begun_ns) / 1e9
-            self.metrics = self.metrics.reconciled(duration_s, deleted)
-        self._looked = now
-
-    async def _delete(self, flow: stale.Flow) -> None:
-        try:
-            await self._access.run([stale.deletion(flow)])
-        except CommandFailed as failure:
-            if stale.NOTHING_DELETED not in failure.stderr:
-                raise
-
-    def _report(self, sync: Sync, taken: Taken, interval_ns: tuple[int, int], error: str) -> None:
-        start_ns, end_ns = interval_ns
-        detail = {
-            "ip_family": self.status.ip_family,
-            "queued_ns": taken.queued_ns,
-            "sync_start_ns": taken.start_ns,
-            "start_ns": start_ns,
-            "end_ns": end_ns,
-            "full": sync.full,
-            "service_changes": taken.service_changes,
-            "endpoint_changes": taken.endpoint_changes,
-            "changed_chains": sync.changed_chains,
-            "commands": len(sync.commands),
-            "error": error,
-        }
-        version = sync.next.table.resource_version
-        self._record(Event(end_ns, "proxy", self.node, "sync", "", version, detail))
+    # Its end
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._in_force.end(self._ending())

@@ -74,6 +74,11 @@ def next_programme(
     return Programme(table, backend.plan(table, known.rules if known else None))
 
 
+def alone(config: ProxyConfig, backend: Backend) -> Plan:
+    """`next_programme` for a node that shares its work with no other."""
+    return lambda snapshot, node, before: next_programme(snapshot, config, node, backend, before)
+
+
 def starting_point(seen: Observed, want: Ruleset, backend: Backend) -> Ruleset | None:
     """What to compute a difference from, given what the kernel holds.
 
