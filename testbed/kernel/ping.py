@@ -18,6 +18,8 @@ _SOCKET = {
     6: (socket.AF_INET6, socket.IPPROTO_ICMPV6),
 }
 _RETRY_S = 0.1
+_ROUNDS = 3
+"""Questions asked at least: what a process that was stalled did not ask is nobody's silence."""
 
 
 def _checksum(data: bytes) -> int:
@@ -64,7 +66,9 @@ async def _ping(namespace: int, targets: Set[str], timeout_s: float) -> set[str]
         identifier = 0x8000 | sock.fileno() & 0x7FFF
         deadline = loop.time() + timeout_s
         request = (echo_request if family == 4 else echo_request_v6)(identifier, 1)
-        while waiting and loop.time() < deadline:
+        asked = 0
+        while waiting and (asked < _ROUNDS or loop.time() < deadline):
+            asked += 1
             for target in tuple(waiting):
                 try:
                     sock.sendto(request, (target, 0))
@@ -72,6 +76,7 @@ async def _ping(namespace: int, targets: Set[str], timeout_s: float) -> set[str]
                     continue  # no route yet, or a full queue: the next round tries again
                 _collect(sock, identifier, waiting)
             await _answers(loop, sock, identifier, waiting, min(_RETRY_S, timeout_s))
+            _collect(sock, identifier, waiting)  # what came while we were late
     return waiting
 
 

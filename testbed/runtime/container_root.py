@@ -34,6 +34,8 @@ _LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "f
 _HIDDEN = ("/run/systemd/resolve", "/run/nscd", "/var/run/nscd")
 """Sockets by which libc would ask the *host's* resolver instead of the pod's."""
 _OLD = "/.host"
+_TRIES = 3
+"""At an entry of the host's, which others may remove, and make again, while it is being shown."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -104,27 +106,37 @@ class _Layers:
     def show(self, source: str, target: str) -> None:
         """Show the entries of a folder one by one."""
         for entry in os.scandir(source):
-            there = f"{target}/{entry.name}"
             if entry.path in _OWN:
                 continue
-            if entry.is_symlink():
-                with suppress(FileExistsError):
-                    os.symlink(os.readlink(entry.path), there)
-            elif entry.path in _EMPTY:
-                os.makedirs(there, exist_ok=True)
-                os.chmod(there, 0o1777)
-            elif entry.is_dir():
-                os.makedirs(there, exist_ok=True)
-                if entry.path in self.opened_up:
-                    with suppress(PermissionError):  # what we may not look into stays empty
-                        self.show(entry.path, there)
-                else:
-                    self._layer(entry.path, there)
+            for tries_left in reversed(range(_TRIES)):
+                try:
+                    self._entry(entry, f"{target}/{entry.name}")
+                    break
+                except FileNotFoundError:
+                    if not os.path.lexists(entry.path):
+                        break  # somebody has just removed it from the host
+                    if not tries_left:
+                        raise
+
+    def _entry(self, entry: os.DirEntry[str], there: str) -> None:
+        if entry.is_symlink():
+            with suppress(FileExistsError):
+                os.symlink(os.readlink(entry.path), there)
+        elif entry.path in _EMPTY:
+            os.makedirs(there, exist_ok=True)
+            os.chmod(there, 0o1777)
+        elif entry.is_dir():
+            os.makedirs(there, exist_ok=True)
+            if entry.path in self.opened_up:
+                with suppress(PermissionError):  # what we may not look into stays empty
+                    self.show(entry.path, there)
             else:
-                Path(there).touch()
-                with suppress(PermissionError):
-                    mount(entry.path, there, flags=_MS_BIND)
-                    _read_only(there)
+                self._layer(entry.path, there)
+        else:
+            Path(there).touch()
+            with suppress(PermissionError):
+                mount(entry.path, there, flags=_MS_BIND)
+                _read_only(there)
 
     def _layer(self, source: str, target: str) -> None:
         name = source[1:].replace("/", "\\x2f")
