@@ -1,15 +1,15 @@
 """A kubelet: keeps the pods of its node as the store says, and says in the store how they are.
 
-It stands in for kubelet and container runtime. What to do is decided by `pod_lifecycle`; here it is
-done, each action in a task of its own, and what comes of it is fed back. Everything that happens in
-one turn of the event loop is one batch: one transaction in the store.
+It stands in for kubelet and container runtime. What to do is decided by `pod_lifecycle` and done by
+`pod_actions`; what comes of it is fed back. Everything that happens in one turn of the event loop is
+one batch: one transaction in the store.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 
 from testbed.controllers.asking import Asker, AskOnce
@@ -18,36 +18,26 @@ from testbed.controllers.fresh_writes import apply_fresh
 from testbed.controllers.heartbeats import Heartbeats
 from testbed.controllers.informer import Informer
 from testbed.controllers.kubelet_events import kubelet_events
+from testbed.controllers.pod_actions import PodActions
 from testbed.controllers.pod_deletion import ended
 from testbed.controllers.pod_lifecycle import advance, has_died
 from testbed.controllers.pod_record import (
     Action,
-    CreateSandbox,
     DeletePod,
     Gone,
     Happening,
     PodRecord,
     Relisted,
-    SandboxCreated,
-    SandboxFailed,
-    SandboxRemoved,
     Seen,
     Stage,
-    StartContainer,
-    Started,
-    StartFailed,
-    StopContainer,
-    StopPod,
     Tick,
 )
 from testbed.controllers.pod_status import pod_status
 from testbed.controllers.probes import Prober
 from testbed.controllers.timing import NO_DELAYS, Delays, KubeletTiming
-from testbed.errors import TestbedError
 from testbed.events import Record
-from testbed.model.containers import Container
 from testbed.model.objects import Node, Pod
-from testbed.runtime.interface import NotYet, PodRuntime
+from testbed.runtime.interface import PodRuntime
 from testbed.store import Change, Snapshot, Store, Update, Write
 
 DEFAULT_TIMING = KubeletTiming()
@@ -83,7 +73,8 @@ class Kubelet:
         self._relist_phase = random.Random(f"{seed}/{node}").random()
         ask_once = ask or Asker(runtime).ask
         self._prober = Prober(node, record, now_ns, self._post, ask_once)
-        self._endings = Endings(runtime, ask_once, self._now_s, timing.stop_poll_s)
+        endings = Endings(runtime, ask_once, self._now_s, timing.stop_poll_s)
+        self._actions = PodActions(runtime, endings, self._post)
         self._host_ips: tuple[str, ...] = ()
         self._pods: dict[str, PodRecord] = {}
         self._inbox: list[tuple[str, Happening]] = []
@@ -91,10 +82,7 @@ class Kubelet:
         """Pods whose status may have to be written, by uid, in order."""
         self._deletes: list[Write] = []
         self._flush_due = False
-        self._kill_at_s: dict[str, float] = {}
-        """When what is left of a pod that is being stopped gets SIGKILL, by uid."""
         self._wakes: dict[str, asyncio.TimerHandle] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._relist_timer: asyncio.TimerHandle | None = None
         self._informer: Informer | None = None
         self._over = False
@@ -137,9 +125,7 @@ class Kubelet:
         for wake in self._wakes.values():
             wake.cancel()
         self._prober.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._actions.stop()
 
     def lose_touch(self) -> None:
         """The control plane cannot be reached: pods go on as they are, and what they become is said later."""
@@ -291,82 +277,14 @@ class Kubelet:
     # … and acted upon.
 
     def _act(self, record: PodRecord, action: Action) -> None:
-        uid, pod = record.pod.meta.uid, record.pod
-        match action:
-            case CreateSandbox():
-                self._spawn(self._create_sandbox(pod))
-            case StartContainer(container):
-                self._spawn(self._start_container(record, container))
-            case StopContainer(name, kill_at_s):
-                self._spawn(self._stop_container(record, name, kill_at_s))
-            case StopPod(kill_at_s):
-                under_way = uid in self._kill_at_s
-                self._kill_at_s[uid] = kill_at_s
-                if not under_way:
-                    self._spawn(self._stop_pod(record))
-            case DeletePod():
-                known = self._store.snapshot().get(Pod, pod.meta.namespace, pod.meta.name)
-                if known is not None and known.meta.uid == uid:
-                    self._deletes.append(ended(known, self._now_s()))
-                self._flush_soon()
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.result()  # an unexpected exception is our bug: let the event loop show it
-
-    async def _create_sandbox(self, pod: Pod) -> None:
-        happening: Happening
-        try:
-            happening = SandboxCreated(await self._runtime.create_sandbox(pod))
-        except TestbedError as error:
-            happening = SandboxFailed(str(error))
-        self._post(pod.meta.uid, happening)
-
-    async def _start_container(self, record: PodRecord, container: Container) -> None:
-        uid, name = record.pod.meta.uid, container.name
-        happening: Happening
-        try:
-            state = await self._runtime.start_container(record.pod, container)
-            after = container.lifecycle and container.lifecycle.post_start
-            if (
-                state.running
-                and after
-                and (why := await self._endings.hook(record, container, after))
-            ):
-                state = await self._endings.kill(uid, name, f"PostStartHookError: {why}")
-            happening = Started(name, state)
-        except NotYet as error:
-            happening = StartFailed(name, str(error), lacks=True)
-        except TestbedError as error:
-            happening = StartFailed(name, str(error))
-        self._post(uid, happening)
-
-    async def _stop_container(self, record: PodRecord, name: str, kill_at_s: float) -> None:
-        uid = record.pod.meta.uid
-        self._post(uid, Relisted(await self._endings.end((name,), record, lambda: kill_at_s)))
-
-    async def _stop_pod(self, record: PodRecord) -> None:
-        uid = record.pod.meta.uid
-        names = tuple(self._runtime.containers(uid))
-        sidecars = tuple(one.name for one in record.pod.spec.init_containers if one.sidecar)
-        others = tuple(name for name in names if name not in sidecars)
-
-        def kill_at_s() -> float:
-            return self._kill_at_s[uid]
-
-        self._post(uid, Relisted(await self._endings.end(others, record, kill_at_s)))
-        for name in reversed(sidecars):  # once the others need them no more, the last first
-            if name in names:
-                self._post(uid, Relisted(await self._endings.end((name,), record, kill_at_s)))
-        await self._runtime.remove_sandbox(uid)
-        del self._kill_at_s[uid]
-        self._post(uid, SandboxRemoved())
+        if not isinstance(action, DeletePod):
+            self._actions.begin(record, action)
+            return
+        meta = record.pod.meta
+        known = self._store.snapshot().get(Pod, meta.namespace, meta.name)
+        if known is not None and known.meta.uid == meta.uid:
+            self._deletes.append(ended(known, self._now_s()))
+        self._flush_soon()
 
 
 def _ready(node: Node, now_s: float) -> Node:
