@@ -7,22 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.clock import now_ns
-from testbed.model.containers import Container
+from testbed.lab.dns_known import KINDS, NOTHING, Known, brief, implied
 from testbed.model.documents import SYSTEM_NAMESPACES, Namespace
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import (
-    EndpointSlice,
-    Object,
-    ObjectMeta,
-    Pod,
-    PodSpec,
-    PodStatus,
-    Service,
-)
+from testbed.model.objects import Object, Pod
 from testbed.runtime.processes import LabProcess
 from testbed.store import Change, Store
 
-_KINDS = (Service, EndpointSlice)
 Message = dict[str, Any]
 
 
@@ -34,6 +25,12 @@ class _Told:
     node: str
     pods: bool
     """Of pods, too."""
+    knows: Known | None = None
+    """While its node is cut off: what it knew by then. It misses a state, however many changes there are."""
+    missed: Message | None = None
+    """The last thing else that it was not told then."""
+    missed_ns: int | None = None
+    """When the first change was that it was not told then: from there it is counted how long all took."""
 
 
 class DnsFeed:
@@ -46,63 +43,91 @@ class DnsFeed:
         inhabited = {namespace for table in tables.values() for namespace, _ in table if namespace}
         self._namespaces = {*SYSTEM_NAMESPACES, *inhabited}
         """Those that objects are in, or that have an object of their own."""
-        self._held: dict[str, list[tuple[LabProcess, Message]]] = {}
-        """What servers of nodes that are cut off have not been told, by node."""
+        self._told_of = store.snapshot()
+        self._cut_off: set[str] = set()
+        """Nodes."""
         store.watch(self._changed)
 
     def add(self, server: LabProcess, node: str, *, pods: bool = False) -> None:
         """Tell a new server the whole state; from then on it is told what changes."""
         if server.channel is None:
             return
-        snapshot = self._store.snapshot()
-        objects: list[Object] = [*snapshot.list(Namespace)]
-        named = {item.meta.name for item in objects}
-        objects += map(_namespace, sorted(self._namespaces - named))
-        objects += [item for kind in _KINDS for item in snapshot.list(kind)]
-        objects += map(_brief, snapshot.list(Pod) if pods else ())
-        version = snapshot.resource_version
-        manifests = list(map(to_manifest, objects))
-        message = {"objects": manifests, "resource_version": version, "synced": True}
-        self._tell(server, node, message)
-        self._servers.append(_Told(server, node, pods))
+        told = _Told(server, node, pods)
+        self._servers.append(told)
+        if node in self._cut_off:
+            told.knows = NOTHING
+        else:
+            self._tell_whole(told)
 
     def add_pods(self, server: LabProcess) -> None:
         """Tell a server of pods, too, from now on: its zone is to verify them."""
         for told in self._servers:
             if told.server is server and not told.pods:
                 told.pods = True
-                snapshot = self._store.snapshot()
-                manifests = [to_manifest(_brief(pod)) for pod in snapshot.list(Pod)]
-                version = snapshot.resource_version
-                message = {"objects": manifests, "resource_version": version}
-                self._tell(server, told.node, message)
+                if told.knows is None:
+                    snapshot = self._told_of
+                    manifests = [to_manifest(brief(pod)) for pod in snapshot.list(Pod)]
+                    version = snapshot.resource_version
+                    _send(server, {"objects": manifests, "resource_version": version})
 
     def tell_all(self, message: Message) -> None:
         """Tell every server something else."""
         for told in self._servers:
-            self._tell(told.server, told.node, message)
+            if told.knows is None:
+                _send(told.server, message)
+            else:
+                told.missed = message
 
     def hold(self, node: str) -> None:
         """Servers on this node hear nothing until `release`."""
-        self._held.setdefault(node, [])
+        self._cut_off.add(node)
+        for told in self._servers:
+            if told.node == node and told.knows is None:
+                told.knows = self._known(pods=told.pods)
 
     def release(self, node: str) -> None:
-        """They hear what they have missed."""
-        for server, message in self._held.pop(node, ()):
-            self._tell(server, node, message)
+        """They hear what has changed meanwhile."""
+        self._cut_off.discard(node)
+        for told in self._servers:
+            if told.node == node and told.knows is not None:
+                self._catch_up(told, told.knows)
+                if told.missed is not None:
+                    _send(told.server, told.missed)
+                told.knows = told.missed = told.missed_ns = None
+
+    def _known(self, *, pods: bool) -> Known:
+        return Known(self._told_of, frozenset(self._namespaces), pods)
+
+    def _tell_whole(self, told: _Told) -> None:
+        manifests = list(map(to_manifest, self._known(pods=told.pods).objects()))
+        version = self._told_of.resource_version
+        _send(told.server, {"objects": manifests, "resource_version": version, "synced": True})
+
+    def _catch_up(self, told: _Told, knew: Known) -> None:
+        """Tell it what is another than what it knew, in one message."""
+        if knew is NOTHING:
+            self._tell_whole(told)
+            return
+        news = [spelt(*change) for change in self._known(pods=told.pods).since(knew)]
+        if news:
+            message = {"changes": news, "resource_version": self._told_of.resource_version}
+            if told.missed_ns is not None:
+                message["written_ns"] = told.missed_ns
+            _send(told.server, message)
 
     def _changed(self, changes: tuple[Change, ...]) -> None:
         self._servers = [told for told in self._servers if told.server.running]
-        spelt = [_spelt(*change) for change in self._news(changes)]
-        pods = [
-            _spelt(change.type, _brief(change.object)) for change in changes if _concerns(change)
-        ]
+        self._told_of = self._store.snapshot()
+        named = [spelt(*change) for change in self._news(changes)]
+        pods = [spelt(change.type, brief(change.object)) for change in changes if _concerns(change)]
         for told in self._servers:
-            news = spelt + (pods if told.pods else [])
-            if news:
+            news = named + (pods if told.pods else [])
+            if news and told.knows is not None:
+                told.missed_ns = told.missed_ns or now_ns()
+            elif news:
                 version = changes[-1].resource_version
                 message = {"changes": news, "resource_version": version, "written_ns": now_ns()}
-                self._tell(told.server, told.node, message)
+                _send(told.server, message)
 
     def _news(self, changes: tuple[Change, ...]) -> Iterator[tuple[str, Object]]:
         """What names are made of, but for pods. A namespace is there as soon as something is in it."""
@@ -114,24 +139,19 @@ class DnsFeed:
                 (self._namespaces.discard if gone else self._namespaces.add)(item.meta.name)
             elif change.type == "ADDED" and item.meta.namespace not in self._namespaces | {""}:
                 self._namespaces.add(item.meta.namespace)
-                yield "ADDED", _namespace(item.meta.namespace)
-            if isinstance(item, _KINDS):
+                yield "ADDED", implied(item.meta.namespace)
+            if isinstance(item, KINDS):
                 yield change.type, item
 
-    def _tell(self, server: LabProcess, node: str, message: Message) -> None:
-        if node in self._held:
-            self._held[node].append((server, message))
-        elif server.channel is not None:
-            server.channel.send(message)
+
+def _send(server: LabProcess, message: Message) -> None:
+    if server.channel is not None:
+        server.channel.send(message)
 
 
-def _spelt(kind_of_change: str, item: Object) -> Message:
+def spelt(kind_of_change: str, item: Object) -> Message:
+    """A change as servers hear it."""
     return {"type": kind_of_change, "object": to_manifest(item)}
-
-
-def _namespace(name: str) -> Namespace:
-    """One that nobody has made an object for, with the label that the API gives to each."""
-    return Namespace(ObjectMeta(name, labels={"kubernetes.io/metadata.name": name}))
 
 
 def _concerns(change: Change) -> bool:
@@ -139,14 +159,4 @@ def _concerns(change: Change) -> bool:
     item, before = change.object, change.previous
     if not isinstance(item, Pod):
         return False
-    return change.type != "MODIFIED" or before is None or _brief(item) != _brief(before)
-
-
-def _brief(pod: Object) -> Pod:
-    """A pod as far as its names go."""
-    assert isinstance(pod, Pod)
-    meta = ObjectMeta(
-        pod.meta.name, pod.meta.namespace, labels=pod.meta.labels, deletion_s=pod.meta.deletion_s
-    )
-    spec = PodSpec((Container("brief", "brief"),))
-    return Pod(meta, spec, PodStatus(pod.status.phase, pod.status.pod_ips))
+    return change.type != "MODIFIED" or before is None or brief(item) != brief(before)

@@ -87,6 +87,68 @@ def test_nothing_is_held_of_a_node_that_is_heard() -> None:
     assert server.names() == ["first"]
 
 
+def service(name: str, namespace: str, port: int = 80) -> Service:
+    return Service(ObjectMeta(name, namespace), (ServicePort(port),))
+
+
+def test_a_node_that_is_cut_off_misses_a_state_however_many_changes_there_are() -> None:
+    store = Store(lambda: 0.0)
+    feed = DnsFeed(store)
+    server = Server()
+    store.apply(Create(service(name, "default")) for name in ("kept", "gone"))
+    feed.add(cast(LabProcess, server), "n2", pods=True)
+    feed.hold("n2")
+    for number in range(100):
+        store.apply([Create(pod(f"web-{number}", "shop", "10.244.1.2"))])
+        store.apply([Create(service(f"passing-{number}", "shop"))])
+        feed.hold("n2")
+        store.apply([Delete("Service", "shop", f"passing-{number}")])
+        store.apply([Delete("Pod", "shop", f"web-{number}")])
+        feed.tell_all({"corefile": str(number)})
+    store.apply([Delete("Service", "default", "gone"), Create(pod("web", "shop", "10.244.1.3"))])
+    store.apply([Update(service("kept", "default", 81))])
+    assert len(server.told) == 1
+    feed.release("n2")
+    _, missed, corefile = server.told
+    assert [(one["type"], one["object"]["metadata"]["name"]) for one in missed["changes"]] == [
+        ("DELETED", "gone"),
+        ("ADDED", "shop"),
+        ("MODIFIED", "kept"),
+        ("ADDED", "web"),
+    ]
+    assert missed["resource_version"] == store.resource_version
+    assert corefile == {"corefile": "99"}
+    assert server.says("10-244-1-3.shop.pod.cluster.local") == "NOERROR"
+
+
+def test_a_server_that_came_while_its_node_was_cut_off_is_told_all_at_once() -> None:
+    store = Store(lambda: 0.0)
+    feed, server = DnsFeed(store), Server()
+    feed.hold("n2")
+    feed.add(cast(LabProcess, server), "n2")
+    store.apply([Create(pod("web", "shop", "10.244.1.3"))])
+    feed.add_pods(cast(LabProcess, server))
+    feed.release("n2")
+    (whole,) = server.told
+    assert whole["synced"] is True
+    assert server.says("10-244-1-3.shop.pod.cluster.local") == "NOERROR"
+
+
+def test_a_server_that_comes_to_verify_pods_while_it_hears_nothing() -> None:
+    store = Store(lambda: 0.0)
+    feed, server = DnsFeed(store), Server()
+    store.apply([Create(pod("web", "shop", "10.244.1.3"))])
+    feed.add(cast(LabProcess, server), "n2")
+    feed.hold("n2")
+    feed.add_pods(cast(LabProcess, server))
+    assert len(server.told) == 1
+    feed.release("n2")
+    assert server.says("10-244-1-3.shop.pod.cluster.local") == "NOERROR"
+    feed.hold("n2")
+    feed.release("n2")
+    assert len(server.told) == 2  # there is no news
+
+
 def heard(store: Store, *, pods: bool = False) -> Server:
     """A new server of the store's."""
     server = Server()
