@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from testbed.analysis.compare import compare
 from testbed.analysis.gate import judged, margins
@@ -20,6 +20,9 @@ from tests.unit.analysis.synthetic import Balancer, Story, balance_run, failover
 from tests.unit.report.conftest import BALANCE, FAILOVER, HANG, STUCK
 
 BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
+PATIENCE_MS = 300_000.0
+"""Of whatever a browser on a busy machine is waited for."""
+expect.set_options(timeout=PATIENCE_MS)
 VERDICTS: tuple[Verdict, ...] = ("holds", "does not hold", "undecided")
 CLAIMS = [
     Finding(
@@ -79,7 +82,7 @@ def browser() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     assert path, f"no browser: install one of {', '.join(BROWSERS)} (`scripts/setup test` does)"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path)
+        browser = playwright.chromium.launch(executable_path=path, timeout=PATIENCE_MS)
         yield browser
         browser.close()
 
@@ -96,6 +99,7 @@ class Viewer:
         context = self._browser.new_context(
             viewport={"width": width, "height": 800}, color_scheme=scheme
         )
+        context.set_default_timeout(PATIENCE_MS)
         self._open.append(context)
         page = context.new_page()
         page.on("request", lambda request: self.requests.append(request.url))

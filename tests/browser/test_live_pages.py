@@ -22,6 +22,7 @@ from testbed.model.loader import load
 from testbed.picture.files import written
 from testbed.picture.scene import scene_of
 from testbed.picture.views import VIEWS
+from tests.browser.conftest import PATIENCE_MS
 from tests.unit.live.glances import TCP, endpoints, glance, happened, state
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -60,10 +61,10 @@ def server() -> Iterator[Server]:
         await runner.setup()
         await web.SockSite(runner, sock).start()
 
-    asyncio.run_coroutine_threadsafe(start(), loop).result(timeout=30)
+    asyncio.run_coroutine_threadsafe(start(), loop).result(timeout=300)
     yield Server(f"http://{LOOPBACK}:{port}/?token={TOKEN}", loop, page)
     loop.call_soon_threadsafe(page.close)
-    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(timeout=30)
+    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(timeout=300)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
@@ -79,7 +80,9 @@ class Opened:
 
 
 def opened(browser: Browser, url: str, scheme: Any = "light") -> Opened:
-    tab = browser.new_context(color_scheme=scheme).new_page()
+    context = browser.new_context(color_scheme=scheme)
+    context.set_default_timeout(PATIENCE_MS)
+    tab = context.new_page()
     found = Opened(tab, [], [])
     tab.on("console", lambda message: found.complaints.append(message.text))
     tab.on("pageerror", lambda error: found.complaints.append(str(error)))

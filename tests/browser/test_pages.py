@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Viewer
 
@@ -99,10 +99,10 @@ def test_the_keyboard_reaches_the_answers_and_every_switch(view: Viewer) -> None
     assert paper(page) == DARK
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
-    assert page.evaluate(focused) == "main"
+    page.wait_for_function(f"({focused}) === 'main'")
     page.locator("summary").first.focus()
     page.keyboard.press("Enter")
-    assert page.locator("details").first.get_attribute("open") is not None
+    expect(page.locator("details").first).to_have_attribute("open", "")
 
 
 def test_focus_can_be_seen(view: Viewer) -> None:
@@ -129,10 +129,13 @@ def test_a_verdict_leads_to_its_answer(view: Viewer) -> None:
     where = str(cell.get_attribute("href"))
     cell.focus()
     page.keyboard.press("Enter")
-    assert page.evaluate("location.hash") == where
-    box = page.locator(where).bounding_box()
-    assert box is not None
-    assert 0 <= box["y"] < 800
+    page.wait_for_function("where => location.hash === where", arg=where)
+    # Where it begins, not only some of it.
+    page.wait_for_function(
+        "where => { const top = document.querySelector(where).getBoundingClientRect().top;"
+        " return 0 <= top && top < innerHeight; }",
+        arg=where,
+    )
 
 
 @pytest.mark.parametrize("name", PAGES)

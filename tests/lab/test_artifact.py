@@ -34,6 +34,8 @@ def trial(lab, factors, seed):
             url=subject.url(),
             rate_rps=factors["rate_rps"],
             duration_s=1.0,
+            timeout_s=300.0,  # on a busy machine answers are late
+            drain_s=300.0,
             seed=seed,
             label="main",
         )

@@ -42,13 +42,16 @@ def test_a_process_that_outlives_its_lab_is_found_until_it_ends(
 ) -> None:
     lab = f"ghost-{uuid.uuid4().hex[:8]}"
     with subprocess.Popen(
-        ["sh", "-c", "echo running; exec cat"],
+        ["cat"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "TESTBED_LAB": lab},
     ) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
-        process.stdout.readline()
+        process.stdin.write(b"running\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"running\n"
         assert main(["doctor", "--leftovers", "-o", "json"]) == 1
         rows = json.loads(capsys.readouterr().out)
         assert [row["what"] for row in rows if row["lab"] == lab] == [str(process.pid)]
