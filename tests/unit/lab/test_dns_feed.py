@@ -47,6 +47,8 @@ class Server:
         """The names that it makes of what it was told, where pods are verified."""
         zone = Zone(ZoneOptions(pods="verified"))
         for message in self.told:
+            if "corefile" in message:
+                continue
             changes = [(change["type"], change["object"]) for change in message.get("changes", ())]
             changes += [("ADDED", item) for item in message.get("objects", ())]
             known = [(kind, what_is_known(manifest)) for kind, manifest in changes]
