@@ -14,6 +14,7 @@ demo: setup ## a cluster, a request, two experiments, a report (under five minut
 
 test: ## all tests
 	@scripts/setup test
+	@.venv/bin/python -m compileall -q testbed  # or each of the thousands of processes compiles what it imports
 	@.venv/bin/pytest -n $$(($$(nproc) + 1))  # a third of a lab's time is waiting
 
 check: lint types layers test ## everything that must be green before a push
