@@ -23,8 +23,10 @@ AFTER_S = 1.0
 LEAD_IN_S = 0.2
 RELIST_S = 1.0
 """How often the kubelet looks for dead containers: the crash falls anywhere in between."""
-TIMEOUT_S = {"tcp": 2.0, "udp": 0.5}
-"""The dead pod's kernel refuses TCP at once; of datagrams it refuses one a second, and is silent else."""
+TIMEOUT_S = {"tcp": 10.0, "udp": 0.5}
+"""The dead pod's kernel refuses TCP at once (who is silent for long is a busy machine); of datagrams it refuses
+one a second, and is silent else.
+"""
 PERIOD_S = {"tcp": 0.01, "udp": 0.05}
 """Each UDP socket leaves a flow that the proxy has to forget when the pod is withdrawn: not too many."""
 SLACK_MS = 200.0

@@ -24,8 +24,8 @@ from typing import Any
 LINK = "eth0"
 _EVERY_PROTOCOL = socket.htons(0x0003)
 _SYN_ACK = 0x12
-_SEEN_S = 1.0
-"""A frame is seen before the connection is, but by another thread."""
+_SEEN_S = 30.0
+"""A frame is seen before the connection is, but by another thread, which may have to wait for a CPU."""
 _AT_ONCE = 8
 
 Way = tuple[str, int]

@@ -16,7 +16,8 @@ from testbed.runtime.netns import path_of
 from testbed.runtime.processes import LabProcess, Processes
 
 EVERYWHERE = "all"
-_END_S = 5.0
+_END_S = 30.0
+"""What has been captured is written first, however busy the machine is."""
 
 
 class Captures:

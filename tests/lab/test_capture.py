@@ -65,7 +65,7 @@ def test_lines_of_several_places_until_a_count(user: User, lab: str) -> None:
     argv = ("capture", lab, "client,n1,web-0", "-c", "4", "tcp[tcpflags] == tcp-syn")
     with listening(user.start(*argv)) as process:
         ask(user, lab)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     assert process.returncode == 0
     seen = [line.split()[1:3] for line in out.splitlines()]
     assert seen[0] == ["client/eth0", "out"]
@@ -79,7 +79,7 @@ def test_ctrl_c_leaves_a_whole_file(user: User, lab: str) -> None:
     with listening(user.start("capture", lab, "all", "-w", str(path))) as process:
         node = ask(user, lab)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     found = frames(Path(path))
     packets = [(interface.name, decode(frame.data)) for interface, frame in found]
@@ -92,7 +92,7 @@ def test_json_has_what_a_line_has(user: User, lab: str) -> None:
     argv = ("capture", lab, "client", "-c", "1", "-o", "json", "tcp dst port 30080")
     with listening(user.start(*argv)) as process:
         node = ask(user, lab)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=300)
     (row,) = json.loads(out)
     assert (row["interface"], row["direction"], row["protocol"]) == ("client/eth0", "out", "tcp")
     assert row["dst"] == f"{node}:30080"
