@@ -27,7 +27,7 @@ from tests.lab.outer import ROOT, TESTBED
 IMAGE = "test/box:1"
 _SOCKET = "/run/docker.sock"
 _CGROUPS = Path("/sys/fs/cgroup")
-_PATIENCE_S = 60.0
+_PATIENCE_S = 300.0
 _TOOLS = ("sh", "cat", "hostname", "httpd", "mkdir", "nslookup", "sleep", "wget")
 _DAEMON = """
 mount -t tmpfs tmpfs /run

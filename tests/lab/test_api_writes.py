@@ -19,7 +19,7 @@ from tests.lab.conftest import unique_name
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("api-writes")]
 
 NAMESPACE = "default"
-PATIENCE_S = 120
+PATIENCE_S = 300
 LABELS = {"app": "web"}
 TOPOLOGY: dict[str, Any] = {
     "name": "writes",

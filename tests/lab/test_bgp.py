@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from tests.lab.outer import ROOT
 
 pytestmark = pytest.mark.lab
 
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 MESH: dict[str, Any] = {
     "name": "bgp-mesh",
     "network": {
@@ -124,9 +126,11 @@ def test_a_pod_that_takes_its_address_along_is_told_of(lab: Lab) -> None:
     lab.change(mesh(workloads={**MESH["workloads"], "b": {**MESH["workloads"]["b"], "node": "n3"}}))
     moved = next(row for row in lab.inspect()["pods"] if row["name"].startswith("b-"))
     assert (moved["ips"][0], moved["node"]) == (before, "n3")
-    for node in ("n1", "n2"):
-        told = since(lab, 0, node=node, object=f"{before}/32")
-        assert told.detail["via"] == ["172.18.0.4"]
+    n3 = {32: "172.18.0.4", 128: "fd00:172:18::4"}
+    for ip in map(ip_address, moved["ips"]):
+        for node in ("n1", "n2"):
+            told = since(lab, 0, node=node, object=f"{ip}/{ip.max_prefixlen}")
+            assert told.detail["via"] == [n3[ip.max_prefixlen]]
     assert [one.outcome for one in lab.reachability(["a-0"], [moved["name"]])] == ["reached"] * 2
 
 
@@ -154,6 +158,7 @@ def test_racks_reach_each_other_over_both_spines_and_over_the_one_that_is_left(r
     racks.fault("cut", "tor1", "spine1")
     left = since(racks, before_ns, ways=1, **far)
     assert set(left.detail["via"]) < set(both.detail["via"])
+    since(racks, before_ns, ways=1, node="tor2", object="10.244.1.0/24")  # answers' way back to n2
     assert [one.outcome for one in racks.reachability(["web-1"], ["web-2"])] == ["reached"]
     racks.heal("tor1", "spine1")
     again = since(racks, left.t_ns, ways=2, **far)
@@ -168,7 +173,8 @@ def test_a_node_on_two_routers_is_reached_by_the_other_when_its_link_is_cut(rack
     since(racks, 0, detail={"via": near}, **from_n1)
     before_ns = now_ns()
     racks.fault("cut", "n1", "tor1")
-    assert since(racks, before_ns, **to_n1).detail["via"] != direct
+    elsewhere = since(racks, before_ns, ways=2, **to_n1)
+    assert direct[0] not in elsewhere.detail["via"]
     moved = since(racks, before_ns, detail={"via": far}, **from_n1)
     assert [one.outcome for one in racks.reachability(["web-1"], ["web-0"])] == ["reached"]
     racks.heal("n1", "tor1")
@@ -195,7 +201,10 @@ def test_whoever_types_it_has_a_lab_that_speaks_bgp(user: User, name: str) -> No
         assert [line.split()[0] for line in said.stdout.splitlines() if " BGP " in line] == [
             "Mesh_172_18_0_2"
         ]
-        ways = user.testbed("exec", name, "n2", "--", "ip", "route", "show", "10.244.2.0/24")
-        assert "via 172.18.0.4" in ways.stdout
+        # On a busy machine BFD may have lost a session since, which comes back.
+        ways = ("exec", name, "n2", "--", "ip", "route", "show", "10.244.2.0/24")
+        deadline_s = time.monotonic() + PATIENCE_S
+        while "via 172.18.0.4" not in user.testbed(*ways).stdout:
+            assert time.monotonic() < deadline_s
     finally:
         assert user.testbed("down", name).returncode == 0

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.lab
 FILE = Path(__file__).parents[2] / "topologies" / "dns-plugins.yaml"
 SMALL = {"n2: {}": "", "replicas: 2": "replicas: 1"}
 """One node and one pod of each kind is enough."""
-_PATIENCE_S = 120
+_PATIENCE_S = 300
 
 
 def topology(changes: dict[str, str]) -> Topology:

@@ -282,7 +282,7 @@ def test_whatever_kills_a_lab_what_it_left_is_found_and_removed(
 
 def until(holds: Callable[[], bool]) -> None:
     """Look again and again, with the patience that a busy machine asks for."""
-    deadline_s = time.monotonic() + 120.0
+    deadline_s = time.monotonic() + 300.0
     while not holds():
         assert time.monotonic() < deadline_s
         time.sleep(0.1)
