@@ -20,8 +20,8 @@ from argcomplete.completers import FilesCompleter
 from testbed.cli.main import COMMANDS, Parser, module_of
 from testbed.errors import TestbedError
 
-PATIENCE_S = 0.5
-"""How long a busy lab may keep a shell waiting."""
+PATIENCE_S = 5.0
+"""How long a busy lab may keep a shell waiting: an answer that is late is better than none."""
 
 Completer = Callable[..., Iterable[str]]
 

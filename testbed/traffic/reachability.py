@@ -27,6 +27,8 @@ _AT_ONCE = 400
 """Pairs that are tried side by side: each takes three descriptors."""
 _AGAIN_S = 0.25
 """A packet that nobody answered is sent again: the first may have been lost while the way was learned."""
+_ROUNDS = 3
+"""At least: what a process that was stalled did not ask is nobody's silence."""
 _TOKEN = struct.Struct("!I")
 """Tells which pair a connection or packet is of: its source address may have been translated."""
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -193,20 +195,29 @@ class Attempts:
             self._watch(udp, partial(self._heard, attempt))
 
     def _until_over(self, deadline_s: float) -> None:
+        rounds = 0
         while not all(attempt.over for attempt in self._attempts):
             now = now_s()
-            if now >= deadline_s:
+            if now >= deadline_s and rounds >= _ROUNDS:
+                self._take_what_has_come()
                 return
+            rounds += 1
             for number, attempt in enumerate(self._attempts):
                 if not attempt.over:
                     _send_whole(attempt.udp, attempt.pair[2], _TOKEN.pack(number))
-            self._listen(min(now + _AGAIN_S, deadline_s))
+            self._listen(now + _AGAIN_S)
 
     def _listen(self, until_s: float) -> None:
         while (left_s := until_s - now_s()) > 0:
             if all(attempt.over for attempt in self._attempts):
                 return
             for key, _ in self._selector.select(left_s):
+                key.data()
+
+    def _take_what_has_come(self) -> None:
+        """Whoever has answered was not silent, though this process may have been kept from looking."""
+        while ready := self._selector.select(0):
+            for key, _ in ready:
                 key.data()
 
     def _watch(

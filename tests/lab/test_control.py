@@ -36,7 +36,7 @@ class Changing:
     def to(self, **changes: Any) -> Lab:
         """The lab as `BASE` with these keys replaced."""
         topology = Topology.model_validate({**BASE, **changes})
-        return Lab.up(topology, name=self.name, timeout_s=30)
+        return Lab.up(topology, name=self.name, timeout_s=300)
 
     def pods(self) -> dict[str, dict[str, Any]]:
         return {pod["name"]: pod for pod in self.lab.inspect()["pods"]}
@@ -135,7 +135,7 @@ def test_an_ephemeral_lab_ends_with_its_client() -> None:
     other = Lab.attach(name)
     lab._connection.close()
     with pytest.raises(NotFound):
-        other.wait_event(lambda event: False, 10)
+        other.wait_event(lambda event: False, 300)
 
 
 def test_waiting_for_what_does_not_happen_runs_out_of_time(changing: Changing) -> None:
