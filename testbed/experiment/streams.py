@@ -14,6 +14,8 @@ _CONTROL_SHARE = 1 / 3
 _CONTROL_SEEDS = 100
 _FOREVER = 1_000_000
 """Requests on one connection: more than a trial sends."""
+_REUSED_TIMEOUT_S = 5.0
+"""Also at the end: a request is lost when nobody answers it, not because it was among the last."""
 
 
 def outage(
@@ -59,6 +61,8 @@ def reused(
         rate_rps=float(factors["rate_rps"]) / len(subject.clients),
         reuse=int(factors["reuse"]),
         duration_s=float(factors["duration_s"]),
+        timeout_s=_REUSED_TIMEOUT_S,
+        drain_s=_REUSED_TIMEOUT_S,
         label="main",
     )
     control = replace(

@@ -57,7 +57,7 @@ def accept_all(listener: socket.socket) -> None:
 def connect(address: tuple[str, int], port: int | None = None) -> int:
     """Connect and read to the end; returns the port that the connection came from (None: any)."""
     source = None if port is None else ("", port)
-    with socket.create_connection(address, timeout=10, source_address=source) as sock:
+    with socket.create_connection(address, timeout=60, source_address=source) as sock:
         used: int = sock.getsockname()[1]
         sock.recv(1)
         return used

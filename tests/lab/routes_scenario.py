@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network
 from testbed.kernel import netns
 from testbed.kernel.routes import BIRD, RouteEar, RouteNews
 
-_PATIENCE_S = 20.0
+_PATIENCE_S = 60.0
 
 
 def ip(line: str) -> None:

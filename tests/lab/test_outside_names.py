@@ -56,7 +56,8 @@ def test_an_external_name_leads_out_of_the_cluster(lab: Lab) -> None:
 
 
 def test_a_load_by_an_outside_name(lab: Lab) -> None:
-    spec = LoadSpec(source="client", url="http://shop.example.test/", rate_rps=50, duration_s=0.5)
+    load = {"source": "client", "url": "http://shop.example.test/", "rate_rps": 50}
+    spec = LoadSpec.from_json(load | {"duration_s": 0.5, "timeout_s": 60, "drain_s": 60})
     done = lab.load(spec)
     assert set(done.summary["outcomes"]) == {"ok"}
     assert set(done.summary["backends"]) == {"web-0", "web-1", "web-2"}

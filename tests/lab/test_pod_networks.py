@@ -22,7 +22,7 @@ from tests.lab.test_network import ANSWER_ONCE, ASK_NODE, SEND_WHOLE, nodes, pod
 
 pytestmark = pytest.mark.lab
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 IP_UDP_HEADERS = 28
 ANSWER = len("web-0") + IP_UDP_HEADERS
 NETWORKS = {
@@ -137,7 +137,7 @@ def test_nodes_come_and_go_and_the_others_know(lab: Lab, cni: str) -> None:
     assert len(ips) == 3
     for where in ips:
         for ip in ips.values():
-            done = lab.exec(where, ["curl", "-s", "-m", "5", f"http://{ip}:8080/clientip"], 20)
+            done = lab.exec(where, ["curl", "-s", "-m", "60", f"http://{ip}:8080/clientip"], 120)
             assert done.stdout.rpartition(":")[0] == ips[where]
     assert all(third in known(lab, node) for node in ("n1", "n2"))
     stopped = lab.fault("stop-node", "n3")
@@ -215,7 +215,7 @@ def test_shipped_topologies_come_up_for_every_user(user: User, name: str, networ
     done = user.testbed("up", f"topologies/{network}.yaml", "--name", name)
     try:
         assert done.returncode == 0, done.stderr
-        asked = user.testbed("exec", name, "client-0", "--", "curl", "-s", "-m", "5", "http://web")
+        asked = user.testbed("exec", name, "client-0", "--", "curl", "-s", "-m", "60", "http://web")
         assert '"pod": "web-' in asked.stdout, asked
     finally:
         user.testbed("down", name)

@@ -29,7 +29,7 @@ def found(request: pytest.FixtureRequest) -> dict[str, Any]:
         if request.param:
             os.chown(folder, 1000, 1000)
         argv = [*request.param, *SANDBOX, sys.executable, str(SCENARIO), folder, str(CONNECTIONS)]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     printed: dict[str, Any] = json.loads(done.stdout)
     return printed

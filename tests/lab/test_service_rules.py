@@ -54,7 +54,7 @@ def topology(name: str, **service: Any) -> Topology:
 def backends(lab: Lab, where: str, url: str) -> set[str]:
     """The nodes of the pods that answer."""
     done = lab.exec(
-        where, ["sh", "-c", f"for i in $(seq 24); do curl -sm 2 {url}/hostname; echo; done"]
+        where, ["sh", "-c", f"for i in $(seq 24); do curl -sm 60 {url}/hostname; echo; done"]
     )
     assert done.returncode == 0, done.stderr
     nodes = {pod["name"]: pod["node"] for pod in lab.inspect()["pods"]}

@@ -18,7 +18,7 @@ from tests.lab.conftest import unique_name
 pytestmark = pytest.mark.lab
 
 NODES = ("n1", "n2", "n3")
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 BOTH = "10.244.0.0/16,fd00:10:244::/56"
 
 
@@ -69,7 +69,7 @@ def moved(lab: Lab, node: str, *network: str) -> dict[str, Any]:
 
 
 def answers(lab: Lab, url: str) -> set[str]:
-    return {lab.exec(node, ["curl", "-s", "-m", "2", url], 30).stdout for node in NODES}
+    return {lab.exec(node, ["curl", "-s", "-m", "60", url], 120).stdout for node in NODES}
 
 
 def detours(lab: Lab, ip: str) -> list[str]:
@@ -77,7 +77,7 @@ def detours(lab: Lab, ip: str) -> list[str]:
     return [
         node
         for node in NODES
-        if " via " in lab.exec(node, ["ip", "route", "show", f"{ip}/32"], 10).stdout
+        if " via " in lab.exec(node, ["ip", "route", "show", f"{ip}/32"], 120).stdout
     ]
 
 

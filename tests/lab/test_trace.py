@@ -11,7 +11,7 @@ import pytest
 from testbed.lab.client import Lab
 from testbed.lab.trace_request import frames, trace
 from testbed.model.topology import Topology
-from tests.lab.conftest import User, unique_name
+from tests.lab.conftest import ONCE, User, unique_name
 
 pytestmark = pytest.mark.lab
 
@@ -49,7 +49,7 @@ MODES = {
     "userspace": {"mode": "userspace"},
 }
 WEB = {"web-0", "web-1"}
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 FLOWS = (
     ("a pod asks a service", "probe-0", "web", WEB),
     ("a pod asks a service that it is behind itself", "web-0", "web", WEB),
@@ -138,12 +138,13 @@ def test_nothing_of_a_trace_stays(lab: Lab) -> None:
         assert "TRACE" not in raw
 
 
+@ONCE
 def test_an_ordinary_user_traces_too(user: User, name: str) -> None:
     """By the command line, its file included."""
     file = user.file("trace.yaml", _yaml())
     assert user.testbed("up", file, "--name", name).returncode == 0
     path = user.folder / f"{name}.pcapng"
-    done = user.testbed("trace", name, "probe-0", "web", "-w", str(path), "--timeout", "20s")
+    done = user.testbed("trace", name, "probe-0", "web", "-w", str(path), "--timeout", "60s")
     user.testbed("down", name)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "AGREES" in done.stdout

@@ -23,7 +23,7 @@ def found() -> dict[str, Any]:
     """What the scenario printed."""
     with tempfile.TemporaryDirectory() as folder:
         argv = [*SANDBOX, sys.executable, str(SCENARIO), folder, str(PODS)]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     printed: dict[str, Any] = json.loads(done.stdout)
     return printed
@@ -40,26 +40,24 @@ def test_every_connection_resolves_the_name(found: dict[str, Any], name: str) ->
 def test_a_name_can_be_resolved_once(found: dict[str, Any]) -> None:
     rows = sorted(found["once"], key=lambda row: row["start_ns"])
     assert {row["outcome"] for row in rows} == {"ok"}
-    assert rows[0]["resolved_ns"] is not None
-    assert rows[-1]["resolved_ns"] is None
+    known_ns = min(row["resolved_ns"] for row in rows if row["resolved_ns"] is not None)
+    for row in rows:
+        assert (row["resolved_ns"] is None) == (row["start_ns"] > known_ns)
 
 
 @pytest.mark.parametrize(
-    ("name", "within_ms"),
+    "name",
     [
-        ("unknown", 1000),  # NXDOMAIN for every name of the search list
-        ("nobody", 1000),  # an ICMP error is not waited for
-        ("silent", 1000),  # the request's timeout, 50 ms
+        "unknown",  # NXDOMAIN for every name of the search list
+        "nobody",  # an ICMP error is not waited for: a look-up that waits is censored here
+        "silent",  # the request's timeout, 50 ms; else it would be censored, too
     ],
 )
-def test_a_name_without_an_address_is_a_dns_error(
-    found: dict[str, Any], name: str, within_ms: int
-) -> None:
+def test_a_name_without_an_address_is_a_dns_error(found: dict[str, Any], name: str) -> None:
     rows = found[name]
     assert len(rows) == 10
     for row in rows:
         assert (row["outcome"], row["target"], row["resolved_ns"]) == ("dns_error", None, None)
-        assert row["end_ns"] - row["start_ns"] < within_ms * 1_000_000
 
 
 def test_one_server_is_many_pods(found: dict[str, Any]) -> None:

@@ -201,7 +201,7 @@ def test_ctrl_c_during_up_is_130_and_leaves_nothing(labs: Labs) -> None:
         while not any(process.lab == name for process in marked()):
             assert running.poll() is None
         running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=20)
+        _, said = running.communicate(timeout=120)
     assert running.returncode == 130
     assert "Traceback" not in said
     assert labs.names() == []
@@ -211,7 +211,7 @@ def test_ctrl_c_during_up_is_130_and_leaves_nothing(labs: Labs) -> None:
 def test_two_ups_of_one_name_at_once_make_one_lab(labs: Labs) -> None:
     name = labs.name()
     both = [labs.user.start("up", labs.file, "--name", name) for _ in range(2)]
-    said = [running.communicate(timeout=60)[1] for running in both]
+    said = [running.communicate(timeout=300)[1] for running in both]
     assert [running.returncode for running in both] == [0, 0], said
     assert labs.names() == [name]
     assert len({process.pid_namespace for process in marked() if process.lab == name} - {""}) == 1

@@ -18,7 +18,7 @@ import pytest
 
 from testbed.lab.client import Lab
 from testbed.model.topology import Topology
-from tests.lab.conftest import User, unique_name
+from tests.lab.conftest import ONCE, User, unique_name
 
 pytestmark = pytest.mark.lab
 
@@ -49,7 +49,7 @@ class Place:
 
     def answers(self, where: str, url: str) -> Counter[str]:
         """Who answers, a connection each."""
-        lines = ["curl", "-s", "-m", "5", "-H", "Connection: close", "-w", r"\n", *[url] * TIMES]
+        lines = ["curl", "-s", "-m", "60", "-H", "Connection: close", "-w", r"\n", *[url] * TIMES]
         done = self.user.testbed("exec", self.lab, where, "--", *lines)
         assert done.returncode == 0, done.stderr
         return Counter(done.stdout.split())
@@ -93,10 +93,11 @@ def looks(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
         finally:
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=30)
+            process.communicate(timeout=120)
     assert process.returncode == 0
 
 
+@ONCE
 def test_every_connection_is_counted_for_who_answered_it(place: Place) -> None:
     watched = looks(place.watch("-o", "json"))
     before = picked(next(watched))
@@ -118,6 +119,7 @@ def node_ip(place: Place) -> str:
     return str(inspected["nodes"][0]["addresses"][0])
 
 
+@ONCE
 def test_a_graph_has_what_was_counted(place: Place) -> None:
     with_picks = looks(place.watch("-o", "json"))
     next(with_picks)
@@ -135,6 +137,7 @@ def test_a_graph_has_what_was_counted(place: Place) -> None:
     assert "33.3 %" in done.stdout
 
 
+@ONCE
 def test_events_come_as_lines(place: Place) -> None:
     process = place.watch()
     assert process.stdout is not None
@@ -146,7 +149,7 @@ def test_events_come_as_lines(place: Place) -> None:
             if "kubelet container-started web-0" in line:
                 break
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=120)
     assert (process.returncode, said) == (0, "")
 
 
@@ -171,6 +174,7 @@ def terminal(place: Place, until: bytes, typed: bytes) -> tuple[int, bytes]:
 
 
 @pytest.mark.parametrize("typed", [b"q", b"\x03"], ids=["q", "Ctrl-C"])
+@ONCE
 def test_a_terminal_is_filled_and_given_back(place: Place, typed: bytes) -> None:
     code, shown = terminal(place, b"q quits", typed)
     assert code == 0
@@ -181,22 +185,23 @@ def test_a_terminal_is_filled_and_given_back(place: Place, typed: bytes) -> None
     assert b"Traceback" not in shown
 
 
+@ONCE
 def test_the_page_needs_its_token_and_ends_with_the_lab(own_place: Place) -> None:
     process = own_place.watch("--web")
     assert process.stderr is not None
     with process:
         url = process.stderr.readline().strip()
         base, _, token = url.partition("/?token=")
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(url, timeout=120) as answer:
             assert "<script" in answer.read().decode()
         with pytest.raises(urllib.error.HTTPError, match="403"):
-            urllib.request.urlopen(f"{base}/stream?token=guessed", timeout=30)
-        with urllib.request.urlopen(f"{base}/stream?token={token}", timeout=30) as stream:
+            urllib.request.urlopen(f"{base}/stream?token=guessed", timeout=120)
+        with urllib.request.urlopen(f"{base}/stream?token={token}", timeout=120) as stream:
             told = json.loads(stream.readline().decode().removeprefix("data: "))
             assert {pod["name"] for pod in told["pods"]} == {"caller-0", "web-0", "web-1", "web-2"}
             own_place.user.testbed("down", own_place.lab)
             assert b"event: end" in stream.read()
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=120)
     assert process.returncode == 0
     assert f"lab {own_place.lab} has ended" in said
 

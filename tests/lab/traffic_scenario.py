@@ -23,7 +23,11 @@ from testbed.traffic.samples import read
 
 DNS_IP, WEB_IP, SILENT_IP, NOBODY_IP = "127.0.0.10", "127.0.0.2", "127.0.0.11", "127.0.0.12"
 WEB = Service(ObjectMeta("web", "default"), (ServicePort(80),), cluster_ips=(WEB_IP,))
-SEARCH = "search default.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n"
+SEARCH = (
+    "search default.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5 timeout:30\n"
+)
+DRAIN_S = 20.0
+"""Long for an answer, too short for a resolver that waits for its timeout."""
 
 
 def started(main: Callable[[dict[str, Any], socket.socket], None], config: Any) -> socket.socket:
@@ -42,7 +46,10 @@ def loaded(folder: Path, nameserver: str, host: str, **spec: Any) -> list[dict[s
     """Samples of a short load by name, as rows."""
     defaults = {"source": "client", "url": f"http://{host}/hostname", "rate_rps": 50}
     config = {
-        "spec": defaults | {"arrivals": "constant", "duration_s": 0.2} | spec,
+        "spec": defaults
+        | {"arrivals": "constant", "duration_s": 0.2}
+        | {"timeout_s": 60, "drain_s": DRAIN_S}
+        | spec,
         "output": str(folder / "samples"),
         "resolv_conf": f"{SEARCH}nameserver {nameserver}\n",
     }
@@ -97,7 +104,7 @@ def main() -> None:
         "full": loaded(folder, DNS_IP, "web.default.svc.cluster.local"),
         "once": loaded(folder, DNS_IP, "web", resolve="once"),
         "unknown": loaded(folder, DNS_IP, "wob"),
-        "nobody": loaded(folder, NOBODY_IP, "web", timeout_s=30),
+        "nobody": loaded(folder, NOBODY_IP, "web"),
         "silent": loaded(folder, SILENT_IP, "web", timeout_s=0.05),
         "shared": names_of_shared_pods(pods),
     }

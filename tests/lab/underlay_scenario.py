@@ -24,7 +24,7 @@ from testbed.model.shape import Shape
 from testbed.model.topology import Topology
 from testbed.runtime.underlay import NetnsUnderlay
 
-PATIENCE_S = 5.0
+PATIENCE_S = 60.0
 SILENCE_S = 0.5
 """How long those are asked who are not to answer."""
 DUAL = {"podCIDR": "10.244.0.0/16,fd00:10:244::/56"}
