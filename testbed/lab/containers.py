@@ -165,7 +165,7 @@ async def launch(
     running = Running(process, process.pid, log, ends.stdin, ends.terminal)
     for fd, stream in ends.outputs:
         log.read_from(fd, stream)
-    await _begun(running, await _all_of(heard))
+    await _begun(running, await all_of(heard))
     return running
 
 
@@ -196,7 +196,7 @@ async def _begun(running: Running, report: str) -> None:
             raise StartError(text, int(code))
 
 
-async def _all_of(fd: int) -> str:
+async def all_of(fd: int) -> str:
     """What is written to a pipe until its last writer has gone."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()

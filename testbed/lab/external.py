@@ -25,6 +25,7 @@ from testbed.errors import TestbedError
 from testbed.events import Event, Record
 from testbed.kernel import netns
 from testbed.kernel.run import Shell
+from testbed.lab.containers import all_of
 from testbed.lab.external_command import Blanks, filled
 from testbed.model.containers import Container, HTTPGetAction, Probe
 from testbed.model.proxy_process import External
@@ -40,7 +41,7 @@ _FIRST_RESTART_S, _LONGEST_RESTART_S = 0.5, 10.0
 _READY_S = 0.1
 """From one look at readiness to the next."""
 _MOMENT_S = 0.3
-"""Who runs for so long was found, and took its arguments."""
+"""A command that runs for so long took its arguments."""
 _GRACE_S = 2.0
 _LAST_LINES = 8
 """Of its log, told when it ends."""
@@ -118,6 +119,8 @@ class ExternalProxy:
         self._api = api
         self._task: asyncio.Task[str] | None = None
         self._process: LabProcess | None = None
+        self._found: asyncio.Future[bool] | None = None
+        """Whether its process could become the command."""
         self._running = asyncio.Event()
         self._error = ""
         self._stalled = False
@@ -226,9 +229,14 @@ class ExternalProxy:
             pause_s = min(2 * pause_s, _LONGEST_RESTART_S)
 
     async def _start(self) -> LabProcess:
-        with self.log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
-            fds = [nothing.fileno(), log.fileno(), log.fileno()]
-            return await self._execute(self._settings.command, fds)
+        heard, said = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._found = asyncio.ensure_future(_nothing_said(heard))
+        try:
+            with self.log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
+                fds = [nothing.fileno(), log.fileno(), log.fileno(), said]
+                return await self._execute(self._settings.command, fds)
+        finally:
+            os.close(said)
 
     async def _execute(self, command: tuple[str, ...], fds: list[int]) -> LabProcess:
         settings = {
@@ -262,12 +270,14 @@ class ExternalProxy:
 
     async def _short_lived(self) -> str:
         """Why it does not run any more after a moment; "" where it does."""
-        process = self._process
-        if process is not None:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.ended.wait(), _MOMENT_S)
-                return self._why(process)
-        return "" if process is not None else "it is being started again"
+        process, found = self._process, self._found
+        if process is None or found is None:
+            return "it is being started again"
+        moment_s = _MOMENT_S if await asyncio.shield(found) else None
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.ended.wait(), moment_s)
+            return self._why(process)
+        return ""
 
     async def _unready(self) -> str:
         """Why the readiness check fails; "" when it does not."""
@@ -303,6 +313,10 @@ class ExternalProxy:
 
     def _tell(self, kind: str, **detail: object) -> None:
         self._record(Event(now_ns(), "proxy", self._node.name, kind, "", 0, detail))
+
+
+async def _nothing_said(fd: int) -> bool:
+    return not await all_of(fd)
 
 
 def _posted(record: Record, node: str, event: dict[str, object]) -> None:

@@ -22,13 +22,18 @@ CANNOT_EXECUTE, NOT_FOUND = 126, 127
 
 
 def execute(config: dict[str, Any], fds: list[int]) -> NoReturn:
-    """Become `config["argv"]`, with `fds` as standard input, output and error; already in its netns."""
+    """Become `config["argv"]`, with `fds` as standard input, output and error; already in its netns.
+
+    A fourth one is closed once the command runs; where it cannot, something is written to it before.
+    """
     os.setsid()
     for target, fd in enumerate(fds[:3]):
         os.dup2(fd, target)
-    for fd in fds:
+    for fd in fds[:3]:
         if fd > 2:
             os.close(fd)
+    for fd in fds[3:]:
+        os.set_inheritable(fd, False)
     if config["tty"]:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     netns.unshare(netns.CLONE_NEWNS | netns.CLONE_NEWUTS)
@@ -42,6 +47,8 @@ def execute(config: dict[str, Any], fds: list[int]) -> NoReturn:
     try:
         os.execvpe(argv[0], argv, config["env"])
     except OSError as error:
+        for fd in fds[3:]:
+            os.write(fd, b"no")
         # A folder on PATH that may not be read makes "not there" look like "not allowed".
         named = "/" not in argv[0] and shutil.which(argv[0], path=config["env"]["PATH"]) is None
         if named or isinstance(error, FileNotFoundError):
