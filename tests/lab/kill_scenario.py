@@ -37,12 +37,12 @@ VICTIMS = {"init": "1", "supervisor": "2"}
 """PID in the lab's PID namespace: PID 1, and the supervisor proper."""
 _LIMIT = Path("/proc/sys/user/max_net_namespaces")
 _MOST_NAMESPACES = 60
-_PATIENCE_S = 30.0
+_PATIENCE_S = 120.0
 _DISMANTLED_S = 120.0
 """One worker of the kernel takes apart the namespaces of the whole machine, in turn: also other tests'."""
 _DISMANTLING_S = 1.0
 """The kernel takes namespaces apart in the background; until then a count's own still count."""
-_LOAD = ("--from", "client-0", "--to", "http://10.96.0.20", "--rate", "200", "--duration", "3s")
+_LOAD = ("--from", "client-0", "--to", "http://10.96.0.20", "--rate", "200", "--duration", "60s")
 
 
 class Scenario:

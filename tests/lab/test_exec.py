@@ -148,7 +148,7 @@ def test_ctrl_c_ends_the_command_inside(place: Place) -> None:
         assert running.stdout.readline() == "started\n"
         assert token in processes(place)
         running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=20)
+        _, said = running.communicate(timeout=120)
     assert running.returncode == 130
     assert "Traceback" not in said
     # The call was cancelled before we were told; the supervisor waits for the process itself.
@@ -166,7 +166,7 @@ def test_a_command_dies_with_its_lab(user: User) -> None:
         assert running.stdout is not None
         assert running.stdout.readline() == "started\n"
         assert user.testbed("down", lab).returncode == 0
-        _, said = running.communicate(timeout=20)
+        _, said = running.communicate(timeout=120)
     assert running.returncode == 4
     assert "Traceback" not in said
     assert [process for process in marked() if process.lab == lab] == []

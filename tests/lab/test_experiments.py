@@ -114,7 +114,7 @@ def test_an_interrupted_run_leaves_no_lab_and_goes_on(
             process.send_signal(number)
             break
     rest = process.stderr.read()
-    assert process.wait(timeout=60) == 130, rest
+    assert process.wait(timeout=120) == 130, rest
     assert "1 of 2 trials are kept" in rest
     assert not labs_of(process.pid)
     (path,) = (tmp_path / "balance").iterdir()

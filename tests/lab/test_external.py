@@ -14,12 +14,12 @@ import pytest
 from testbed.errors import TestbedError
 from testbed.lab.client import Lab
 from testbed.model.topology import Topology
-from tests.lab.conftest import User, unique_name
+from tests.lab.conftest import ONCE, User, unique_name
 
 pytestmark = pytest.mark.lab
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "dnat-proxy.py"
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 CLOSE = "Connection: close"
 """A connection for each request."""
 
@@ -55,7 +55,8 @@ def lab(shared_folder: Path) -> Iterator[Lab]:
 def who(lab: Lab, times: int = 20) -> set[str]:
     ip = lab.inspect()["services"][0]["clusterIP"]
     url = f"http://{ip}/hostname?"
-    command = ["curl", "-s", "-m", "5", "-H", CLOSE, *[f"{url}{index}" for index in range(times)]]
+    urls = [f"{url}{index}" for index in range(times)]
+    command = ["curl", "-s", "--connect-timeout", "2", "-m", "20", "-H", CLOSE, *urls]
     found = lab.exec("caller-0", command).stdout
     return {found[at : at + 5] for at in range(0, len(found), 5)}
 
@@ -80,6 +81,7 @@ def test_an_external_proxy_that_is_killed_is_started_again(lab: Lab) -> None:
     )
 
 
+@ONCE
 def test_an_ordinary_user_runs_one_too(user: User, name: str) -> None:
     file = user.file("external.yaml", json.dumps(example(user.folder)))
     done = user.testbed("up", file, "--name", name)

@@ -17,6 +17,7 @@ from tests.lab.conftest import unique_name
 pytestmark = pytest.mark.lab
 
 GHOSTS, CROWD, EACH = 20, 10, 6
+PATIENCE_S = 60.0
 
 
 def topology(ghosts: int = GHOSTS, each: int = EACH) -> Topology:
@@ -42,10 +43,10 @@ def services(view: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {service["name"]: service for service in view["services"]}
 
 
-def outcomes(lab: Lab, service: str) -> dict[str, int]:
+def outcomes(lab: Lab, service: str, timeout_s: float) -> dict[str, int]:
     address = services(lab.inspect())[service]["clusterIP"]
-    spec = LoadSpec("web-0", f"http://{address}/", connections=1, duration_s=0.2, timeout_s=0.5,
-                    drain_s=1.0)  # fmt: skip
+    spec = LoadSpec("web-0", f"http://{address}/", connections=1, duration_s=0.2,
+                    timeout_s=timeout_s, drain_s=PATIENCE_S)  # fmt: skip
     return {name: count for name, count in lab.load(spec).summary["outcomes"].items() if count}
 
 
@@ -68,8 +69,8 @@ def test_all_are_ready_and_the_live_node_has_rules_for_each(lab: Lab) -> None:
 
 
 def test_a_request_to_a_fake_pod_times_out_and_others_do_not(lab: Lab) -> None:
-    assert set(outcomes(lab, "crowd-0")) == {"timeout"}
-    assert set(outcomes(lab, "web")) == {"ok"}
+    assert set(outcomes(lab, "crowd-0", 0.5)) == {"timeout"}
+    assert set(outcomes(lab, "web", PATIENCE_S)) == {"ok"}
 
 
 def test_whatever_needs_something_that_runs_says_that_nothing_does(lab: Lab) -> None:
@@ -92,7 +93,7 @@ def test_a_deleted_pod_is_replaced(lab: Lab) -> None:
             and event.kind == "endpoint-ready"
             and event.object == "default/crowd-1"
         ),
-        30,
+        PATIENCE_S,
     )
     view = lab.inspect()
     assert before["uid"] not in {pod["uid"] for pod in view["pods"]}
@@ -119,7 +120,7 @@ def test_a_node_that_a_client_makes_is_faked_too(lab: Lab) -> None:
         lambda event: (
             event.t_ns >= since_ns and event.kind == "pod-ready" and event.object == "default/guest"
         ),
-        30,
+        PATIENCE_S,
     )
     view = lab.inspect()
     (made,) = [node for node in view["nodes"] if node["name"] == "kwok"]

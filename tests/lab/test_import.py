@@ -27,7 +27,7 @@ def test_an_imported_cluster_serves(tmp_path: Path) -> None:
             "shop-7c5ddbdf54-2xkqv"
         ]
         for host in ("shop", "10.96.113.7"):
-            answer = lab.exec("caller", ["curl", "-s", "-m", "20", f"http://{host}/hostname"])
+            answer = lab.exec("caller", ["curl", "-s", "-m", "60", f"http://{host}/hostname"])
             assert answer.stdout.strip() == "shop-7c5ddbdf54-2xkqv"
 
 
@@ -46,7 +46,7 @@ services: {web: {port: 80, nodePort: 30080}}
         assert sorted(address) == ["pc-2", "pc1"]
         assert {row["node"] for row in inspected["pods"]} == {"pc-2", "pc1"}
         for where in ("web-0", "web-1"):
-            answer = lab.exec(where, ["curl", "-s", "-m", "20", "http://web/hostname"])
+            answer = lab.exec(where, ["curl", "-s", "-m", "60", "http://web/hostname"])
             assert answer.stdout.strip() in {"web-0", "web-1"}
-        outside = ["curl", "-s", "-m", "20", f"http://{address['pc1']}:30080/hostname"]
+        outside = ["curl", "-s", "-m", "60", f"http://{address['pc1']}:30080/hostname"]
         assert lab.exec("pc-2-2", outside).stdout.strip() in {"web-0", "web-1"}

@@ -73,7 +73,7 @@ def test_killed_in_a_trial_it_leaves_no_lab_and_resumes_to_the_same_trials(
         capture_output=True,
         text=True,
         check=False,
-        timeout=150,
+        timeout=400,
     )
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)

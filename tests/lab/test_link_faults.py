@@ -13,7 +13,7 @@ from testbed.errors import CheckFailed
 from testbed.events import Event
 from testbed.lab.client import Lab
 from testbed.model.topology import Topology
-from tests.lab.conftest import User, unique_name
+from tests.lab.conftest import ONCE, User, unique_name
 
 pytestmark = pytest.mark.lab
 
@@ -135,7 +135,7 @@ def test_a_node_that_is_cut_off_is_lost_and_comes_back(lab: Lab) -> None:
     back = after(lab, healed, "control-plane-back", where)
     after(lab, back, "sync", where)
     after(lab, back, "pod-removed", where)
-    lab.exec("n1", ["true"], 10)
+    lab.exec("n1", ["true"], PATIENCE_S)
     assert not node(lab, where)["cutOff"]
     with pytest.raises(CheckFailed, match=f"nothing is wrong with {where}"):
         lab.heal(where)
@@ -195,7 +195,7 @@ print((sent_bytes() - before) * 8 / (time.monotonic() - begun))
 
 
 def test_a_rate_is_never_exceeded_and_changes_in_place(routed: Lab) -> None:
-    shown = routed.exec("n1", ["tc", "-s", "qdisc", "show", "dev", "eth0"], 10).stdout
+    shown = routed.exec("n1", ["tc", "-s", "qdisc", "show", "dev", "eth0"], PATIENCE_S).stdout
     assert "rate 20Mbit" in shown
     assert "pfifo" in shown
     limit = {"rate_bps": 5e6, "queue": 20}
@@ -203,12 +203,13 @@ def test_a_rate_is_never_exceeded_and_changes_in_place(routed: Lab) -> None:
     link = next(row for row in routed.inspect()["links"] if row["name"] == "n1:tor1")
     assert (link["impaired"], link["shapes"]) == (True, [limit, {"rate_bps": 2e7, "queue": 50}])
     address = node(routed, "n3")["addresses"][0]
-    done = routed.exec("n1", [sys.executable, "-c", BLAST, address], 30)
+    done = routed.exec("n1", [sys.executable, "-c", BLAST, address], PATIENCE_S)
     assert 0 < float(done.stdout) < 5e6 * 1.1
     routed.heal("n1:tor1")
     assert not next(row for row in routed.inspect()["links"])["impaired"]
 
 
+@ONCE
 def test_by_the_command_line(user: User, name: str) -> None:
     file = user.file("flat.yaml", json.dumps({**TOPOLOGY, "workloads": {}, "services": {}}))
     try:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.lab.conftest import User, unique_name
+from tests.lab.conftest import ONCE, User, unique_name
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, ONCE]
 
 LINKS = [
     *("n1 rack1", "rack1 tor1", "n2 tor2", "client spine1"),
@@ -60,7 +60,7 @@ def nodes_of(user: User, lab: str) -> dict[str, str]:
 
 def test_services_answer_over_both_racks(user: User, racks: str) -> None:
     for node in nodes_of(user, racks).values():
-        ask = f"for i in 1 2 3 4 5 6 7 8; do curl -s -m 5 http://{node}:30080/hostname; echo; done"
+        ask = f"for i in 1 2 3 4 5 6 7 8; do curl -s -m 20 http://{node}:30080/hostname; echo; done"
         answers = set(said(user, "exec", racks, "client", "--", "sh", "-c", ask).split())
         assert answers <= {"web-0", "web-1"}
         assert answers
@@ -69,7 +69,7 @@ def test_services_answer_over_both_racks(user: User, racks: str) -> None:
 def test_the_api_server_answers_nodes_and_pods_from_wherever_it_is(user: User, racks: str) -> None:
     assert "n2" in said(user, "kubectl", racks, "--", "get", "nodes", "-o", "name")
     for where in ("n2", "web-0", "web-1"):
-        asked = ["curl", "-sk", "-m", "5", "https://10.96.0.1/healthz"]
+        asked = ["curl", "-sk", "-m", "20", "https://10.96.0.1/healthz"]
         assert said(user, "exec", racks, where, "--", *asked) == "ok"
 
 
@@ -86,9 +86,9 @@ def test_frames_are_captured_on_routers_and_switches(user: User, racks: str, whe
         user.start("exec", racks, "client", "--", "ping", "-i", "0.2", target) as pings,
         user.start("capture", racks, where, "icmp", "--count", "1") as capture,
     ):
-        frames, trouble = capture.communicate(timeout=60)
+        frames, trouble = capture.communicate(timeout=120)
         pings.terminate()
-        pings.communicate(timeout=60)
+        pings.communicate(timeout=120)
     assert target in frames, trouble
 
 
@@ -105,14 +105,14 @@ def test_machines_and_links_are_added_while_the_lab_runs(user: User, racks: str)
     assert before.items() <= after.items()
     addresses = said(user, "exec", racks, "n2", "--", "ip", "-4", "-br", "addr")
     assert "eth1" in addresses
-    said(user, "exec", racks, "n3", "--", "ping", "-c", "1", "-W", "5", after["n2"])
+    said(user, "exec", racks, "n3", "--", "ping", "-c", "1", "-W", "20", after["n2"])
     # n3 goes, and so does the first link of n2: by the address of the second one it is another node.
     fewer = [link for link in LINKS if link != "n2 tor2"] + ["n2 tor1"]
     said(user, "up", user.file("fewer.yaml", topology(["n1", "n2"], fewer)), "--name", racks)
     last = nodes_of(user, racks)
     assert last.keys() == {"n1", "n2"}
     assert last["n2"] != before["n2"]
-    curl = ["curl", "-s", "-m", "5", f"http://{last['n2']}:30080/hostname"]
+    curl = ["curl", "-s", "-m", "20", f"http://{last['n2']}:30080/hostname"]
     assert said(user, "exec", racks, "client", "--", *curl).startswith("web-")
 
 
