@@ -85,7 +85,7 @@ def services_broken(lab: Lab) -> list[str]:
     }
     problems = []
     for what, (where, url, whose) in urls.items():
-        said = lab.exec(where, ["curl", "-s", "-m", "5", url], 30).stdout
+        said = lab.exec(where, ["curl", "-s", "-m", "60", url], 300).stdout
         if said != whose:
             problems.append(f"{what}: {said!r}")
     return problems
@@ -97,7 +97,7 @@ def traces_broken(lab: Lab) -> list[str]:
         f"trace from {source} to {to}: {one}"
         for source in ("n1", "a-0")
         for to in ("a", "c")
-        for one in trace(lab, source, to, "0badcafe", udp=False, timeout_s=10)[0]["disagreements"]
+        for one in trace(lab, source, to, "0badcafe", udp=False, timeout_s=60)[0]["disagreements"]
     ]
 
 

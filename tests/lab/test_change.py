@@ -37,7 +37,7 @@ def test_a_lab_is_changed_while_it_runs(name: str) -> None:
         pods = {pod["name"]: pod for pod in lab.inspect()["pods"]}
         since_ns = lab.now_ns()
         lab.label("web-0", member="no")
-        lab.await_programmed("endpoint-not-ready", pods["web-0"]["ip"], since_ns, 30)
+        lab.await_programmed("endpoint-not-ready", pods["web-0"]["ip"], since_ns, 300)
         assert members(lab) == {"web-1"}
         lab.apply(lambda topology: with_workload(topology, "web", replicas=3))
         assert members(lab) == {"web-1", "web-2"}
