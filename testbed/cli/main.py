@@ -49,6 +49,10 @@ COMMANDS: dict[str, str] = {
     "artifact": "a bundle for artifact evaluation: a run, what made it, how to check it",
     "completion": "what a shell reads to complete commands, labs, pods and experiments",
 }
+_KUBECTL = frozenset(
+    {"get", "describe", "create", "delete", "edit", "expose", "logs", "rollout", "scale"}
+)
+"""Verbs of kubectl's that no command here is called."""
 
 EXIT_USAGE = 2
 EXIT_NO_ROOM = 5
@@ -126,7 +130,7 @@ def _dispatch(argv: Sequence[str]) -> int:
         return EXIT_USAGE
     if first not in COMMANDS:
         what = "option" if first.startswith("-") else "command"
-        hint = did_you_mean(first, (*COMMANDS, "--version", "--help"))
+        hint = _word_of_another(first) or did_you_mean(first, (*COMMANDS, "--version", "--help"))
         said = f"testbed: unknown {what} {first}" + (f", {hint}" if hint else "")
         print(f"{said}; see `testbed --help`", file=sys.stderr)
         return EXIT_USAGE
@@ -136,6 +140,15 @@ def _dispatch(argv: Sequence[str]) -> int:
     intermixed = any(action.nargs in {"*", "?"} for action in parser._actions)
     parse = parser.parse_intermixed_args if intermixed else parser.parse_args
     return module.run(parse(argv[1:]))
+
+
+def _word_of_another(word: str) -> str:
+    """Where a fault, or a verb of kubectl's, is said as if it were a command."""
+    if word in _KUBECTL:
+        return f"did you mean `testbed kubectl N -- {word} …`?"
+    from testbed.faults.fault import KINDS
+
+    return f"did you mean `testbed fault N {word} WHERE`?" if word in KINDS else ""
 
 
 def _dispatched(argv: Sequence[str]) -> int:

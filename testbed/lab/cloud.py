@@ -80,7 +80,8 @@ class CloudProvider:
         if self._program is None or self._due.is_set() or self._wanted() != self._plan:
             return f"the balancer on {host}"
         if unasked := self._program.unasked():
-            return f"the first {unasked} checks of nodes by {host}"
+            checks = "check" if unasked == 1 else f"{unasked} checks"
+            return f"the first {checks} of nodes by {host}"
         return next(self._unexpected(services), "")
 
     def _unexpected(self, services: tuple[Balanced, ...]) -> Iterator[str]:

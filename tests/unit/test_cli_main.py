@@ -83,6 +83,12 @@ def test_help_names_every_command(run: Run) -> None:
         ((), 2, "usage: testbed"),
         (("chekc",), 2, "unknown command chekc, did you mean check?"),
         (("zzz",), 2, "unknown command zzz; see"),
+        (
+            ("heal", "x", "n1"),
+            2,
+            "unknown command heal, did you mean `testbed fault N heal WHERE`?",
+        ),
+        (("get", "pods"), 2, "unknown command get, did you mean `testbed kubectl N -- get …`?"),
         (("--verson",), 2, "unknown option --verson, did you mean --version?"),
         (("check",), 2, "the following arguments are required: FILE"),
         (("check", "a", "--outptu", "json"), 2, "unknown argument --outptu, did you mean --output"),
