@@ -9,6 +9,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -71,27 +72,35 @@ def shared_folder() -> Iterator[Path]:
         yield path
 
 
+_LEAST = "as-who-may-least"
+ONCE = pytest.mark.parametrize("user", [_LEAST], indirect=True, scope="module")
+"""For what does not depend on who types: as an ordinary user, or as the suite's own where that is one."""
+
+
 @pytest.fixture(scope="module", params=["as-whom-tests-run", "as-user-1000"])
 def user(request: pytest.FixtureRequest) -> Iterator[User]:
-    """The suite's own user and, where that is root, an ordinary one."""
+    """The suite's own user and, where that is root, an ordinary one; see `ONCE`."""
     ordinary = request.param == "as-user-1000"
-    if ordinary and os.geteuid() != 0:
+    if request.param == _LEAST:
+        ordinary = os.geteuid() == 0 and _user_1000_may_read_this()
+    elif ordinary and os.geteuid() != 0:
         pytest.skip("the suite runs as an ordinary user already")
+    elif ordinary and not _user_1000_may_read_this():
+        pytest.skip("user 1000 may not read this checkout or its interpreter")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o777 if ordinary else 0o700)
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         if ordinary:
             env |= {"XDG_RUNTIME_DIR": name, "HOME": name}
-        found = User(AS_USER if ordinary else (), env, folder)
-        if (
-            ordinary
-            and subprocess.run(
-                [*AS_USER, sys.executable, "-c", "import testbed.lab.client"], env=env, check=False
-            ).returncode
-        ):
-            pytest.skip("user 1000 may not read this checkout or its interpreter")
-        yield found
+        yield User(AS_USER if ordinary else (), env, folder)
+
+
+@cache
+def _user_1000_may_read_this() -> bool:
+    argv = [*AS_USER, sys.executable, "-c", "import testbed.lab.starting"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(argv, env=env, check=False).returncode == 0
 
 
 @pytest.fixture

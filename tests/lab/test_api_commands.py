@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.lab.conftest import User, unique_name
+from tests.lab.conftest import ONCE, User, unique_name
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("api-commands")]
+pytestmark = [pytest.mark.lab, ONCE, pytest.mark.xdist_group("api-commands")]
 
 TOPOLOGY = "{name: api, nodes: {n1: {}}, dns: {replicas: 0}, workloads: {web: {}}}\n"
 CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {x: '1'}\n"

@@ -15,7 +15,7 @@ from testbed.events import Event
 from testbed.lab.client import Lab
 from testbed.model.loader import load
 from testbed.model.topology import Topology
-from tests.lab.conftest import User, unique_name
+from tests.lab.conftest import ONCE, User, unique_name
 from tests.lab.outer import ROOT
 
 pytestmark = pytest.mark.lab
@@ -191,6 +191,7 @@ workloads: {a: {node: n2}, b: {node: n3}}
 """
 
 
+@ONCE
 def test_whoever_types_it_has_a_lab_that_speaks_bgp(user: User, name: str) -> None:
     """With a route reflector: n2 and n3 hear of each other by n1 alone."""
     file = user.file("bgp.yaml", REFLECTED)

@@ -16,7 +16,7 @@ from testbed.lab.client import Lab
 from testbed.lab.trace_request import frames
 from testbed.model.topology import Topology
 from testbed.packets.decode import decode
-from tests.lab.conftest import User, unique_name
+from tests.lab.conftest import ONCE, User, unique_name
 
 pytestmark = pytest.mark.lab
 
@@ -61,6 +61,7 @@ def listening(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]
         process.communicate()
 
 
+@ONCE
 def test_lines_of_several_places_until_a_count(user: User, lab: str) -> None:
     argv = ("capture", lab, "client,n1,web-0", "-c", "4", "tcp[tcpflags] == tcp-syn")
     with listening(user.start(*argv)) as process:
@@ -74,6 +75,7 @@ def test_lines_of_several_places_until_a_count(user: User, lab: str) -> None:
     assert "4 packets" in err
 
 
+@ONCE
 def test_ctrl_c_leaves_a_whole_file(user: User, lab: str) -> None:
     path = user.folder / f"{lab}.pcapng"
     with listening(user.start("capture", lab, "all", "-w", str(path))) as process:
@@ -88,6 +90,7 @@ def test_ctrl_c_leaves_a_whole_file(user: User, lab: str) -> None:
     assert f"{len(found)} packets" in err
 
 
+@ONCE
 def test_json_has_what_a_line_has(user: User, lab: str) -> None:
     argv = ("capture", lab, "client", "-c", "1", "-o", "json", "tcp dst port 30080")
     with listening(user.start(*argv)) as process:
@@ -109,6 +112,7 @@ def test_json_has_what_a_line_has(user: User, lab: str) -> None:
         (("n1", "-w", "/nonexistent/file"), 5, "cannot write"),
     ],
 )
+@ONCE
 def test_what_cannot_be_is_said(
     user: User, lab: str, arguments: tuple[str, ...], code: int, said: str
 ) -> None:

@@ -13,7 +13,7 @@ import yaml
 
 from testbed.lab.client import Lab
 from testbed.model.topology import Topology
-from tests.lab.conftest import User, unique_name
+from tests.lab.conftest import ONCE, User, unique_name
 from tests.lab.test_dns_specification import TOPOLOGY, said_by_dig
 from tests.specification.rows import ROWS
 from tests.specification.spoken import expected
@@ -103,6 +103,7 @@ def lab(request: pytest.FixtureRequest, user: User) -> Iterator[Running]:
         user.testbed("down", name)
 
 
+@ONCE
 def test_the_rows_that_differ_are_those_that_are_documented(lab: Running) -> None:
     questions = [word for row in ROWS.values() for word in (f"{row.name}.", row.type)]
     messages = yaml.safe_load(lab.in_pod(["dig", "+yaml", *questions]))
@@ -111,6 +112,7 @@ def test_the_rows_that_differ_are_those_that_are_documented(lab: Running) -> Non
     assert differing == DIFFERENT[lab.program]
 
 
+@ONCE
 def test_it_follows_the_cluster_and_comes_back_with_all_of_it(lab: Running) -> None:
     lab.run("apply", "-f", "-", stdin=peers("10.9.0.1", "10.9.0.2"))
     lab.in_pod(until(PEERS, "A", "10.9.0.1", "10.9.0.2"))

@@ -14,7 +14,7 @@ from testbed.lab.api_client import ApiClient
 from testbed.lab.client import Lab
 from testbed.model.topology import Topology
 from testbed.traffic.spec import LoadSpec
-from tests.lab.conftest import User, unique_name
+from tests.lab.conftest import ONCE, User, unique_name
 
 pytestmark = pytest.mark.lab
 
@@ -288,6 +288,7 @@ NODE_PORT = {
 }
 
 
+@ONCE
 def test_by_a_service_typed_by_anybody(user: User) -> None:
     """A NodePort; the redirect names the port that is open outside, and the CA is had by a command."""
     name = unique_name()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from testbed.lab.client import Lab
-from tests.lab.conftest import User, unique_name
+from tests.lab.conftest import ONCE, User, unique_name
 from tests.lab.outer import ROOT
 from tests.lab.reachability import PROMISES, broken, topology
 
@@ -145,6 +145,7 @@ def test_a_stopped_node_is_stopped_in_mininet_too_and_boots_as_a_new_host(
     assert ALL in mininet(user, tree, "pingall").stdout
 
 
+@ONCE
 def test_machines_come_and_move_and_at_the_end_nothing_is_left(user: User) -> None:
     """`up` again with a wider Topo, in which h3 hangs on another switch. Mininet's shells end with the lab."""
     lab = unique_name()
@@ -165,6 +166,7 @@ def test_machines_come_and_move_and_at_the_end_nothing_is_left(user: User) -> No
     assert not _processes_of(lab)
 
 
+@ONCE
 def test_loops_are_no_matter(user: User) -> None:
     """The fat tree that comes with the package, made small: two ways between its hosts."""
     lab = unique_name()
@@ -178,6 +180,7 @@ def test_loops_are_no_matter(user: User) -> None:
         user.testbed("down", lab)
 
 
+@ONCE
 def test_mininets_hosts_on_links_of_ones_own(user: User) -> None:
     """`runtime: mininet` without a Topo: a router is one of its hosts, too."""
     lab = unique_name()

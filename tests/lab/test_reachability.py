@@ -12,7 +12,7 @@ import pytest
 from testbed.errors import NotFound, UsageError
 from testbed.lab.client import Lab
 from tests.lab import reachability
-from tests.lab.conftest import User, unique_name
+from tests.lab.conftest import ONCE, User, unique_name
 from tests.lab.reachability import PROMISES, broken, topology
 
 pytestmark = pytest.mark.lab
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.lab
 @pytest.mark.parametrize(
     ("network", "runtime"), [*((network, "netns") for network in PROMISES), ("host-gw", "mininet")]
 )
+@ONCE
 def test_a_pod_network_keeps_its_promise(user: User, network: str, runtime: str) -> None:
     done = subprocess.run(
         [*user.prefix, sys.executable, "-m", reachability.__name__, network, runtime],
