@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the mistakes, or that there are none; 2 where there are some."""
+    from testbed.edge.ingress_foreseen import foreseen
     from testbed.lab.checks import checks
     from testbed.model.loader import load
     from testbed.model.sizes import sizes_of
@@ -47,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
         if said := _plugins_missing(topology):
             note(f"{args.file}: {said}: `testbed up` will refuse it on this host")
         if said := idle(topology):
+            note(f"{args.file}: {said}")
+        for said in foreseen(topology):
             note(f"{args.file}: {said}")
     else:
         emit(args, list[Problem]())
