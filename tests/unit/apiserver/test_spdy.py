@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.pods import Pod, PodSpec, PodStatus
 
 from testbed.apiserver.port_forward import pod_port_forward
 from testbed.apiserver.spdy import DICTIONARY, Data, Opened, Ping, Reader, Reset, SpdyError, Writer
 from testbed.apiserver.spdy_forward import PROTOCOL
-from testbed.model.objects import ObjectMeta, Pod, PodSpec, PodStatus
+from tests.unit.ports import free_port
 
 
 def test_the_dictionary_is_the_protocols_own() -> None:
@@ -111,9 +113,7 @@ def test_a_connection_is_forwarded() -> None:
 
 
 def test_a_port_where_nobody_listens_is_told() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        data, error = asyncio.run(_forwarded(port))
+    port = free_port()
+    data, error = asyncio.run(_forwarded(port))
     assert data == b""
     assert error.decode() == f"error forwarding port {port} to pod default/p: connection refused"

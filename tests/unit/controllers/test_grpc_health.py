@@ -50,7 +50,7 @@ def serving(message: bytes, status: str = "0") -> Serve:
     ],
 )
 def test_outcomes(serve: Serve | None, ok: bool, message: str) -> None:
-    outcome = probed(serve, lambda port: Probe(GRPCAction(port, "web"), timeout_s=5.0))
+    outcome = probed(serve, lambda port: Probe(GRPCAction(port, "web"), timeout_s=60.0))
     assert outcome.ok is ok, outcome
     assert message in outcome.message
 

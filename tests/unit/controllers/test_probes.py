@@ -12,6 +12,7 @@ import pytest
 from testbed.controllers.asking import Outcome, ask
 from testbed.controllers.probes import keep_asking
 from testbed.model.containers import Container, ContainerPort, HTTPGetAction, Probe, TCPSocketAction
+from tests.unit.ports import free_port
 
 from .simulated import now_s, simulate
 
@@ -43,22 +44,20 @@ def probed(serve: Serve | None, probe: Probe | Callable[[int], Probe]) -> Outcom
     """The outcome of one probe of a server (None: of a port where nobody listens); the port is `http`."""
 
     async def run() -> Outcome:
-        server = await asyncio.start_server(serve or silent, LOOPBACK, 0)
-        port = server.sockets[0].getsockname()[1]
-        if serve is None:
-            server.close()
-            await server.wait_closed()
+        port = free_port()
+        server = await asyncio.start_server(serve, LOOPBACK, port) if serve else None
         container = Container("echo", "echo", (ContainerPort(port, "http"),))
         asked = probe if isinstance(probe, Probe) else probe(port)
         outcome = await ask(new_socket, LOOPBACK, container, asked)
-        server.close()
+        if server:
+            server.close()
         return outcome
 
     return asyncio.run(run())
 
 
-HTTP = Probe(HTTPGetAction("/healthz", "http"), timeout_s=5.0)
-TCP = Probe(TCPSocketAction("http"), timeout_s=5.0)
+HTTP = Probe(HTTPGetAction("/healthz", "http"), timeout_s=60.0)
+TCP = Probe(TCPSocketAction("http"), timeout_s=60.0)
 HASTY = 0.05
 BODY = b"\r\nContent-Length: 2\r\n\r\nok"
 

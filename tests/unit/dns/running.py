@@ -12,8 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from testbed.model.objects.metadata import Object
+
+from testbed.dns.client import resolve
+from testbed.dns.search import pod_resolv_conf
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import Object
 
 LOOPBACK = "127.0.0.1"
 COREFILE = """
@@ -25,6 +28,7 @@ COREFILE = """
     loadbalance
 }
 """
+_ASKING = pod_resolv_conf("default", "cluster.local", (LOOPBACK,))
 _PROGRAM = """
 import json, socket, sys
 from testbed.dns.chain_server import main
@@ -47,20 +51,25 @@ class RunningServer:
         manifests = [to_manifest(item) for item in objects]
         self.send({"objects": manifests, "resource_version": resource_version, "synced": True})
 
+    def await_sync(self) -> None:
+        """Return when it answers from what it was told."""
+        while resolve("cluster.local.", _ASKING, self.port).queries[0].rcode == "SERVFAIL":
+            pass
+
     def change(self, kind: str, item: Object, resource_version: int = 2) -> None:
         changes = [{"type": kind, "object": to_manifest(item)}]
         self.send({"changes": changes, "resource_version": resource_version})
 
     def terminate(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
 
 @contextmanager
 def running_server(corefile: str = COREFILE) -> Iterator[RunningServer]:
     """A server that listens, but is not in sync yet; it has ended when the block ends."""
     ours, theirs = socket.socketpair()
-    ours.settimeout(10)
+    ours.settimeout(60)
     config = json.dumps({"listen": [LOOPBACK], "port": 0, "corefile": corefile})
     argv = [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), config]
     process = subprocess.Popen(argv, pass_fds=[theirs.fileno()])
@@ -70,7 +79,7 @@ def running_server(corefile: str = COREFILE) -> Iterator[RunningServer]:
     with ours:
         yield RunningServer(process, ours, ready["port"])
     try:
-        process.wait(10)
+        process.wait(60)
     finally:
         process.kill()
         process.wait()

@@ -34,6 +34,15 @@ def test_a_full_queue_costs_the_one_who_filled_it() -> None:
     assert drained(backlog) == ["a1", "b1", "c1", "a2"]
 
 
+def test_who_waits_for_least_finds_room_in_a_full_queue() -> None:
+    backlog, _ = filled("a1 a2 a3 b1", room=4)
+    assert not backlog.has_room("a")
+    assert backlog.has_room("b")
+    assert backlog.has_room("c")
+    backlog.take()
+    assert backlog.has_room("a")
+
+
 def test_nothing_waits() -> None:
     with pytest.raises(LookupError):
         Backlog[str]().take()

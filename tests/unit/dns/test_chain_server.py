@@ -13,27 +13,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.services import Service
 
 from testbed.clock import now_ns
 from testbed.dns.wire import NOERROR, NXDOMAIN, SERVFAIL, A, Response, decode_response, encode_query
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import Object, Service
 from tests.unit.dns.running import LOOPBACK, RunningServer, running_server
+from tests.unit.ports import free_port
 
 MANY = 60
 """Addresses of a name: more than 512 bytes."""
 
 
-def free_port() -> int:
-    with closing(socket.create_server((LOOPBACK, 0))) as sock:
-        port: int = sock.getsockname()[1]
-        return port
-
-
 def asked_over_udp(port: int, name: str) -> socket.socket:
     """A socket that an answer is to come to."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.settimeout(20)
+    sock.settimeout(60)
     sock.connect((LOOPBACK, port))
     sock.send(encode_query(1, name, A))
     return sock
@@ -45,7 +41,7 @@ def over_udp(port: int, name: str) -> Response:
 
 
 def get(port: int, path: str) -> tuple[int, str]:
-    with closing(http.client.HTTPConnection(LOOPBACK, port, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection(LOOPBACK, port, timeout=60)) as connection:
         connection.request("GET", path)
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
@@ -109,7 +105,7 @@ def test_a_server_that_runs_out_of_descriptors_goes_on_when_it_has_some() -> Non
         asking = [stack.enter_context(asked_over_udp(server.port, name)) for name in names]
         asked = [slow.recvfrom(512) for _ in range(3)]  # nobody else has room to be asked for
         for port in (server.port, health):
-            with socket.create_connection((LOOPBACK, port), 20) as turned_away:
+            with socket.create_connection((LOOPBACK, port), 60) as turned_away:
                 assert turned_away.recv(1) == b""
         answering = threading.Thread(target=answer_all, args=(slow, asked))
         answering.start()

@@ -10,6 +10,8 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.services import Service, ServicePort
 
 from testbed.dns.client import Resolution, main, resolve, type_asked_for
 from testbed.dns.encode import encode_reply
@@ -17,8 +19,8 @@ from testbed.dns.query import Reply
 from testbed.dns.search import ResolvConf, pod_resolv_conf
 from testbed.dns.wire import PTR, SRV, A, Record, decode_query, encode_query
 from testbed.errors import UsageError
-from testbed.model.objects import Object, Service, ServicePort
 from tests.unit.dns.running import LOOPBACK, RunningServer
+from tests.unit.ports import free_port
 
 POD = pod_resolv_conf("default", "cluster.local", (LOOPBACK,))
 IMPATIENT = replace(POD, timeout_s=0.02)
@@ -31,8 +33,7 @@ def asked(resolution: Resolution) -> list[str]:
 def synced(server: RunningServer, *objects: Object) -> RunningServer:
     """Return when the server answers from these objects."""
     server.sync(*objects)
-    while resolve("cluster.local.", POD, server.port).queries[0].rcode == "SERVFAIL":
-        pass
+    server.await_sync()
     return server
 
 
@@ -91,10 +92,7 @@ def test_truncated_answers_are_fetched_over_tcp(
 
 
 def test_nobody_listening_is_unreachable_and_ends_it() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind((LOOPBACK, 0))
-        port = sock.getsockname()[1]
-    found = resolve("web", IMPATIENT, port)
+    found = resolve("web", POD, free_port())
     assert {query.rcode for query in found.queries} == {"UNREACHABLE"}
     assert {query.name for query in found.queries} == {"web.default.svc.cluster.local"}
 
@@ -120,7 +118,7 @@ def test_silence_is_a_timeout_on_every_server_and_attempt() -> None:
 def test_answers_to_other_questions_are_not_believed() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind((LOOPBACK, 0))
-        sock.settimeout(10)
+        sock.settimeout(60)
         forger = Thread(target=answer_falsely_then_truly, args=(sock, 2))
         forger.start()
         found = resolve("web.", ResolvConf((LOOPBACK,)), sock.getsockname()[1])

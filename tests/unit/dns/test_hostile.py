@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.services import Service, ServicePort
 
 from testbed.dns import wire
 from testbed.dns.framing import framed
@@ -24,7 +26,6 @@ from testbed.dns.wire import (
     decode_response,
     encode_query,
 )
-from testbed.model.objects import ObjectMeta, Service, ServicePort
 from tests.unit.dns.running import LOOPBACK, RunningServer, running_server
 
 WEB = "web.default.svc.cluster.local"
@@ -122,7 +123,7 @@ def test_hostile_packets_hurt_nobody_else_over_udp(server: RunningServer) -> Non
 
 def test_hostile_packets_hurt_nobody_else_over_tcp(server: RunningServer) -> None:
     for packet in HOSTILE.values():
-        with socket.create_connection((LOOPBACK, server.port), timeout=10) as sock:
+        with socket.create_connection((LOOPBACK, server.port), timeout=60) as sock:
             sock.sendall(framed(packet))
             sock.shutdown(socket.SHUT_WR)
             while sock.recv(4096):  # an answer or none, and then the end
@@ -131,13 +132,13 @@ def test_hostile_packets_hurt_nobody_else_over_tcp(server: RunningServer) -> Non
 
 
 def test_streams_that_never_say_a_whole_query_hurt_nobody_else(server: RunningServer) -> None:
-    streams = [socket.create_connection((LOOPBACK, server.port), timeout=10) for _ in range(600)]
+    streams = [socket.create_connection((LOOPBACK, server.port), timeout=60) for _ in range(600)]
     for stream in streams:
         try:
             stream.send(b"\xff")
         except ConnectionError:  # it made room for a later one
             continue
-    with socket.create_connection((LOOPBACK, server.port), timeout=10) as sock:
+    with socket.create_connection((LOOPBACK, server.port), timeout=60) as sock:
         sock.sendall(framed(QUERY))
         assert sock.recv(4096)
     assert is_answered(server)
@@ -146,7 +147,7 @@ def test_streams_that_never_say_a_whole_query_hurt_nobody_else(server: RunningSe
 
 
 def test_a_stream_that_asks_and_does_not_read_hurts_nobody_else(server: RunningServer) -> None:
-    with socket.create_connection((LOOPBACK, server.port), timeout=10) as greedy:
+    with socket.create_connection((LOOPBACK, server.port), timeout=60) as greedy:
         greedy.setblocking(False)
         try:
             while True:

@@ -10,14 +10,15 @@ import threading
 from pathlib import Path
 
 import pytest
+from testbed.model.objects.services import Service
 
 from testbed.dns.libc import LIBRARIES
 from testbed.dns.lookups import COLUMNS, UNFINISHED, Counters, Wait, batches, streams, totals
 from testbed.dns.resolving import Resolving
 from testbed.dns.search import ResolvConf, pod_resolv_conf
 from testbed.errors import UsageError
-from testbed.model.objects import Service
 from tests.unit.dns.running import LOOPBACK, RunningServer
+from tests.unit.ports import free_port
 
 POD = pod_resolv_conf("default", "cluster.local", (LOOPBACK,))
 PAGE = """# TYPE coredns_dns_requests_total counter
@@ -38,6 +39,7 @@ def test_a_batch_looks_a_name_up_again_and_again(
     server: RunningServer, web: Service, library: str
 ) -> None:
     server.sync(web)
+    server.await_sync()
     jobs = [
         {"library": library, "name": "web", "lookups": 3},
         {"library": library, "name": "nope", "lookups": 1, "ndots": 1, "timeout_s": 1.0},
@@ -52,16 +54,21 @@ def test_a_batch_looks_a_name_up_again_and_again(
 
 def test_a_stream_goes_on_until_it_is_stopped(server: RunningServer, web: Service) -> None:
     server.sync(web)
+    server.await_sync()
     over = threading.Event()
-    silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    with silent:
+
+    def stop_when_asked(silent: socket.socket) -> None:
+        silent.recv(512)
+        over.set()
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.2", server.port))
         jobs = [
             {"library": "glibc", "name": "web", "rate_rps": 200},
             {"library": "musl", "name": "web", "rate_rps": 50, "nameservers": ["127.0.0.2"]},
         ]
         resolving = Resolving(server.port)
-        threading.Timer(0.3, over.set).start()
+        threading.Thread(target=stop_when_asked, args=(silent,), daemon=True).start()
         answered, waiting = streams(resolving, jobs, POD, Wait(over, 0.0))
     assert {row[COLUMNS.index("outcome")] for row in answered["rows"]} <= {"ok", UNFINISHED}
     assert {row[COLUMNS.index("outcome")] for row in waiting["rows"]} == {UNFINISHED}
@@ -70,20 +77,19 @@ def test_a_stream_goes_on_until_it_is_stopped(server: RunningServer, web: Servic
 
 
 def test_icmp_errors_end_a_look_up_of_glibc_at_once() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind((LOOPBACK, 0))
-        port = taken.getsockname()[1]
-    conf = ResolvConf((LOOPBACK,), timeout_s=5.0)
-    [job] = batches(Resolving(port), [{"library": "glibc", "name": "web", "lookups": 1}], conf)
+    conf = ResolvConf((LOOPBACK,), timeout_s=3600.0)
+    [job] = batches(
+        Resolving(free_port()), [{"library": "glibc", "name": "web", "lookups": 1}], conf
+    )
     row = dict(zip(COLUMNS, job["rows"][0], strict=True))
     assert (row["outcome"], row["sent"] >= 2) == ("try-again", True)
-    assert row["took_ns"] < 5e9
 
 
 def test_as_a_program_it_reads_resolv_conf_and_counters(
     server: RunningServer, web: Service, tmp_path: Path
 ) -> None:
     server.sync(web)
+    server.await_sync()
     (tmp_path / "resolv.conf").write_text(POD.text())
     with socket.create_server((LOOPBACK, 0)) as counting:
         answer = f"HTTP/1.0 200 OK\r\n\r\n{PAGE}".encode()
@@ -112,7 +118,7 @@ def test_as_a_program_it_reads_resolv_conf_and_counters(
             input=b"",
             capture_output=True,
             check=True,
-            timeout=30,
+            timeout=300,
         )
     started, printed = done.stdout.splitlines()
     assert started == b"started"

@@ -91,6 +91,25 @@ def test_who_counts_is_told_of_every_answer_once(end: object) -> None:
     assert told == [3]
 
 
+def test_of_what_makes_room_somebody_is_told_once_however_it_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_ENTRIES", 20)
+    told: list[int] = []
+    ready = Ready()
+    for number in range(20):
+        entry = Entry(Reply(depends=frozenset({WEB}), counted=told.append), 1)
+        ready.keep(b"id%d" % number, entry, b"idx")
+        ready.find(b"42%d" % number)
+    for number in range(22):  # the twenty are young, then old, and go a few at a time
+        kept(ready, b"random%d" % number, WEB)
+    assert 0 < len(told) < 20
+    ready.tell()
+    for number in range(60):
+        kept(ready, b"other%d" % number, WEB)
+    assert told == [1] * 20
+
+
 def test_who_counts_is_told_when_an_answer_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_ENTRIES", 2)
     told: list[int] = []

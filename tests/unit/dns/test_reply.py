@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from testbed.dns import wire
 from testbed.dns.encode import encode_reply
@@ -199,6 +203,27 @@ def test_a_record_that_nobody_can_write_is_servfail() -> None:
     assert len(server.failures) == 1
     server.reply = Reply(answers=addresses(1))
     assert server.response(QUERY).answers  # the failure was not kept
+
+
+LABELS = st.sampled_from(["a", "ns", "dns", "web", "hostmaster", "cluster", "CLUSTER", "local"])
+NAMES = st.lists(LABELS, max_size=5).map(".".join)
+
+
+@given(NAMES, NAMES.filter(bool), st.booleans())
+def test_a_denial_is_what_stands_before_anything_that_is_added_to_it(
+    name: str, zone: str, edns: bool
+) -> None:
+    soa = f"ns.dns.{zone}. hostmaster.{zone}. 1 7200 1800 86400 5"
+    denial = Reply(wire.NXDOMAIN, authority=(Record(zone, wire.SOA, 5, soa),))
+    packet = encode_query(7, name, wire.A)
+    query = decode_query(with_edns(packet) if edns else packet)
+    opt = 11 * edns
+    ours = encode_reply(query, denial)
+    more = encode_reply(query, replace(denial, additional=(Record("", wire.A, 5, "10.0.0.1"),)))
+    assert ours[12 : len(ours) - opt] == more[12 : len(ours) - opt]
+    assert len(more) == len(ours) + 15
+    response = decode_response(ours)
+    assert (response.rcode, response.authority[0].data) == (wire.NXDOMAIN, soa)
 
 
 def test_flags_say_whose_word_it_is() -> None:

@@ -6,10 +6,12 @@ import socket
 from collections.abc import Callable
 from dataclasses import replace
 
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.services import Service
+
 from testbed.dns import wire
 from testbed.dns.framing import Unframer, framed
 from testbed.dns.wire import Response, decode_response, encode_query
-from testbed.model.objects import Object, Service
 from tests.unit.dns.running import LOOPBACK, RunningServer
 
 WEB = "web.default.svc.cluster.local"
@@ -18,7 +20,7 @@ PETS = "pets.default.svc.cluster.local"
 
 def over_udp(server: RunningServer, name: str) -> Response:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(10)
+        sock.settimeout(60)
         sock.connect((LOOPBACK, server.port))
         sock.send(encode_query(1, name, wire.A))
         return decode_response(sock.recv(4096))
@@ -34,7 +36,7 @@ def until(server: RunningServer, name: str, rcode: int) -> Response:
 def over_tcp(server: RunningServer, *pieces: bytes, count: int) -> list[Response]:
     unframer = Unframer()
     packets: list[bytes] = []
-    with socket.create_connection((LOOPBACK, server.port), timeout=10) as sock:
+    with socket.create_connection((LOOPBACK, server.port), timeout=60) as sock:
         for piece in pieces:
             sock.sendall(piece)
         while len(packets) < count:
@@ -78,7 +80,7 @@ def test_many_queries_in_one_stream_are_all_answered(server: RunningServer, web:
 
 def test_garbage_closes_a_stream_and_hurts_nobody_else(server: RunningServer, web: Service) -> None:
     server.sync(web)
-    with socket.create_connection((LOOPBACK, server.port), timeout=10) as sock:
+    with socket.create_connection((LOOPBACK, server.port), timeout=60) as sock:
         sock.sendall(framed(b"garbage"))
         assert sock.recv(10) == b""
     assert until(server, WEB, wire.NOERROR).answers
@@ -89,7 +91,7 @@ def test_more_connections_than_it_keeps_cost_the_oldest(
 ) -> None:
     server.sync(web)
     until(server, WEB, wire.NOERROR)
-    streams = [socket.create_connection((LOOPBACK, server.port), timeout=10) for _ in range(520)]
+    streams = [socket.create_connection((LOOPBACK, server.port), timeout=60) for _ in range(520)]
     streams[-1].sendall(framed(encode_query(1, WEB, wire.A)))
     assert streams[-1].recv(2)
     assert streams[0].recv(1) == b""
@@ -103,4 +105,4 @@ def test_it_ends_at_sigterm(server: RunningServer) -> None:
 
 def test_it_ends_with_its_supervisor(server: RunningServer) -> None:
     server.channel.shutdown(socket.SHUT_RDWR)
-    assert server.process.wait(10) == 0
+    assert server.process.wait(60) == 0

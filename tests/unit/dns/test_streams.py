@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import selectors
 import socket
+import struct
+import termios
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -47,11 +51,17 @@ class Loop:
         return lambda: self.timers.remove(timer)
 
     def settle(self) -> None:
-        """Until nothing more happens."""
-        while events := self.selector.select(0.05):
+        """Until nothing more happens of what has arrived."""
+        while events := self.selector.select(0):
             for key, mask in events:
                 if key.fd in self.selector.get_map():
                     key.data(mask)
+
+    def settle_when(self, arrived: Callable[[], bool]) -> None:
+        """The loopback, too, delivers in its own time."""
+        while not arrived():
+            self.settle()
+        self.settle()
 
     def wait(self, seconds: float) -> None:
         self.time_s += seconds
@@ -77,11 +87,19 @@ class Server:
     def client(self, address: str = "127.0.0.1", sent: bytes = b"") -> socket.socket:
         """A connection from one of the loopback addresses, which has sent something."""
         where = self._listener.getsockname()
-        client = socket.create_connection(where, timeout=10, source_address=(address, 0))
+        client = socket.create_connection(where, timeout=60, source_address=(address, 0))
         self._stack.enter_context(client)
         client.sendall(sent)
-        self.loop.settle()
+        self.loop.settle_when(lambda: self.serves(client) and not unacknowledged(client))
         return client
+
+    def serves(self, client: socket.socket) -> bool:
+        """Whether it has a connection of that client's: watched, or paused."""
+        return client.getsockname() in map(peer, map(int, os.listdir("/proc/self/fd")))
+
+    def has_closed(self, client: socket.socket) -> bool:
+        """Whether the client's connection is over, for the client, too."""
+        return not self.serves(client) and client.recv(4096) == b""
 
     def answer(self, raw: bytes | None) -> None:
         """The oldest query."""
@@ -96,12 +114,38 @@ def server() -> Iterator[Server]:
         yield Server(stack)
 
 
-def is_closed(client: socket.socket) -> bool:
-    client.setblocking(False)
+def peer(fd: int) -> tuple[str, int] | None:
+    """Who is at the other end of a descriptor of this process; None: nobody."""
     try:
-        return client.recv(4096) == b""
-    except BlockingIOError:
-        return False
+        sock = socket.socket(fileno=fd)
+    except OSError:  # no socket, or closed by now
+        return None
+    try:
+        where: tuple[str, int] = sock.getpeername()
+    except OSError:
+        return None
+    finally:
+        sock.detach()
+    return where
+
+
+def heard(client: socket.socket, count: int = 1) -> list[bytes]:
+    """The next answers."""
+    unframer, packets = Unframer(), list[bytes]()
+    while len(packets) < count:
+        packets += unframer.feed(client.recv(4096))
+    return packets
+
+
+def unacknowledged(sock: socket.socket) -> int:
+    """Bytes that the other end's kernel does not have yet."""
+    (count,) = struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))
+    return int(count)
+
+
+def is_half_closed(sock: socket.socket) -> bool:
+    """Whether the other end's kernel knows that this one has said all (FIN_WAIT2 and later)."""
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in {5, 6, 7}
 
 
 def test_answers_come_in_the_order_in_which_they_are_found(server: Server) -> None:
@@ -109,14 +153,14 @@ def test_answers_come_in_the_order_in_which_they_are_found(server: Server) -> No
     (_, slow), (_, fast) = server.asked
     fast(b"fast answer")
     slow(b"slow answer")
-    assert Unframer().feed(client.recv(4096)) == [b"fast answer", b"slow answer"]
+    assert heard(client, 2) == [b"fast answer", b"slow answer"]
 
 
 def test_what_is_ready_made_waits_for_nobody(server: Server) -> None:
     reply = Reply(depends=frozenset({"web"}))
     server.ready.keep(QUERY, Entry(reply, 1), QUERY[:2] + b" is ready")
     client = server.client(sent=framed(b"slow") + framed(QUERY))
-    assert Unframer().feed(client.recv(4096)) == [b"\0\1 is ready"]
+    assert heard(client) == [b"\0\1 is ready"]
 
 
 def test_plug_ins_learn_whose_query_it_is(server: Server) -> None:
@@ -127,11 +171,11 @@ def test_plug_ins_learn_whose_query_it_is(server: Server) -> None:
 def test_a_client_that_has_said_all_is_answered_and_closed(server: Server) -> None:
     client = server.client(sent=framed(QUERY))
     client.shutdown(socket.SHUT_WR)
-    server.loop.settle()
-    assert not is_closed(client)
+    server.loop.settle_when(lambda: is_half_closed(client))
+    assert not server.has_closed(client)
     server.answer(b"answer")
-    assert Unframer().feed(client.recv(4096)) == [b"answer"]
-    assert is_closed(client)
+    assert heard(client) == [b"answer"]
+    assert server.has_closed(client)
 
 
 def test_of_one_connection_so_many_queries_are_worked_out_at_once(server: Server) -> None:
@@ -144,7 +188,7 @@ def test_of_one_connection_so_many_queries_are_worked_out_at_once(server: Server
 def test_what_is_no_query_or_finds_no_room_closes_the_connection(server: Server) -> None:
     client = server.client(sent=framed(QUERY) * 100)
     server.answer(None)
-    assert is_closed(client)
+    assert server.has_closed(client)
     server.answer(b"too late")
 
 
@@ -156,12 +200,12 @@ def test_idle_connections_are_closed_but_none_that_waits_for_an_answer(server: S
     dribbling.sendall(b"\0")  # of a query that never comes
     young = server.client()
     server.loop.wait(IDLE_S / 2 + 0.1)
-    states = [is_closed(one) for one in (idle, waiting, dribbling, young)]
+    states = [server.has_closed(one) for one in (idle, waiting, dribbling, young)]
     assert states == [True, False, True, False]
     server.loop.wait(IDLE_S)
-    assert is_closed(young)
+    assert server.has_closed(young)
     server.answer(b"answer")
-    assert Unframer().feed(waiting.recv(4096)) == [b"answer"]
+    assert heard(waiting) == [b"answer"]
 
 
 def test_the_client_with_most_connections_makes_room(
@@ -170,7 +214,12 @@ def test_the_client_with_most_connections_makes_room(
     monkeypatch.setattr(module, "MAX_STREAMS", 4)
     modest = server.client("127.0.0.2")
     greedy = [server.client("127.0.0.3") for _ in range(5)]
-    assert [is_closed(one) for one in (modest, *greedy)] == [False, True, True, *[False] * 3]
+    assert [server.has_closed(one) for one in (modest, *greedy)] == [
+        False,
+        True,
+        True,
+        *[False] * 3,
+    ]
 
 
 def test_timers_are_called_in_time_unless_called_off() -> None:

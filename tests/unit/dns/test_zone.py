@@ -7,6 +7,15 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from testbed.model.objects.endpoint_slices import (
+    SERVICE_NAME_LABEL,
+    Endpoint,
+    EndpointSlice,
+    TargetRef,
+)
+from testbed.model.objects.metadata import Object, ObjectMeta
+from testbed.model.objects.pods import Pod, PodSpec, PodStatus
+from testbed.model.objects.services import Service
 
 from testbed.dns.wire import ANY, SOA, A, Record, rcode_text, type_number
 from testbed.dns.zone import Answer, Zone
@@ -14,18 +23,6 @@ from testbed.dns.zone_options import POD_MODES, REVERSE, ZoneOptions
 from testbed.model.containers import Container
 from testbed.model.documents import Namespace
 from testbed.model.label_selector import LabelSelector
-from testbed.model.objects import (
-    SERVICE_NAME_LABEL,
-    Endpoint,
-    EndpointSlice,
-    Object,
-    ObjectMeta,
-    Pod,
-    PodSpec,
-    PodStatus,
-    Service,
-    TargetRef,
-)
 from tests.specification.rows import ROWS, Row, number, objects, shown
 
 CLUSTER = objects()

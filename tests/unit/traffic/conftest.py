@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.unit.ports import free_port
+
 ANSWER_S = 60.0
 
 
@@ -83,7 +85,4 @@ def spawn() -> Iterator[Spawn]:
 @pytest.fixture
 def port() -> int:
     """A port of the loopback that is free for TCP and UDP."""
-    with socket.socket() as tcp:
-        tcp.bind(("127.0.0.1", 0))
-        number: int = tcp.getsockname()[1]
-    return number
+    return free_port()
