@@ -28,7 +28,7 @@ from tests.guest.ipvs_scenario import planned
 
 SCHEDULERS = ["rr", "wrr", "lc", "wlc", "sed", "nq", "sh", "dh", "lblc", "lblcr", "fo", "mh"]
 CONNECTIONS = 24
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 SILENCE_S = 5.0
 """Who has not answered two SYNs, and was not refused."""
 
@@ -149,7 +149,7 @@ class Node:
 def dialled(net: Net, ip: str, port: int = 80) -> Iterator[tuple[socket.socket, str]]:
     """A connection of the client, and the pod that has it."""
     with netns.entered(net.client):
-        connection = socket.create_connection((ip, port), timeout=10.0)
+        connection = socket.create_connection((ip, port), timeout=60.0)
     with connection:
         yield connection, connection.recv(16, socket.MSG_WAITALL).decode().strip()
 

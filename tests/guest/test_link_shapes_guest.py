@@ -39,7 +39,7 @@ def lab() -> Iterator[Lab]:
     guest = guests.named(guests.PACKAGED)
     carrier = Carrier(guest, features_of(guest))
     with Lab.up(
-        Topology.model_validate(TOPOLOGY), name=unique_name(), carrier=carrier, timeout_s=120
+        Topology.model_validate(TOPOLOGY), name=unique_name(), carrier=carrier, timeout_s=300
     ) as running:
         yield running
 
@@ -48,7 +48,7 @@ def pinged(lab: Lab, count: int = PINGS, wait_s: int = 10) -> tuple[int, float |
     """How many of so many packets from n1 to n2 were answered, and the fastest of them (ms)."""
     address = lab.inspect()["nodes"][1]["addresses"][0]
     argv = ["ping", "-q", "-i", "0.01", "-W", str(wait_s), "-c", str(count), address]
-    said = lab.exec("n1", argv, 120).stdout
+    said = lab.exec("n1", argv, 300).stdout
     fastest = re.search(r"= ([\d.]+)/", said)
     found = re.search(r"(\d+) received", said)
     assert found, said

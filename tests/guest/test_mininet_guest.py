@@ -60,5 +60,5 @@ def test_the_cli_is_there_and_pods_meet(lab: Lab) -> None:
     assert "0% dropped (2/2 received)" in lab.exec("mininet", ["pingall"], 120).stdout
     pods = {row["name"]: row for row in lab.inspect()["pods"]}
     url = f"http://{pods['web-1']['ip']}:8080/clientip"
-    seen = lab.exec("web-0", ["curl", "-s", "-m", "20", url], 60).stdout
+    seen = lab.exec("web-0", ["curl", "-s", "-m", "60", url], 120).stdout
     assert seen.rpartition(":")[0] == pods["web-0"]["ip"]

@@ -40,7 +40,7 @@ def test_zones_are_as_far_apart_as_their_links_are_long(lab: Lab, target: str) -
 
 
 def test_a_service_with_a_preference_answers_from_the_own_zone(lab: Lab) -> None:
-    ask = ["curl", "-s", "-m", "20", "http://near/hostname"]
+    ask = ["curl", "-s", "-m", "60", "http://near/hostname"]
     nodes = {row["name"]: row["node"] for row in lab.inspect()["pods"]}
-    answers = {lab.exec("client-0", ask, 60).stdout for _ in range(8)}
+    answers = {lab.exec("client-0", ask, 120).stdout for _ in range(8)}
     assert {nodes[pod] for pod in answers} <= {"a1", "a2"}

@@ -55,6 +55,9 @@ def alike(line: str) -> str:
     """A line without what differs from run to run and host to host: figures, units, chains' names, room."""
     line = re.sub(r"\b[A-Z0-9]{16}\b|(?<=iptables-)(nft|legacy)", "#", line)
     line = re.sub(r"\d[\d.,:TZ-]*( (s|ms|µs|ns)\b)?", "#", line)
+    line = re.sub(
+        r"\b(True|False)$", "#", line
+    )  # whether a trial is valid says how busy the machine was
     return " ".join(line.removesuffix("…").split())
 
 
@@ -73,6 +76,7 @@ def folder() -> Iterator[Path]:
         yield path
 
 
+@pytest.mark.timeout(1500)
 def test_every_command_does_what_is_shown_to_an_ordinary_user(folder: Path) -> None:
     for name, text in files().items():
         (folder / name).write_text(text)
@@ -82,7 +86,7 @@ def test_every_command_does_what_is_shown_to_an_ordinary_user(folder: Path) -> N
         ordinary_world(["bash", "-o", "pipefail", "-c", "exec 2>&1\n" + "\n".join(lines)]),
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=1400,
         check=False,
         cwd=folder,
         env={

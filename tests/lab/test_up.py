@@ -178,7 +178,7 @@ def test_a_file_that_is_not_there_is_code_2(labs: Labs) -> None:
 
 def test_what_is_never_ready_is_code_5_says_who_and_leaves_nothing(labs: Labs) -> None:
     name = labs.name()
-    done = labs.up(name, "--timeout", "1500ms", file=labs.user.file("never.yaml", NEVER_READY))
+    done = labs.up(name, "--timeout", "8s", file=labs.user.file("never.yaml", NEVER_READY))
     assert done.returncode == 5
     assert "default/web-0" in done.stderr
     assert labs.names() == []
