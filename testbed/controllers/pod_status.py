@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from testbed.controllers.pod_lifecycle import exit_reason, is_finished, termination
 from testbed.controllers.pod_record import ContainerRecord, Life, PodRecord, Stage
-from testbed.model.objects import ContainerStatus, PodStatus
+from testbed.model.objects.pods import ContainerStatus, PodStatus
 
 _OVERDUE = "Pod was active on the node longer than the specified deadline"
 
@@ -56,8 +56,9 @@ def _phase(record: PodRecord) -> str:
     if is_finished(record) or (ending and ended):
         clean = all(found.exit_code == 0 for found in record.containers)
         return "Succeeded" if clean else "Failed"
-    never_ran = any(found.started_s is None for found in record.containers)
-    return "Pending" if never_ran else "Running"
+    # One that could not be started has been tried, and is restarted: its pod is past Pending.
+    untried = any(one.started_s is None and one.finished_s is None for one in record.containers)
+    return "Pending" if untried else "Running"
 
 
 def _reason(record: PodRecord, containers: tuple[ContainerStatus, ...]) -> tuple[str, str]:

@@ -31,7 +31,8 @@ from testbed.controllers.pod_record import (
 )
 from testbed.controllers.pod_status import pod_status
 from testbed.controllers.timing import KubeletTiming
-from testbed.model.objects import ContainerStatus, Pod, PodStatus, Termination, with_meta
+from testbed.model.objects.metadata import with_meta
+from testbed.model.objects.pods import ContainerStatus, Pod, PodStatus, Termination
 from testbed.runtime.interface import ContainerState
 
 from .cluster import ECHO, PROBE, pod
@@ -203,6 +204,8 @@ STATUSES: list[tuple[str, Pod, Script, tuple[str, str, bool], tuple[str, str, bo
      ("Failed", "", False), ("terminated", "Error", False)),
     ("could not be started", NEVER, [*UP[:1], (5, StartFailed("echo", "no program"))],
      ("Failed", "", False), ("terminated", "StartError", False)),
+    ("could not be started, and is to be again", bound(), [*UP[:1], (5, StartFailed("echo", "no program"))],
+     ("Running", "", False), ("terminated", "StartError", False)),
 ]  # fmt: skip
 
 
