@@ -42,7 +42,7 @@ def call(command: str, container: str = "", **further: Any) -> tuple[int, dict[s
         capture_output=True,
         text=True,
         env=env,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert not done.stderr, done.stderr
@@ -51,7 +51,7 @@ def call(command: str, container: str = "", **further: Any) -> tuple[int, dict[s
 
 def shell(line: str) -> str:
     return subprocess.run(
-        ["sh", "-ec", line], capture_output=True, text=True, timeout=60, check=True
+        ["sh", "-ec", line], capture_output=True, text=True, timeout=400, check=True
     ).stdout
 
 
@@ -86,7 +86,7 @@ assert [(one["name"], one["sandbox"]) for one in pods] == [("eth0", "/run/netns/
 link = json.loads(inside("a", "ip -j link show eth0"))[0]
 assert (link["address"], link["mtu"]) == (pods[0]["mac"], 1400)
 for address in own(second):
-    inside("a", f"ping -c 1 -W 5 {address}")
+    inside("a", f"ping -c 1 -w 300 {address}")
 
 assert call("CHECK", "a", prevResult=first) == (0, {})
 inside("b", "ip link set eth0 down")
