@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import kubernetes
 import lightkube
 import pytest
@@ -27,7 +28,7 @@ from testbed.model.topology import Topology
 from tests.lab.conftest import unique_name
 from tests.lab.outer import ROOT
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("python-clients")]
+pytestmark = pytest.mark.lab
 
 BLUE_GREEN = ROOT / "docs" / "examples" / "blue-green.yaml"
 SHOP = ROOT / "docs" / "examples" / "shop.yaml"
@@ -61,7 +62,8 @@ def official(config: Path) -> Iterator[kubernetes.client.ApiClient]:
 
 @pytest.fixture
 def light(config: Path) -> lightkube.Client:
-    return lightkube.Client(config=lightkube.KubeConfig.from_file(str(config)))
+    own = lightkube.KubeConfig.from_file(str(config))
+    return lightkube.Client(config=own, timeout=httpx.Timeout(PATIENCE_S))
 
 
 def make_namespace(client: kubernetes.client.ApiClient, name: str) -> str:
