@@ -86,9 +86,10 @@ def test_modes_are_compared_in_balance_latency_and_recovery(tmp_path: Path) -> N
     run = conducted("modes", tmp_path, "proxy=iptables-legacy,userspace", "duration_s=2")
     table = run.trials.set_index("proxy")
     assert set(table.index) == {"iptables-legacy", "userspace"} == set(run.trials["mode"])
-    assert (table[["cv", "latency_over_direct", "detect_ms"]] > 0).all(axis=None)
-    # Round robin, against the kernel's dice.
-    assert table.loc["userspace", "cv"] < table.loc["iptables-legacy", "cv"]
+    assert (table[["latency_over_direct", "detect_ms"]] > 0).all(axis=None)
+    # The kernel's dice may fall evenly, too; round robin always does, but for a connection or two.
+    assert table.loc["userspace", "cv"] < 0.03
+    assert table.loc["iptables-legacy", "cv"] < 0.5
     assert run.samples.loc[run.samples["stream"] == "main", "picked_backend"].notna().all()
     assert {finding["figures"]["arm"] for finding in run.meta["findings"]} == {"userspace"}
 
