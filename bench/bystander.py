@@ -25,7 +25,7 @@ from testbed.experiment.modes import with_mode
 from testbed.experiment.trial_lab import RunningLoad
 from testbed.lab.client import Lab
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import Object
+from testbed.model.objects.metadata import Object
 from testbed.model.topology import Topology
 from testbed.traffic import samples as sample_file
 from testbed.traffic.spec import LoadSpec

@@ -16,7 +16,8 @@ from bench.sandbox import PYTHON
 from testbed.dns.wire import A, decode_response, encode_query
 from testbed.model.corefile_text import kubeadm_corefile
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import ObjectMeta, Service, ServicePort
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.services import Service, ServicePort
 
 ADDRESS = "127.0.0.1"
 DOMAIN = "cluster.local"

@@ -10,7 +10,7 @@ from bench.api_lab import ApiLab, api_lab
 from bench.measure import Comparison, Goal, Side, in_turns
 from testbed.apiserver.presented import Face, presented
 from testbed.apiserver.rendering import encode
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 
 PODS = 10_000
 _PATH = "/api/v1/pods"

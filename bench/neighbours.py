@@ -10,16 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.soak_verdict import Offer
-from testbed.model.objects import (
+from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
     Endpoint,
     EndpointPort,
     EndpointSlice,
-    Object,
-    ObjectMeta,
-    Service,
-    ServicePort,
 )
+from testbed.model.objects.metadata import Object, ObjectMeta
+from testbed.model.objects.services import Service, ServicePort
 
 NEIGHBOURS = 12
 AT_ONCE = 4

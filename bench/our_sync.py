@@ -28,17 +28,15 @@ from testbed.kernel.links import link_up
 from testbed.kernel.netlink import Netlink
 from testbed.kernel.run import Shell
 from testbed.lab.planner import GC_THRESHOLDS, Planner
-from testbed.model.objects import (
+from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
     Endpoint,
     EndpointPort,
     EndpointSlice,
-    Node,
-    Object,
-    ObjectMeta,
-    Service,
-    ServicePort,
 )
+from testbed.model.objects.metadata import Object, ObjectMeta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.services import Service, ServicePort
 from testbed.proxy.access import NodeAccess
 from testbed.proxy.iptables import IptablesBackend
 from testbed.proxy.ipvs import IpvsBackend

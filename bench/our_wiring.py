@@ -13,7 +13,8 @@ from ipaddress import ip_address, ip_network
 
 from testbed.fabric.plan import plan
 from testbed.model.addressing import plan_addresses
-from testbed.model.objects import ObjectMeta, Pod, PodSpec
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.pods import Pod, PodSpec
 from testbed.model.topology import Topology
 from testbed.podnet.addresses import OwnAddresses
 from testbed.podnet.network import Member, Site

@@ -15,7 +15,8 @@ from pathlib import Path
 from bench.our_wiring import NoPrograms
 from testbed.fabric.plan import plan
 from testbed.lab.pod_links import Host, plugin_links
-from testbed.model.objects import ObjectMeta, Pod, PodSpec
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.pods import Pod, PodSpec
 from testbed.model.topology import Topology
 from testbed.podnet.network import NodeNetwork
 from testbed.runtime.netns import NetnsRuntime

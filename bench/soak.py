@@ -21,17 +21,15 @@ from testbed.experiment.modes import with_mode
 from testbed.lab.backends import backend
 from testbed.lab.client import Lab
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import (
+from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
     Endpoint,
     EndpointPort,
     EndpointSlice,
-    Object,
-    ObjectMeta,
-    Pod,
-    Service,
-    ServicePort,
 )
+from testbed.model.objects.metadata import Object, ObjectMeta
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import Service, ServicePort
 from testbed.model.shorthand import expand_allocated
 from testbed.model.topology import Topology
 from testbed.proxy.table import ProxyConfig, forwarding_table

@@ -13,7 +13,8 @@ from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 from testbed.errors import NotFound, TestbedError
-from testbed.model.objects import EndpointSlice, Object, name_of, with_meta
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.metadata import Object, name_of, with_meta
 from testbed.shared_map import Mutation, SharedMap
 
 Key = tuple[str, str]

@@ -19,7 +19,8 @@ from typing import IO, Any
 from testbed.lab.client import Lab
 from testbed.model.containers import Container, ContainerPort
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import Object, ObjectMeta, Pod, PodSpec
+from testbed.model.objects.metadata import Object, ObjectMeta
+from testbed.model.objects.pods import Pod, PodSpec
 from testbed.model.topology import Topology
 from tests.addresses import (
     CLUSTER_CIDR,

@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from testbed.model.objects import (
+from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
-    SERVICE_PROXY_NAME_LABEL,
-    ZONE_LABEL,
     Endpoint,
     EndpointPort,
     EndpointSlice,
+)
+from testbed.model.objects.metadata import Object, ObjectMeta
+from testbed.model.objects.nodes import ZONE_LABEL, Node
+from testbed.model.objects.services import (
+    SERVICE_PROXY_NAME_LABEL,
     LoadBalancerIngress,
-    Node,
-    Object,
-    ObjectMeta,
     Service,
     ServicePort,
 )

@@ -20,12 +20,9 @@ from testbed.model.documents import (
     ServiceCIDR,
 )
 from testbed.model.manifest import from_client
-from testbed.model.objects import (
-    SERVICE_NAME_LABEL,
-    EndpointSlice,
-    Object,
-    Service,
-)
+from testbed.model.objects.endpoint_slices import SERVICE_NAME_LABEL, EndpointSlice
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.services import Service
 from testbed.store import Create, Snapshot, Write
 
 SERVICE = ("default", "kubernetes")

@@ -9,7 +9,8 @@ from testbed.apiserver.resources import Json, Resource
 from testbed.apiserver.service_allocation import allocated
 from testbed.apiserver.stored import beside, outcome
 from testbed.controllers.name_hash import name_hash
-from testbed.model.objects import Object, Service
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.services import Service
 from testbed.store import Snapshot, Store, Write
 
 _LONGEST_PREFIX = 58

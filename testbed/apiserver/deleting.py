@@ -12,7 +12,8 @@ from testbed.apiserver.resources import Resource
 from testbed.apiserver.rules import rules_of
 from testbed.controllers.pod_deletion import deletion as pod_deletion
 from testbed.model.documents import Namespace
-from testbed.model.objects import Object, Pod, with_meta
+from testbed.model.objects.metadata import Object, with_meta
+from testbed.model.objects.pods import Pod
 from testbed.store import Delete, Update, Write
 
 _FINALIZERS = {FOREGROUND: "foregroundDeletion", ORPHAN: "orphan"}

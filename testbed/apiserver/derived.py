@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator
 from testbed.apiserver.presented import Face
 from testbed.controllers.service_endpoints import endpoints_of
 from testbed.model.documents import Document, Endpoints, Namespace, ServiceCIDR
-from testbed.model.objects import EndpointSlice, ObjectMeta, Service, with_meta
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.metadata import ObjectMeta, with_meta
+from testbed.model.objects.services import Service
 from testbed.store import Change, Key, Snapshot
 
 KINDS = frozenset(kind.kind for kind in (Namespace, Endpoints, ServiceCIDR))

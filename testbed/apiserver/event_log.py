@@ -13,7 +13,7 @@ from typing import Any
 from testbed.apiserver.object_events import Said
 from testbed.model.documents import Event
 from testbed.model.manifest import API_VERSIONS
-from testbed.model.objects import ObjectMeta
+from testbed.model.objects.metadata import ObjectMeta
 from testbed.store import Create, Delete, Key, Snapshot, Update, Write
 
 CAPACITY = 2000

@@ -11,7 +11,7 @@ from testbed.apiserver.derived import Derived
 from testbed.apiserver.history import Histories, History
 from testbed.apiserver.listing import State
 from testbed.apiserver.presented import Face
-from testbed.model.objects import Object
+from testbed.model.objects.metadata import Object
 from testbed.shared_map import SharedMap
 from testbed.store import Change, Key, Snapshot, Watcher
 

@@ -11,7 +11,7 @@ from typing import Any
 from testbed.apiserver.failure import bad_request
 from testbed.apiserver.resources import Resource
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import Object
+from testbed.model.objects.metadata import Object
 
 Getter = Callable[[Any], str]
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
-from testbed.model.objects import Object
+from testbed.model.objects.metadata import Object
 from testbed.store import Change, Key
 
 LENGTH = 10_000

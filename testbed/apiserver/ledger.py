@@ -11,7 +11,7 @@ from testbed.ip import IPNetwork
 from testbed.model.allocation import Taken
 from testbed.model.documents import IPAddress, ServiceCIDR
 from testbed.model.ip_addresses import parent_of
-from testbed.model.objects import Service
+from testbed.model.objects.services import Service
 from testbed.shared_map import SharedMap
 from testbed.store import Key, Snapshot
 

@@ -12,7 +12,7 @@ from testbed.apiserver.failure import Cause, bad_request
 from testbed.apiserver.options import options_invalid
 from testbed.apiserver.resources import Resource
 from testbed.apiserver.selectors import Test, field_selector, label_selector, names_of
-from testbed.model.objects import Object
+from testbed.model.objects.metadata import Object
 
 EXACT, NOT_OLDER_THAN = "Exact", "NotOlderThan"
 _MATCHES = (EXACT, NOT_OLDER_THAN)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from testbed.apiserver.failure import ApiFailure, Cause, bad_request, gone
 from testbed.apiserver.history import History
 from testbed.apiserver.list_options import EXACT, ListOptions, Selection
-from testbed.model.objects import Object
+from testbed.model.objects.metadata import Object
 from testbed.store import Key
 
 _INCONSISTENT = -1

@@ -10,18 +10,11 @@ from dataclasses import dataclass
 
 from testbed.events import Event as LabEvent
 from testbed.model.load_balancer import ALLOCATED_FROM
-from testbed.model.objects import (
-    REAL_IMAGE,
-    ContainerStatus,
-    DaemonSet,
-    Deployment,
-    Node,
-    Object,
-    OwnerReference,
-    Pod,
-    ReplicaSet,
-    Service,
-)
+from testbed.model.objects.metadata import Object, OwnerReference
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import REAL_IMAGE, ContainerStatus, Pod
+from testbed.model.objects.services import Service
+from testbed.model.objects.workloads import DaemonSet, Deployment, ReplicaSet
 from testbed.store import Change, Snapshot
 
 SCHEDULER, KUBELET, BALANCER = "default-scheduler", "kubelet", "metallb-controller"

@@ -17,7 +17,7 @@ from aiohttp import WSMsgType, web
 from testbed.apiserver.failure import ApiFailure, bad_request
 from testbed.apiserver.streaming import Pods, Process, container_of, flag, not_reached
 from testbed.errors import TestbedError
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from testbed.apiserver.failure import bad_request
 from testbed.apiserver.streaming import Line, Log, Pods, container_of, flag
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 
 _NS = 1_000_000_000
 

@@ -17,7 +17,9 @@ from yarl import URL
 from testbed.apiserver.failure import ApiFailure, bad_request, service_unavailable
 from testbed.apiserver.streaming import Pods, why
 from testbed.ip import host_port
-from testbed.model.objects import Endpoint, EndpointSlice, Pod, Service
+from testbed.model.objects.endpoint_slices import Endpoint, EndpointSlice
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import Service
 from testbed.store import Snapshot
 
 _OURS = frozenset(

@@ -14,7 +14,8 @@ from testbed.apiserver.pod_proxy import passed_on, pod_destination, proxy_name, 
 from testbed.apiserver.port_forward import pod_port_forward
 from testbed.apiserver.routing import Target
 from testbed.apiserver.streaming import Pods
-from testbed.model.objects import Pod, Service
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import Service
 from testbed.store import Snapshot
 
 

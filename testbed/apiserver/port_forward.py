@@ -17,7 +17,7 @@ from testbed.apiserver.failure import bad_request
 from testbed.apiserver.pod_commands import require_websocket
 from testbed.apiserver.streaming import Pods, why
 from testbed.errors import TestbedError
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 
 CHANNELS = ("v4.channel.k8s.io", "portforward.k8s.io")
 _CHUNK = 1 << 16

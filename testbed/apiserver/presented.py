@@ -13,7 +13,9 @@ from testbed.apiserver.resources import Json, Resource
 from testbed.controllers.pod_lifecycle import START_ERROR
 from testbed.model.documents import ServiceCIDR
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import Node, Object, Pod
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
 from testbed.model.scheduling import NO_EXECUTE
 
 _WITH_DEFAULTS = frozenset({"DaemonSet", "Deployment", "Pod", "ReplicaSet", "Service"})

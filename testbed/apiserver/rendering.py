@@ -12,7 +12,7 @@ from testbed.apiserver.listing import Page
 from testbed.apiserver.negotiation import Form, Shape
 from testbed.apiserver.presented import Face, served
 from testbed.apiserver.resources import Json, Resource
-from testbed.model.objects import Object
+from testbed.model.objects.metadata import Object
 from testbed.store import Change
 
 _ITEMS = 200

@@ -9,7 +9,7 @@ from typing import Any
 from testbed.apiserver.failure import bad_request
 from testbed.apiserver.fields import getter
 from testbed.apiserver.resources import Resource
-from testbed.model.objects import Labels, Object
+from testbed.model.objects.metadata import Labels, Object
 
 Test = Callable[[Object], bool]
 _LabelTest = Callable[[Labels], bool]

@@ -30,7 +30,7 @@ from testbed.apiserver.routing import Target, target
 from testbed.apiserver.subresources import scale_of
 from testbed.apiserver.watching import Watch
 from testbed.apiserver.writing import Writer
-from testbed.model.objects import Object
+from testbed.model.objects.metadata import Object
 from testbed.store import Change
 
 _READING = frozenset({"GET", "HEAD"})

@@ -24,7 +24,8 @@ from testbed.model.allocation import (
     is_address_of,
     needs_health_check,
 )
-from testbed.model.objects import Service, ServicePort, name_of
+from testbed.model.objects.metadata import name_of
+from testbed.model.objects.services import Service, ServicePort
 from testbed.model.service_families import PREFER, REQUIRE, SINGLE, with_families
 
 _PROTOCOLS = ("TCP", "UDP", "SCTP")

@@ -15,7 +15,7 @@ from aiohttp import WSMsgType, web
 from testbed.apiserver.spdy import Data, Frame, Opened, Ping, Reader, Reset, SpdyError, Writer
 from testbed.apiserver.streaming import Pods, why
 from testbed.errors import TestbedError
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 
 PROTOCOL = "SPDY/3.1+portforward.k8s.io"
 _CHUNK = 1 << 15

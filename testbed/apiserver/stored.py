@@ -12,7 +12,8 @@ from testbed.apiserver.rules import rules_of
 from testbed.model.documents import IPAddress
 from testbed.model.ip_addresses import addresses_of, ip_address_object
 from testbed.model.manifest import ManifestError, from_client, to_manifest
-from testbed.model.objects import Object, Service, with_meta
+from testbed.model.objects.metadata import Object, with_meta
+from testbed.model.objects.services import Service
 from testbed.store import Change, Create, Delete, Snapshot, Write
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from testbed.apiserver.failure import ApiFailure, bad_request
 from testbed.model.containers import Container
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 

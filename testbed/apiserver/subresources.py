@@ -11,7 +11,9 @@ from typing import Any
 
 from testbed.apiserver.failure import conflict, not_found
 from testbed.apiserver.resources import Json, Resource, of_kind
-from testbed.model.objects import Node, Pod, with_meta
+from testbed.model.objects.metadata import with_meta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
 from testbed.store import Snapshot
 
 SCALE = Resource("autoscaling", "v1", "scales", "Scale", True)

@@ -13,7 +13,7 @@ from testbed.apiserver.resources import RESOURCES
 from testbed.model.documents import DOCUMENTS
 from testbed.model.fields import Mistake, path_of
 from testbed.model.manifest import from_client, to_manifest
-from testbed.model.objects import Object
+from testbed.model.objects.metadata import Object
 from testbed.model.topology import Topology
 
 

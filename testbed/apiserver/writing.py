@@ -38,7 +38,8 @@ from testbed.apiserver.subresources import BINDING, EVICTION, SCALE, bound, scal
 from testbed.apiserver.unchanged import as_stored
 from testbed.apiserver.validation import mistakes
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import Object, Pod
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.pods import Pod
 from testbed.store import Create, Delete, Store, Update
 
 _NOT_HERE = "the server does not allow this method on the requested resource"

@@ -17,7 +17,8 @@ from testbed.events import Event, Record
 from testbed.ip import FAMILY_NAMES
 from testbed.kernel import links, netlink, netns
 from testbed.model.conflist import NetworkList
-from testbed.model.objects import Pod, name_of
+from testbed.model.objects.metadata import name_of
+from testbed.model.objects.pods import Pod
 from testbed.podnet.addresses import Addresses
 from testbed.podnet.host_ports import port_mappings
 from testbed.podnet.link import POD_INTERFACE

@@ -21,7 +21,7 @@ from testbed.model.containers import (
     Probe,
     TCPSocketAction,
 )
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.runtime.interface import PodRuntime
 
 MakeSocket = Callable[[socket.AddressFamily, socket.SocketKind], socket.socket]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from testbed.controllers.pod_deletion import TERMINAL_PHASES
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 
 
 def is_active(pod: Pod) -> bool:

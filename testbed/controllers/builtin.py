@@ -32,16 +32,12 @@ from testbed.model.documents import (
     Namespace,
     ServiceCIDR,
 )
-from testbed.model.objects import (
-    KINDS,
-    DaemonSet,
-    Deployment,
-    EndpointSlice,
-    Node,
-    Pod,
-    ReplicaSet,
-    Service,
-)
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.kinds import KINDS
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import Service
+from testbed.model.objects.workloads import DaemonSet, Deployment, ReplicaSet
 
 CONTROLLERS = (
     # Prompt: proxies wait for what is withdrawn.

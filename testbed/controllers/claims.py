@@ -11,7 +11,7 @@ from immutables import Map
 from testbed.controllers.pod_making import owned_by
 from testbed.controllers.selection import regrouped
 from testbed.model.label_selector import LabelSelector
-from testbed.model.objects import Object, OwnerReference, with_meta
+from testbed.model.objects.metadata import Object, OwnerReference, with_meta
 from testbed.store import Key, Snapshot, Update, Write
 
 T = TypeVar("T", bound=Object)

@@ -9,14 +9,14 @@ from dataclasses import replace
 
 from testbed.controllers.node_lifecycle import NOT_READY, UNREACHABLE, UNSCHEDULABLE
 from testbed.model.node_affinity import matches
-from testbed.model.objects import (
-    DaemonSet,
-    Node,
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import (
     NodeAffinity,
     NodeSelectorRequirement,
     NodeSelectorTerm,
     PodSpec,
 )
+from testbed.model.objects.workloads import DaemonSet
 from testbed.model.scheduling import NO_EXECUTE, NO_SCHEDULE, Toleration
 
 _NODE_NAME = "metadata.name"

@@ -18,7 +18,10 @@ from testbed.controllers.following import following
 from testbed.controllers.name_hash import name_hash
 from testbed.controllers.pod_deletion import TERMINAL_PHASES, deletion
 from testbed.controllers.pod_making import pod_of, template_rest
-from testbed.model.objects import DaemonSet, DaemonSetStatus, Node, Pod, with_meta
+from testbed.model.objects.metadata import with_meta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.workloads import DaemonSet, DaemonSetStatus
 from testbed.store import Create, Key, Snapshot, Update
 
 HASH_LABEL = "controller-revision-hash"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from testbed.model.objects import Object
+from testbed.model.objects.metadata import Object
 from testbed.store import Snapshot, Write
 
 Decision = tuple[list[Write], float | None]

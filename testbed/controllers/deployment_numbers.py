@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from testbed.model.objects import Deployment, ReplicaSet
+from testbed.model.objects.workloads import Deployment, ReplicaSet
 
 DESIRED_ANNOTATION = "deployment.kubernetes.io/desired-replicas"
 MAX_ANNOTATION = "deployment.kubernetes.io/max-replicas"

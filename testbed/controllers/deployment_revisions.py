@@ -11,15 +11,8 @@ from dataclasses import replace
 from testbed.controllers.deployment_numbers import DESIRED_ANNOTATION, MAX_ANNOTATION, max_replicas
 from testbed.controllers.name_hash import name_hash
 from testbed.controllers.pod_making import owned_by, template_rest
-from testbed.model.objects import (
-    TEMPLATE_HASH_LABEL,
-    Deployment,
-    Labels,
-    ObjectMeta,
-    PodTemplate,
-    ReplicaSet,
-    with_meta,
-)
+from testbed.model.objects.metadata import Labels, ObjectMeta, with_meta
+from testbed.model.objects.workloads import TEMPLATE_HASH_LABEL, Deployment, PodTemplate, ReplicaSet
 from testbed.store import Delete, Snapshot, Write
 
 REVISION_ANNOTATION = "deployment.kubernetes.io/revision"

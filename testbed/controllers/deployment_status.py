@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from testbed.controllers.deployment_numbers import bounds
-from testbed.model.objects import Condition, Deployment, DeploymentStatus, ReplicaSet
+from testbed.model.objects.metadata import Condition
+from testbed.model.objects.workloads import Deployment, DeploymentStatus, ReplicaSet
 
 _FOREVER_S = 2147483647.0
 """progressDeadlineSeconds of a Deployment that has no deadline."""

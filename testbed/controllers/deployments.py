@@ -16,7 +16,9 @@ from testbed.controllers.decision import Decision, Reconcile
 from testbed.controllers.deployment_numbers import Sizes
 from testbed.controllers.following import following
 from testbed.controllers.pod_deletion import TERMINAL_PHASES
-from testbed.model.objects import Condition, Deployment, Pod, ReplicaSet, with_meta
+from testbed.model.objects.metadata import Condition, with_meta
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.workloads import Deployment, ReplicaSet
 from testbed.store import Create, Key, Snapshot, Update, Write
 
 

@@ -11,19 +11,16 @@ from testbed.controllers.name_hash import name_hash
 from testbed.controllers.pod_endpoints import endpoint, endpoint_ports
 from testbed.controllers.selection import MANAGED_BY, MANAGED_BY_LABEL, Selection
 from testbed.ip import FAMILY_NAMES, family_of
-from testbed.model.objects import (
-    HEADLESS_LABEL,
+from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
     Endpoint,
     EndpointPort,
     EndpointSlice,
-    Node,
-    ObjectMeta,
-    OwnerReference,
-    Pod,
-    Service,
-    with_meta,
 )
+from testbed.model.objects.metadata import ObjectMeta, OwnerReference, with_meta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import HEADLESS_LABEL, Service
 from testbed.store import Create, Delete, Key, Snapshot, Update, Write
 
 MAX_ENDPOINTS = 100

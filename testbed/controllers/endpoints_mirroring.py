@@ -20,15 +20,15 @@ from testbed.controllers.pod_making import owned_by
 from testbed.controllers.selection import MANAGED_BY_LABEL, regrouped
 from testbed.ip import FAMILY_NAMES, family_of
 from testbed.model.documents import Endpoints
-from testbed.model.objects import (
+from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
     Endpoint,
     EndpointPort,
     EndpointSlice,
-    ObjectMeta,
-    Service,
     TargetRef,
 )
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.services import Service
 from testbed.store import Key, Snapshot
 
 Json = Mapping[str, Any]

@@ -19,7 +19,8 @@ from testbed.controllers.fake_ranges import Ranges, completed
 from testbed.controllers.pod_deletion import TERMINAL_PHASES, ended
 from testbed.ip import IPNetwork
 from testbed.model.fakes import is_fake
-from testbed.model.objects import ContainerStatus, Node, Pod, PodStatus
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import ContainerStatus, Pod, PodStatus
 from testbed.store import Key, Snapshot, Update, Write
 
 NO_RANGES = Ranges()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 
 from testbed.ip import IPNetwork, family_of
-from testbed.model.objects import Node
+from testbed.model.objects.nodes import Node
 
 
 @dataclass(frozen=True, slots=True)

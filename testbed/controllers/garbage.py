@@ -14,7 +14,7 @@ from testbed.controllers.following import following
 from testbed.controllers.object_deletion import FOREGROUND, ORPHAN, deleted, without_finalizer
 from testbed.controllers.selection import regrouped
 from testbed.model.manifest import API_VERSIONS
-from testbed.model.objects import Object, OwnerReference, with_meta
+from testbed.model.objects.metadata import Object, OwnerReference, with_meta
 from testbed.shared_map import SharedMap
 from testbed.store import Snapshot, Update, Write
 

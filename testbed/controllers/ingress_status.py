@@ -13,7 +13,10 @@ from testbed.edge.ingress_controllers import controller_pods
 from testbed.edge.ingress_objects import carried
 from testbed.edge.ingress_options import Options
 from testbed.model.documents import Ingress
-from testbed.model.objects import Node, Pod, Service, with_meta
+from testbed.model.objects.metadata import with_meta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import Service
 from testbed.store import Key, Snapshot, Update
 
 Points = list[dict[str, Any]]

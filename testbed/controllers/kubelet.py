@@ -36,7 +36,8 @@ from testbed.controllers.pod_status import pod_status
 from testbed.controllers.probes import Prober
 from testbed.controllers.timing import NO_DELAYS, Delays, KubeletTiming
 from testbed.events import Record
-from testbed.model.objects import Node, Pod
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
 from testbed.runtime.interface import PodRuntime
 from testbed.store import Change, Snapshot, Store, Update, Write
 

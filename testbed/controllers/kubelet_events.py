@@ -5,7 +5,7 @@ from __future__ import annotations
 from testbed.controllers.pod_lifecycle import exit_reason
 from testbed.controllers.pod_record import PodRecord, Stage
 from testbed.events import Event
-from testbed.model.objects import name_of
+from testbed.model.objects.metadata import name_of
 
 
 def kubelet_events(before: PodRecord, after: PodRecord, node: str, t_ns: int) -> list[Event]:

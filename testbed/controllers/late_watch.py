@@ -9,7 +9,7 @@ import heapq
 import math
 from types import MappingProxyType
 
-from testbed.model.objects import Object
+from testbed.model.objects.metadata import Object
 from testbed.shared_map import SharedMap
 from testbed.store import Change, Key, Snapshot
 

@@ -15,7 +15,8 @@ from testbed.controllers.object_deletion import without_finalizer
 from testbed.edge.pool import Allocator, Given
 from testbed.edge.requests import Refused, Request, request
 from testbed.model.load_balancer import ALLOCATED_FROM, LoadBalancer
-from testbed.model.objects import LoadBalancerIngress, Service, with_meta
+from testbed.model.objects.metadata import with_meta
+from testbed.model.objects.services import LoadBalancerIngress, Service
 from testbed.store import Key, Snapshot, Update, Write
 
 CLEANUP = "service.kubernetes.io/load-balancer-cleanup"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from testbed.controllers.decision import Decision
 from testbed.controllers.object_deletion import deleted, removed
 from testbed.model.documents import Namespace
-from testbed.model.objects import Object
+from testbed.model.objects.metadata import Object
 from testbed.store import Snapshot, Write
 
 FINALIZER = "kubernetes"

@@ -13,7 +13,9 @@ from testbed.controllers.node_fit import obstacle
 from testbed.model.documents import Namespace
 from testbed.model.label_selector import LabelSelector, LabelSelectorRequirement
 from testbed.model.node_affinity import matches
-from testbed.model.objects import Labels, Node, Pod, PodSpec
+from testbed.model.objects.metadata import Labels
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod, PodSpec
 from testbed.model.scheduling import PodAffinity, PodAffinityTerm, TopologySpreadConstraint
 from testbed.store import Snapshot
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 
 from testbed.controllers.node_lifecycle import NOT_READY, UNSCHEDULABLE
 from testbed.model.node_affinity import matches
-from testbed.model.objects import Node, Pod, PodSpec
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod, PodSpec
 from testbed.model.scheduling import NO_SCHEDULE, PREFER_NO_SCHEDULE, Taint
 
 HostPort = tuple[str, str, int]

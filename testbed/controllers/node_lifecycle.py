@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from testbed.controllers.decision import Decision
 from testbed.controllers.heartbeats import Heartbeats
 from testbed.controllers.timing import NodeTiming
-from testbed.model.objects import ZONE_LABEL, Node, Pod
+from testbed.model.objects.nodes import ZONE_LABEL, Node
+from testbed.model.objects.pods import Pod
 from testbed.model.scheduling import NO_EXECUTE, NO_SCHEDULE, Taint
 from testbed.store import Snapshot, Update, Write
 

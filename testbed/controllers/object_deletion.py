@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from testbed.controllers.pod_deletion import deletion
-from testbed.model.objects import Object, Pod, with_meta
+from testbed.model.objects.metadata import Object, with_meta
+from testbed.model.objects.pods import Pod
 from testbed.store import Delete, Update, Write
 
 ORPHAN = "orphan"

@@ -22,7 +22,7 @@ from testbed.controllers.pod_record import (
 )
 from testbed.errors import TestbedError
 from testbed.model.containers import Container
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.runtime.interface import NotYet, PodRuntime
 
 OfRuntime = CreateSandbox | StartContainer | StopContainer | StopPod

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from testbed.model.objects import Pod, with_meta
+from testbed.model.objects.metadata import with_meta
+from testbed.model.objects.pods import Pod
 from testbed.store import Delete, Update, Write
 
 TERMINAL_PHASES = frozenset({"Succeeded", "Failed"})

@@ -6,15 +6,10 @@ from collections.abc import Mapping
 
 from testbed.controllers.pod_deletion import TERMINAL_PHASES
 from testbed.ip import FAMILY_NAMES, family_of
-from testbed.model.objects import (
-    ZONE_LABEL,
-    Endpoint,
-    EndpointPort,
-    Node,
-    Pod,
-    Service,
-    TargetRef,
-)
+from testbed.model.objects.endpoint_slices import Endpoint, EndpointPort, TargetRef
+from testbed.model.objects.nodes import ZONE_LABEL, Node
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import Service
 from testbed.store import Key
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from testbed.controllers.decision import Decision, Reconcile
 from testbed.controllers.following import following
 from testbed.controllers.pod_deletion import TERMINAL_PHASES, deletion
-from testbed.model.objects import Node, Pod
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
 from testbed.store import Key, Snapshot, Write
 
 MOST_TERMINATED = 12_500

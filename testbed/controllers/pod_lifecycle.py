@@ -35,7 +35,7 @@ from testbed.controllers.pod_record import (
     Tick,
 )
 from testbed.controllers.timing import KubeletTiming
-from testbed.model.objects import Termination
+from testbed.model.objects.pods import Termination
 from testbed.runtime.interface import ContainerState
 
 START_ERROR = "StartError"

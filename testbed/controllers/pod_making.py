@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from testbed.model.objects import Object, ObjectMeta, OwnerReference, Pod, PodTemplate
+from testbed.model.objects.metadata import Object, ObjectMeta, OwnerReference
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.workloads import PodTemplate
 
 
 def owned_by(item: Object) -> OwnerReference:

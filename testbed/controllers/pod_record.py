@@ -8,7 +8,7 @@ from enum import Enum
 
 from testbed.controllers.restart_backoff import NO_BACKOFF, Backoff
 from testbed.model.containers import Container
-from testbed.model.objects import Pod, Termination
+from testbed.model.objects.pods import Pod, Termination
 from testbed.runtime.interface import ContainerState
 
 

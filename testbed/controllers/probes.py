@@ -10,7 +10,7 @@ from testbed.controllers.pod_record import ContainerRecord, Life, PodRecord, Pro
 from testbed.controllers.probe_tally import ProbeTally, next_due_s
 from testbed.events import Event, Record
 from testbed.model.containers import Probe
-from testbed.model.objects import name_of
+from testbed.model.objects.metadata import name_of
 
 
 class Prober:

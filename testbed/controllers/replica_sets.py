@@ -17,12 +17,8 @@ from testbed.controllers.following import following
 from testbed.controllers.name_hash import name_hash
 from testbed.controllers.pod_deletion import deletion
 from testbed.controllers.pod_making import pod_of
-from testbed.model.objects import (
-    ORDINAL_NAMES_ANNOTATION,
-    Pod,
-    ReplicaSet,
-    ReplicaSetStatus,
-)
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.workloads import ORDINAL_NAMES_ANNOTATION, ReplicaSet, ReplicaSetStatus
 from testbed.store import Create, Key, Snapshot, Update
 
 

@@ -24,7 +24,9 @@ from testbed.controllers.node_fit import (
 )
 from testbed.controllers.pod_deletion import TERMINAL_PHASES
 from testbed.model.node_affinity import preference
-from testbed.model.objects import Labels, Node, Pod, PodSpec
+from testbed.model.objects.metadata import Labels
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod, PodSpec
 from testbed.shared_map import SharedMap
 from testbed.store import Key, Snapshot, Update
 

@@ -11,7 +11,11 @@ from typing import TypeVar
 
 from immutables import Map
 
-from testbed.model.objects import ZONE_LABEL, EndpointSlice, Node, Object, Pod, Service
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.nodes import ZONE_LABEL, Node
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import Service
 from testbed.store import Key, Snapshot
 
 MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"

@@ -19,7 +19,8 @@ from testbed.model.ip_addresses import (
     ip_address_object,
     parent_of,
 )
-from testbed.model.objects import Service, with_meta
+from testbed.model.objects.metadata import with_meta
+from testbed.model.objects.services import Service
 from testbed.store import Create, Key, Snapshot, Update, Write
 
 FINALIZER = "networking.k8s.io/service-cidr-finalizer"

@@ -17,15 +17,9 @@ from testbed.controllers.following import following
 from testbed.controllers.object_deletion import removed
 from testbed.controllers.selection import MANAGED_BY, MANAGED_BY_LABEL, regrouped
 from testbed.model.documents import Endpoints
-from testbed.model.objects import (
-    HEADLESS_LABEL,
-    Endpoint,
-    EndpointPort,
-    EndpointSlice,
-    ObjectMeta,
-    Service,
-    with_meta,
-)
+from testbed.model.objects.endpoint_slices import Endpoint, EndpointPort, EndpointSlice
+from testbed.model.objects.metadata import ObjectMeta, with_meta
+from testbed.model.objects.services import HEADLESS_LABEL, Service
 from testbed.store import Create, Key, Snapshot, Update, Write
 
 Json = dict[str, Any]

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from testbed.events import Event
-from testbed.model.objects import Endpoint, EndpointSlice, Object, Pod, name_of
+from testbed.model.objects.endpoint_slices import Endpoint, EndpointSlice
+from testbed.model.objects.metadata import Object, name_of
+from testbed.model.objects.pods import Pod
 from testbed.store import Change
 
 

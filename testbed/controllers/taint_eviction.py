@@ -14,7 +14,8 @@ from testbed.controllers.following import following
 from testbed.controllers.node_lifecycle import NOT_READY, UNREACHABLE
 from testbed.controllers.pod_deletion import TERMINAL_PHASES, deletion
 from testbed.controllers.timing import NodeTiming
-from testbed.model.objects import Node, Pod, PodSpec
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod, PodSpec
 from testbed.model.scheduling import NO_EXECUTE, Taint, Toleration
 from testbed.store import Key, Snapshot, Update, Write
 

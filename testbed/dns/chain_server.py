@@ -28,7 +28,7 @@ from testbed.dns.serving import Serving
 from testbed.dns.supervisor import Supervisor
 from testbed.dns.surroundings import Names, Surroundings
 from testbed.dns.zone_options import ZoneOptions
-from testbed.model.objects import SERVICE_NAME_LABEL, EndpointSlice
+from testbed.model.objects.endpoint_slices import SERVICE_NAME_LABEL, EndpointSlice
 
 _LOG_BYTES = 1 << 20
 """Of lines that nobody has read yet; those that are too many are lost."""

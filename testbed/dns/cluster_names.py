@@ -9,7 +9,8 @@ from testbed.dns.surroundings import Names
 from testbed.dns.zone import Zone
 from testbed.dns.zone_options import ZoneOptions
 from testbed.model.manifest import what_is_known
-from testbed.model.objects import Object, Service
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.services import Service
 
 _Key = tuple[type[Object], str, str]
 

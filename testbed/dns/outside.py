@@ -13,7 +13,11 @@ from typing import Any
 
 from testbed.dns.labels import WireError, encode_name
 from testbed.dns.wire import AAAA, CNAME, SRV, A, Record
-from testbed.model.objects import EndpointSlice, Labels, Node, Pod, Service
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.metadata import Labels
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import Service
 from testbed.units import duration_s
 
 PREFIX = "external-dns.alpha.kubernetes.io/"

@@ -8,7 +8,10 @@ from testbed.dns.outside import Around, OutsideName, of_ingress, of_service, rec
 from testbed.dns.wire import Record
 from testbed.model.documents import Ingress
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import EndpointSlice, Node, Pod, Service
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import Service
 from testbed.store import Change, Key, Snapshot
 
 _Owner = tuple[str, Key]

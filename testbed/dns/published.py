@@ -9,7 +9,8 @@ from functools import cached_property
 from itertools import chain
 
 from testbed.ip import canonical
-from testbed.model.objects import Endpoint, EndpointSlice, Service
+from testbed.model.objects.endpoint_slices import Endpoint, EndpointSlice
+from testbed.model.objects.services import Service
 from testbed.store import Key
 
 

@@ -35,7 +35,7 @@ from testbed.dns.zone_draft import following
 from testbed.dns.zone_options import ZoneOptions, is_reverse, normal
 from testbed.dns.zone_state import Changes, ZoneState
 from testbed.ip import canonical
-from testbed.model.objects import Service
+from testbed.model.objects.services import Service
 from testbed.store import Key
 
 SCHEMA_VERSION = "1.1.0"

@@ -13,7 +13,10 @@ from testbed.dns.zone_options import is_reverse
 from testbed.dns.zone_state import Changes, Keys, ZoneState
 from testbed.ip import canonical
 from testbed.model.documents import Namespace
-from testbed.model.objects import EndpointSlice, Object, Pod, Service
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import Service
 from testbed.store import Key
 
 _ENDED = ("Succeeded", "Failed")

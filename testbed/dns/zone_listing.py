@@ -11,7 +11,10 @@ from testbed.dns.zone import Zone
 from testbed.dns.zone_options import ZoneOptions
 from testbed.dns.zone_state import Changes
 from testbed.model.documents import Namespace
-from testbed.model.objects import EndpointSlice, Object, Pod, Service
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import Service
 from testbed.store import Key
 
 Records = Mapping[str, tuple[Record, ...]]

@@ -9,7 +9,7 @@ from immutables import Map
 
 from testbed.dns.published import Part, Published
 from testbed.dns.zone_options import ZoneOptions
-from testbed.model.objects import Object
+from testbed.model.objects.metadata import Object
 from testbed.store import Key
 
 Changes = Iterable[tuple[str, Object]]

@@ -12,7 +12,9 @@ from ipaddress import ip_address
 from testbed.ip import IPAddress
 from testbed.model.fakes import is_fake
 from testbed.model.load_balancer import EXCLUDE_LABEL
-from testbed.model.objects import EndpointSlice, Node, Service
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.services import Service
 from testbed.store import Snapshot
 
 

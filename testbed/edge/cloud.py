@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from testbed.edge.balanced import Balanced, BalancedPort, is_usable
 from testbed.ip import family_of
 from testbed.model.cloud import CADENCES, Cadence, Cloud
-from testbed.model.objects import Node
+from testbed.model.objects.nodes import Node
 
 PROXY_HEALTH_PORT = 10256
 """kube-proxy's --healthz-bind-address."""

@@ -18,7 +18,8 @@ from testbed.edge.ingress_objects import (
 from testbed.edge.ingress_options import Options
 from testbed.edge.ingress_routes import Routes, Target, Trouble, routes_of
 from testbed.model.documents import Ingress, IngressClass, Secret
-from testbed.model.objects import EndpointSlice, Service
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.services import Service
 from testbed.store import Snapshot
 
 WATCHED = (Ingress, IngressClass, Secret, Service, EndpointSlice)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from testbed.edge.ingress_options import Options, options_of
 from testbed.errors import UsageError
 from testbed.model.ingress_objects import IMAGE
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.store import Snapshot
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from testbed.edge.haproxy_text import Server
-from testbed.model.objects import Endpoint, EndpointSlice, Service, ServicePort
+from testbed.model.objects.endpoint_slices import Endpoint, EndpointSlice
+from testbed.model.objects.services import Service, ServicePort
 
 
 def servers(

@@ -11,7 +11,7 @@ from typing import Any
 
 from testbed.model.documents import Ingress, IngressClass
 from testbed.model.ingress_objects import DEFAULT_CLASS_ANNOTATION
-from testbed.model.objects import Object, with_meta
+from testbed.model.objects.metadata import Object, with_meta
 from testbed.store import Key, Snapshot
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from testbed.edge import ingress_annotations
 from testbed.edge.ingress_objects import ANY_HOST, BackendRef, IngressRules, Path
-from testbed.model.objects import Service, ServicePort
+from testbed.model.objects.services import Service, ServicePort
 from testbed.store import Key, Snapshot
 
 

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 
 from testbed.ip import FAMILY_NAMES, IPAddress
 from testbed.model.load_balancer import ANNOTATIONS, asked_by
-from testbed.model.objects import Service
+from testbed.model.objects.services import Service
 
 
 class Refused(Exception):

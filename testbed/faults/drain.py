@@ -10,7 +10,9 @@ from dataclasses import replace
 from testbed.controllers.pod_deletion import TERMINAL_PHASES, deletion
 from testbed.errors import CheckFailed
 from testbed.faults.fault import NodeFault
-from testbed.model.objects import Node, Pod, name_of
+from testbed.model.objects.metadata import name_of
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
 from testbed.store import Snapshot, Update, Write
 
 

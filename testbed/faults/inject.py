@@ -10,7 +10,8 @@ from testbed.controllers.pod_deletion import deletion
 from testbed.errors import CheckFailed, NotFound
 from testbed.events import Event
 from testbed.faults.fault import Fault, check_kind
-from testbed.model.objects import Pod, name_of
+from testbed.model.objects.metadata import name_of
+from testbed.model.objects.pods import Pod
 from testbed.store import Change, Write
 
 

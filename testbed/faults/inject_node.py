@@ -10,7 +10,8 @@ from testbed.errors import CheckFailed
 from testbed.events import Event
 from testbed.faults.fault import NodeFault
 from testbed.faults.watch_delay import WatchDelay
-from testbed.model.objects import Pod, name_of
+from testbed.model.objects.metadata import name_of
+from testbed.model.objects.pods import Pod
 
 
 @dataclass(frozen=True, slots=True)

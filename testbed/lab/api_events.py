@@ -15,7 +15,8 @@ from testbed.apiserver.object_events import (
 )
 from testbed.events import Event as LabEvent
 from testbed.model.documents import Ingress, Namespace
-from testbed.model.objects import Pod, Service
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import Service
 from testbed.store import Change, Snapshot, Store
 
 

@@ -10,7 +10,7 @@ import trustme
 from testbed.edge.certificates import CERT_KEY, KEY_KEY, TLS_TYPE
 from testbed.model.documents import Secret
 from testbed.model.ingress import Certificate, Ingress
-from testbed.model.objects import ObjectMeta
+from testbed.model.objects.metadata import ObjectMeta
 
 _DEFAULT_HOST = "ingress.invalid"
 """RFC 2606: the name of nobody."""

@@ -10,7 +10,7 @@ from testbed.errors import NotFound, OutOfTimeOrRoom, UsageError
 from testbed.lab.cluster import Cluster
 from testbed.lab.control import Call
 from testbed.lab.places import Place, Places
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.podnet.link import POD_INTERFACE
 from testbed.runtime.netns import path_of
 from testbed.runtime.processes import LabProcess, Processes

@@ -17,7 +17,7 @@ from testbed.events import Event
 from testbed.fabric.machine import UPLINK_INDEX
 from testbed.kernel import addresses, netlink, netns
 from testbed.lab.cloud_programs import BalancerProgram, Home, Told, program
-from testbed.model.objects import Node
+from testbed.model.objects.nodes import Node
 from testbed.model.topology import Topology
 from testbed.store import Change
 

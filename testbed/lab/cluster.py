@@ -42,7 +42,8 @@ from testbed.lab.recipes import PodNetwork, Recipes
 from testbed.lab.setting import Setting
 from testbed.lab.speakers import Speakers
 from testbed.model.addressing import name_servers, plan_addresses
-from testbed.model.objects import Object, Pod
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.pods import Pod
 from testbed.model.shorthand import expand
 from testbed.model.topology import Topology
 from testbed.podnet.network import Site

@@ -9,7 +9,11 @@ from testbed.controllers.deployment_revisions import REVISION_ANNOTATION
 from testbed.ip import FAMILY_NAMES, IPNetwork, family_of
 from testbed.model.allocation import allocate_all, needs_health_check
 from testbed.model.load_balancer import ALLOCATED_FROM
-from testbed.model.objects import Deployment, Node, Object, Pod, Service, ServicePort, with_meta
+from testbed.model.objects.metadata import Object, with_meta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import Service, ServicePort
+from testbed.model.objects.workloads import Deployment
 from testbed.model.service_families import with_families
 from testbed.store import Create, Delete, Snapshot, Update, Write
 

@@ -10,7 +10,8 @@ from testbed.clock import now_ns
 from testbed.lab.dns_known import KINDS, NOTHING, Known, brief, implied
 from testbed.model.documents import SYSTEM_NAMESPACES, Namespace
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import Object, Pod
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.pods import Pod
 from testbed.runtime.processes import LabProcess
 from testbed.store import Change, Store
 

@@ -7,15 +7,10 @@ from dataclasses import dataclass
 
 from testbed.model.containers import Container
 from testbed.model.documents import Namespace
-from testbed.model.objects import (
-    EndpointSlice,
-    Object,
-    ObjectMeta,
-    Pod,
-    PodSpec,
-    PodStatus,
-    Service,
-)
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.metadata import Object, ObjectMeta
+from testbed.model.objects.pods import Pod, PodSpec, PodStatus
+from testbed.model.objects.services import Service
 from testbed.store import Snapshot
 
 KINDS = (Service, EndpointSlice)

@@ -13,7 +13,7 @@ from testbed.lab.docker_daemon import Daemon
 from testbed.lab.docker_nodes import DockerNodes
 from testbed.lab.docker_pods import DockerPods
 from testbed.lab.programs import Programs
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.model.topology import Topology
 from testbed.runtime.docker.outside import Outside
 from testbed.runtime.netns import Started

@@ -20,7 +20,8 @@ from testbed.lab.environment import expanded
 from testbed.lab.images import Kind, stand_in
 from testbed.lab.recipes import Recipes, security_of
 from testbed.model.containers import Container, SecurityContext
-from testbed.model.objects import REAL_IMAGE, SERVER_ANNOTATION, Pod, name_of
+from testbed.model.objects.metadata import name_of
+from testbed.model.objects.pods import REAL_IMAGE, SERVER_ANNOTATION, Pod
 from testbed.model.runtime import Docker
 from testbed.model.workload import ECHO_IMAGE
 from testbed.runtime.docker.wanted import Held, Wanted

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
 from testbed.model.containers import Container, EnvFromSource, EnvVar, EnvVarSource
-from testbed.model.objects import Pod, Service
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import Service
 from testbed.model.volumes import ResourceFieldSelector
 from testbed.runtime.interface import NotYet
 

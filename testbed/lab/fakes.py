@@ -10,7 +10,8 @@ from testbed.controllers.loop import ControllerLoop
 from testbed.controllers.timing import Delays
 from testbed.model import fakes
 from testbed.model.addressing import pod_prefix
-from testbed.model.objects import Node, Pod
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
 from testbed.model.topology import Topology
 from testbed.store import Change, Delete, Store, Write
 

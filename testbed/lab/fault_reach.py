@@ -18,7 +18,8 @@ from testbed.lab.cluster import Cluster
 from testbed.lab.docker_container import DockerContainer
 from testbed.lab.names import find, require_live
 from testbed.lab.programs import SharedPod
-from testbed.model.objects import Node, Pod
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
 from testbed.runtime.interface import ContainerState
 from testbed.runtime.netns import NetnsRuntime, Started
 

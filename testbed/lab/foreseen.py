@@ -12,7 +12,8 @@ from ipaddress import ip_network
 
 from testbed.controllers.builtin import CONTROLLERS
 from testbed.controllers.fresh_writes import apply_fresh
-from testbed.model.objects import ContainerStatus, Node, Pod, PodStatus
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import ContainerStatus, Pod, PodStatus
 from testbed.model.shorthand import expand_allocated
 from testbed.model.topology import Topology
 from testbed.podnet.pool import AddressPool

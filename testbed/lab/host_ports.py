@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from testbed.ip import IPAddress
 from testbed.kernel import netns, sysctl
 from testbed.kernel.run import Shell
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.podnet.host_ports import PortMapping, command, mappings
 
 

@@ -21,7 +21,7 @@ from testbed.lab.cluster import Cluster
 from testbed.lab.control import Call
 from testbed.lab.journal import Journal
 from testbed.model.documents import ServiceAccount
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.model.topology import Topology
 
 if TYPE_CHECKING:

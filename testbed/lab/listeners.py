@@ -6,7 +6,7 @@ from typing import Any
 
 from testbed.errors import UsageError
 from testbed.model.containers import Container
-from testbed.model.objects import SERVICE_TIME_OPTION
+from testbed.model.objects.pods import SERVICE_TIME_OPTION
 from testbed.runtime.netns import Place
 from testbed.units import duration_s
 

@@ -19,7 +19,9 @@ from testbed.lab.edge_providers import ProviderParts, provider_of
 from testbed.lab.node_watch import NodeWatch
 from testbed.lab.pod_network import LabPodNetwork
 from testbed.lab.setting import Setting
-from testbed.model.objects import EndpointSlice, Node, Service
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.services import Service
 from testbed.model.topology import Topology
 from testbed.store import Change, Key, Snapshot
 

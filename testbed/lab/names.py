@@ -7,7 +7,8 @@ from typing import Literal, cast
 
 from testbed.errors import NotFound, UsageError
 from testbed.model.fakes import is_fake
-from testbed.model.objects import Node, Pod
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
 from testbed.store import Snapshot
 
 Kind = Literal["node", "host", "router", "switch", "pod"]

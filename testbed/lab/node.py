@@ -14,7 +14,7 @@ from testbed.lab.host_ports import HostPorts
 from testbed.lab.node_parts import NodeParts
 from testbed.lab.node_proxy import NodeProxy
 from testbed.lab.proxy_http import ProxyHttp, Subject
-from testbed.model.objects import Node
+from testbed.model.objects.nodes import Node
 from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.ruleset import Backend
 from testbed.runtime.netns import NetnsRuntime, OfNode

@@ -17,7 +17,7 @@ from testbed.lab.dns_servers import DnsServers
 from testbed.model.documents import ConfigMap
 from testbed.model.node_local import COREFILE_KEY, NAME, NAMESPACE, UPSTREAM
 from testbed.model.node_local_corefile import filled
-from testbed.model.objects import Service
+from testbed.model.objects.services import Service
 from testbed.runtime.netns import Place
 from testbed.runtime.processes import LabProcess
 from testbed.store import Change, Store

@@ -12,7 +12,7 @@ from testbed.lab.docker_daemon import Daemon
 from testbed.lab.docker_lab import container_of
 from testbed.lab.mininet import CLI
 from testbed.lab.node import LabNode
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.runtime.netns import path_of
 
 

@@ -16,7 +16,7 @@ from testbed.lab.containers import ProgramContainer, Running
 from testbed.lab.docker_container import DockerContainer
 from testbed.lab.names import require_live
 from testbed.model.containers import Container
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.runtime.netns import NetnsRuntime
 
 _CONNECT_S = 10.0

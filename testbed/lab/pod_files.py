@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from testbed.dns.search import MAX_NAMESERVERS, ResolvConf
 from testbed.ip import families_of
 from testbed.model.containers import DNSConfig
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.runtime.interface import NotYet
 
 _MAX_HOSTNAME, _MAX_FULL_NAME = 63, 64

@@ -19,7 +19,8 @@ from testbed.lab.backends import masquerade_tool
 from testbed.lab.setting import Setting
 from testbed.lab.speakers import Speakers
 from testbed.model.fakes import is_fake
-from testbed.model.objects import Node, with_meta
+from testbed.model.objects.metadata import with_meta
+from testbed.model.objects.nodes import Node
 from testbed.model.topology import Topology
 from testbed.podnet.direct import direct_routes
 from testbed.podnet.masquerade import commands

@@ -10,7 +10,7 @@ from testbed.errors import TestbedError, UsageError
 from testbed.lab.cluster import Cluster
 from testbed.lab.control import Call
 from testbed.lab.places import Place, Places
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.runtime.processes import Processes
 
 MOST_PAIRS = 50_000

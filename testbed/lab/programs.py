@@ -24,7 +24,7 @@ from testbed.lab.ingress import IngressControllers
 from testbed.lab.listeners import listeners
 from testbed.lab.node_caches import NodeCaches
 from testbed.lab.recipes import Recipes, other_user
-from testbed.model.objects import SERVER_ANNOTATION, Pod
+from testbed.model.objects.pods import SERVER_ANNOTATION, Pod
 from testbed.runtime.container_process import CANNOT_EXECUTE
 from testbed.runtime.interface import ContainerState, Executed
 from testbed.runtime.netns import Place, Started

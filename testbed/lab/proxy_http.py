@@ -16,7 +16,8 @@ from time import CLOCK_REALTIME, clock_gettime_ns
 from testbed.clock import now_ns
 from testbed.events import Event, Record
 from testbed.kernel import netns
-from testbed.model.objects import Node, Service
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.services import Service
 from testbed.proxy.health import health_check_addresses, health_check_ports
 from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.pages import (

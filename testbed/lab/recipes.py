@@ -20,7 +20,8 @@ from testbed.lab.images import Kind, StandIn, base_name
 from testbed.lab.volumes import VolumeFiles
 from testbed.model.containers import Container, SecurityContext
 from testbed.model.documents import DOCUMENTS
-from testbed.model.objects import Pod, Service
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import Service
 from testbed.runtime.container_root import Mount
 from testbed.runtime.netns import Place
 from testbed.sandbox.world import in_user_namespace, mount

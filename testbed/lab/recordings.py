@@ -10,7 +10,7 @@ from testbed.errors import UsageError
 from testbed.kernel.guests import show_to_host
 from testbed.lab.cluster import Cluster
 from testbed.lab.programs import Programs
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.runtime.netns import path_of
 from testbed.runtime.processes import LabProcess, Processes, next_message
 from testbed.store import Change

@@ -23,7 +23,7 @@ from testbed.lab.lazy_api import asked_for
 from testbed.lab.names import find
 from testbed.lab.settling import settle
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import KINDS
+from testbed.model.objects.kinds import KINDS
 from testbed.model.topology import Topology
 from testbed.runtime.processes import Processes
 from testbed.store import Update

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from testbed.lab.api_credentials import Credentials
 from testbed.lab.api_users import service_account
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 
 
 class ServiceAccounts:

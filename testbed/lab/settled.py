@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from testbed.controllers.decision import Controller
-from testbed.model.objects import AWAIT_ANNOTATION, Node, Pod, name_of
+from testbed.model.objects.metadata import name_of
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import AWAIT_ANNOTATION, Pod
 from testbed.store import Snapshot
 
 _SHOWN = 5

@@ -16,7 +16,7 @@ from testbed.lab.node import LabNode
 from testbed.lab.node_proxy import NodeProxy
 from testbed.lab.proxies import EXTERNAL
 from testbed.lab.settled import missing
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 
 PROXY_PATIENCE_S = 1.0
 """A new node's proxy waits for all pods to be ready before it writes its first rules, until nothing has moved

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from testbed.errors import OutOfTimeOrRoom
 from testbed.ip import IPAddress, IPNetwork
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.podnet.addresses import Addresses, Pools
 from testbed.podnet.inheritance import Lease, away, inherited, is_orphaned, workload_of
 from testbed.store import Store

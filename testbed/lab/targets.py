@@ -6,7 +6,9 @@ from itertools import product
 
 from testbed.dns.outside import hostnames
 from testbed.ip import FAMILY_NAMES, family_of
-from testbed.model.objects import EndpointSlice, Node, Service
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.services import Service
 from testbed.store import Snapshot
 from testbed.traffic.spec import Target
 

@@ -9,7 +9,10 @@ from typing import Any
 from testbed.dns.outside import hostnames
 from testbed.edge.ingress_view import ingresses
 from testbed.model.fakes import is_fake
-from testbed.model.objects import EndpointSlice, Node, Pod, Service
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import Service
 from testbed.store import Snapshot
 
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from testbed.errors import TestbedError, UsageError
 from testbed.lab.environment import Surroundings, expanded, field_of, resource
 from testbed.model.containers import Container
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.model.volumes import (
     DownwardSource,
     HostPathSource,

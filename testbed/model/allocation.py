@@ -16,7 +16,8 @@ from typing import TypeVar
 from testbed.errors import OutOfTimeOrRoom, UsageError
 from testbed.ip import FAMILY_NAMES, IPNetwork
 from testbed.model.fields import Mistake
-from testbed.model.objects import Service, ServicePort, name_of
+from testbed.model.objects.metadata import name_of
+from testbed.model.objects.services import Service, ServicePort
 from testbed.model.service_families import family_mistakes, with_families
 
 T = TypeVar("T")

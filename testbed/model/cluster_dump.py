@@ -13,12 +13,9 @@ from typing import Any
 from testbed.errors import UsageError
 from testbed.model.dump_networks import Networks, is_dns, networks_of
 from testbed.model.dump_pods import StandIn, finished, is_ready, stand_in
-from testbed.model.objects import (
-    HOSTNAME_LABEL,
-    SERVER_ANNOTATION,
-    SERVICE_NAME_LABEL,
-    ZONE_LABEL,
-)
+from testbed.model.objects.endpoint_slices import SERVICE_NAME_LABEL
+from testbed.model.objects.nodes import HOSTNAME_LABEL, ZONE_LABEL
+from testbed.model.objects.pods import SERVER_ANNOTATION
 
 Json = Mapping[str, Any]
 

@@ -22,7 +22,10 @@ from testbed.model.addressing import plan_addresses, pod_prefix, pods_per_node
 from testbed.model.allocation import Taken, allocate_all, asks, conflicts
 from testbed.model.fields import Mistake, Path
 from testbed.model.node_affinity import matches
-from testbed.model.objects import Node, Pod, Service, name_of, with_meta
+from testbed.model.objects.metadata import name_of, with_meta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import Service
 from testbed.model.origin import (
     Origin,
     PodGroup,

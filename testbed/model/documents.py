@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from testbed.model.fields import Fields
 from testbed.model.metadata_read import meta
-from testbed.model.objects import ObjectMeta
+from testbed.model.objects.metadata import ObjectMeta
 
 
 @dataclass(frozen=True, slots=True)

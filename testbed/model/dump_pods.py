@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.model.objects import AWAIT_ANNOTATION
+from testbed.model.objects.pods import AWAIT_ANNOTATION
 
 Json = Mapping[str, Any]
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from testbed.model.objects import Node, PodSpec
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import PodSpec
 from testbed.model.scheduling import NO_SCHEDULE, Taint, Toleration
 from testbed.model.service import ServiceSpec
 from testbed.model.topology import NodeSpec, Topology

@@ -8,16 +8,10 @@ from testbed.model.containers import Container, ContainerPort, HTTPGetAction, Pr
 from testbed.model.documents import IngressClass
 from testbed.model.ingress import Ingress
 from testbed.model.label_selector import LabelSelector
-from testbed.model.objects import (
-    ORDINAL_NAMES_ANNOTATION,
-    Deployment,
-    Object,
-    ObjectMeta,
-    PodSpec,
-    PodTemplate,
-    Service,
-    ServicePort,
-)
+from testbed.model.objects.metadata import Object, ObjectMeta
+from testbed.model.objects.pods import PodSpec
+from testbed.model.objects.services import Service, ServicePort
+from testbed.model.objects.workloads import ORDINAL_NAMES_ANNOTATION, Deployment, PodTemplate
 
 NAMESPACE, NAME = "ingress-system", "haproxy-ingress"
 IMAGE = "testbed/haproxy-ingress"

@@ -7,7 +7,8 @@ from typing import Any
 
 from testbed.ip import FAMILY_NAMES
 from testbed.model.documents import IPAddress
-from testbed.model.objects import ObjectMeta, Service
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.services import Service
 
 FAMILY_LABEL = "ipaddress.kubernetes.io/ip-family"
 MANAGED_BY_LABEL = "ipaddress.kubernetes.io/managed-by"

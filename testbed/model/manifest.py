@@ -13,7 +13,7 @@ from testbed.model.documents import DOCUMENTS, document
 from testbed.model.fields import Fields, Mistake
 from testbed.model.manifest_read import READERS
 from testbed.model.manifest_write import WRITERS, document_manifest
-from testbed.model.objects import Object, with_meta
+from testbed.model.objects.metadata import Object, with_meta
 from testbed.model.remainder import merged, remainder
 from testbed.spelling import nearest
 

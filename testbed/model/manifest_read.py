@@ -13,16 +13,9 @@ from typing import Any
 from testbed.model.fields import PORTS, Fields, words
 from testbed.model.ip_text import address_mistake, cidr_mistake
 from testbed.model.metadata_read import is_subdomain_name, meta
-from testbed.model.objects import (
-    Endpoint,
-    EndpointPort,
-    EndpointSlice,
-    LoadBalancerIngress,
-    Node,
-    Service,
-    ServicePort,
-    TargetRef,
-)
+from testbed.model.objects.endpoint_slices import Endpoint, EndpointPort, EndpointSlice, TargetRef
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.services import LoadBalancerIngress, Service, ServicePort
 from testbed.model.pod_read import pod
 from testbed.model.pod_status_read import condition
 from testbed.model.scheduling import EFFECTS, NO_SCHEDULE, Taint

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from testbed.model.metadata_write import Json, full, metadata, own, times_of, whole
-from testbed.model.objects import Endpoint, EndpointSlice, Node, Object, Service, ServicePort
+from testbed.model.objects.endpoint_slices import Endpoint, EndpointSlice
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.services import Service, ServicePort
 from testbed.model.pod_write import pod
 from testbed.model.workload_write import daemon_set, deployment, replica_set
 

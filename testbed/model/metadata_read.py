@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from testbed.model.fields import Fields
-from testbed.model.objects import ObjectMeta, OwnerReference
+from testbed.model.objects.metadata import ObjectMeta, OwnerReference
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from testbed.model.objects import Condition, ObjectMeta, OwnerReference
+from testbed.model.objects.metadata import Condition, ObjectMeta, OwnerReference
 
 Json = dict[str, Any]
 

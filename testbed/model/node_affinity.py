@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from testbed.model.objects import Node, NodeSelectorRequirement, NodeSelectorTerm, PodSpec
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import NodeSelectorRequirement, NodeSelectorTerm, PodSpec
 
 
 def matches(spec: PodSpec, node: Node) -> bool:

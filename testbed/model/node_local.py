@@ -15,15 +15,10 @@ from testbed.model.containers import Container, ContainerPort, HTTPGetAction, Pr
 from testbed.model.documents import ConfigMap
 from testbed.model.label_selector import LabelSelector
 from testbed.model.node_local_corefile import COREFILE, HEALTH_PORT, METRICS_PORT
-from testbed.model.objects import (
-    DaemonSet,
-    Object,
-    ObjectMeta,
-    PodSpec,
-    PodTemplate,
-    Service,
-    ServicePort,
-)
+from testbed.model.objects.metadata import Object, ObjectMeta
+from testbed.model.objects.pods import PodSpec
+from testbed.model.objects.services import Service, ServicePort
+from testbed.model.objects.workloads import DaemonSet, PodTemplate
 from testbed.model.scalars import Address
 from testbed.model.scheduling import Toleration
 from testbed.model.strict import Strict

@@ -12,7 +12,11 @@ from testbed.model.addressing import NodeAddress
 from testbed.model.fields import Mistake, Path
 from testbed.model.ingress_objects import ingress_objects
 from testbed.model.manifest import ManifestError, from_manifest
-from testbed.model.objects import Deployment, Node, Object, Pod, PodSpec, Service
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod, PodSpec
+from testbed.model.objects.services import Service
+from testbed.model.objects.workloads import Deployment
 from testbed.model.shorthand import deployment, dns_objects, node, service, with_probe_period
 from testbed.model.topology import Topology
 

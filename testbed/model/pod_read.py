@@ -6,7 +6,7 @@ from testbed.model.container_read import containers, loosely
 from testbed.model.containers import HostAlias, SecurityContext
 from testbed.model.fields import Fields, words
 from testbed.model.metadata_read import meta
-from testbed.model.objects import (
+from testbed.model.objects.pods import (
     NodeAffinity,
     NodeSelectorRequirement,
     NodeSelectorTerm,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from testbed.model.fields import Fields
-from testbed.model.objects import Condition, ContainerStatus, PodStatus, Termination
+from testbed.model.objects.metadata import Condition
+from testbed.model.objects.pods import ContainerStatus, PodStatus, Termination
 from testbed.model.pod_status_write import WAITING
 
 OWN_CONDITIONS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from testbed.model.metadata_write import Json, condition_times, conditions, full, when
-from testbed.model.objects import ContainerStatus, Pod, PodStatus, Termination
+from testbed.model.objects.pods import ContainerStatus, Pod, PodStatus, Termination
 
 WAITING = frozenset({"Unschedulable", "SchedulingGated"})
 """Why a pod has no node, in the scheduler's words."""

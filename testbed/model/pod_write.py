@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from testbed.model.container_write import container_manifest
 from testbed.model.metadata_write import Json, full, seconds, whole
-from testbed.model.objects import (
+from testbed.model.objects.pods import (
     NodeAffinity,
     NodeSelectorRequirement,
     NodeSelectorTerm,

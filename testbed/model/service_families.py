@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from testbed.ip import FAMILY_NAMES, IPNetwork, family_of
 from testbed.model.fields import Mistake
-from testbed.model.objects import Service
+from testbed.model.objects.services import Service
 
 SINGLE, PREFER, REQUIRE = "SingleStack", "PreferDualStack", "RequireDualStack"
 _OTHER = {"IPv4": "IPv6", "IPv6": "IPv4"}

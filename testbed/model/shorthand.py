@@ -21,23 +21,11 @@ from testbed.model.label_selector import LabelSelector
 from testbed.model.manifest import ManifestError, from_manifest
 from testbed.model.network import Network
 from testbed.model.node_local import node_local_objects
-from testbed.model.objects import (
-    HOSTNAME_LABEL,
-    ORDINAL_NAMES_ANNOTATION,
-    SERVER_ANNOTATION,
-    SERVICE_TIME_OPTION,
-    ZONE_LABEL,
-    Deployment,
-    Labels,
-    Node,
-    NodeAffinity,
-    Object,
-    ObjectMeta,
-    PodSpec,
-    PodTemplate,
-    Service,
-    ServicePort,
-)
+from testbed.model.objects.metadata import Labels, Object, ObjectMeta
+from testbed.model.objects.nodes import HOSTNAME_LABEL, ZONE_LABEL, Node
+from testbed.model.objects.pods import SERVER_ANNOTATION, SERVICE_TIME_OPTION, NodeAffinity, PodSpec
+from testbed.model.objects.services import Service, ServicePort
+from testbed.model.objects.workloads import ORDINAL_NAMES_ANNOTATION, Deployment, PodTemplate
 from testbed.model.pod_dns import pod_dns
 from testbed.model.pod_read import node_affinity
 from testbed.model.scheduling import PodAffinity

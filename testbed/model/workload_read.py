@@ -7,8 +7,8 @@ import re
 from testbed.model.fields import Fields
 from testbed.model.label_selector import OPERATORS, LabelSelector, LabelSelectorRequirement
 from testbed.model.metadata_read import meta
-from testbed.model.objects import (
-    Condition,
+from testbed.model.objects.metadata import Condition
+from testbed.model.objects.workloads import (
     DaemonSet,
     DaemonSetStatus,
     Deployment,

@@ -11,7 +11,7 @@ from testbed.model.metadata_write import (
     seconds,
     whole,
 )
-from testbed.model.objects import (
+from testbed.model.objects.workloads import (
     DaemonSet,
     Deployment,
     PodTemplate,

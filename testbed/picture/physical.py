@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from testbed.model.addressing import AddressPlan, plan_addresses
-from testbed.model.objects import ZONE_LABEL, Node
+from testbed.model.objects.nodes import ZONE_LABEL, Node
 from testbed.model.wiring import SWITCH, Kind, Segment, Wire, Wiring, wiring
 from testbed.picture.fakes import fake_cards
 from testbed.picture.scene import Scene

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from testbed.ip import family_of
-from testbed.model.objects import TEMPLATE_HASH_LABEL, Node, Pod, name_of
+from testbed.model.objects.metadata import name_of
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.workloads import TEMPLATE_HASH_LABEL
 from testbed.model.wiring import SWITCH
 from testbed.picture.fakes import fake_cards
 from testbed.picture.physical import MOST_NODES, node_key

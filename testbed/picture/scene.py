@@ -9,7 +9,9 @@ from functools import cached_property
 from testbed.lab.foreseen import foreseen
 from testbed.lab.proxy_config import proxy_config
 from testbed.model import fakes
-from testbed.model.objects import Node, Pod, name_of
+from testbed.model.objects.metadata import name_of
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
 from testbed.model.topology import Topology
 from testbed.proxy.table import ForwardingTable, forwarding_table
 from testbed.proxy.userspace_balancer import BUILT_IN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from testbed.model.objects import Service
+from testbed.model.objects.services import Service
 from testbed.picture.shapes import Card, some
 
 _CLUSTER = "Cluster"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from testbed.ip import host_port
-from testbed.model.objects import Service
+from testbed.model.objects.services import Service
 from testbed.picture.scene import RANDOM, Scene
 from testbed.picture.service_card import service_key, service_name
 from testbed.picture.shapes import Table, percent

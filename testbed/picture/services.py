@@ -7,7 +7,7 @@ from typing import Any
 
 from testbed.ip import host_port
 from testbed.lab.views import inspect
-from testbed.model.objects import Service
+from testbed.model.objects.services import Service
 from testbed.picture.scene import Scene
 from testbed.picture.service_card import service_card, service_key, service_name
 from testbed.picture.service_table import service_table

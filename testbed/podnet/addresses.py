@@ -7,7 +7,7 @@ from typing import Protocol
 
 from testbed.errors import OutOfTimeOrRoom
 from testbed.ip import IPAddress, IPNetwork
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.podnet.pool import AddressPool
 
 Addresses = tuple[IPAddress, ...]

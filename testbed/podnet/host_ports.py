@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from testbed.command import Command
 from testbed.ip import IPAddress, host_port
 from testbed.model.containers import ContainerPort
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 
 TABLE = "cni_hostport"
 _HOOKS = (("prerouting", "prerouting", "dstnat"), ("output", "output", "-100"))

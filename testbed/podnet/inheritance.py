@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from testbed.ip import IPAddress
-from testbed.model.objects import Pod, ReplicaSet
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.workloads import ReplicaSet
 from testbed.podnet.addresses import Addresses
 from testbed.store import Snapshot
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from testbed.model.objects import Endpoint, EndpointSlice
+from testbed.model.objects.endpoint_slices import Endpoint, EndpointSlice
 from testbed.proxy.family import ADDRESS_TYPES, canonical_ip
 
 

@@ -10,12 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from testbed.model.objects import (
-    SERVICE_PROXY_NAME_LABEL,
-    EndpointSlice,
-    Service,
-    ServicePort,
-)
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.services import SERVICE_PROXY_NAME_LABEL, Service, ServicePort
 from testbed.proxy.endpoints import Categorized, Place, ServiceEndpoint, categorize, collect
 from testbed.proxy.family import addresses, contains, networks
 from testbed.proxy.names import service_port_name

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from testbed.model.objects import EndpointSlice, Node
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.nodes import Node
 from testbed.proxy.family import ADDRESS_TYPES, contains, is_of
 from testbed.proxy.status import ProxierStatus, proxy_mode
 from testbed.proxy.table import ForwardingTable

@@ -13,7 +13,10 @@ from typing import Any
 
 from testbed.errors import CommandFailed, TestbedError
 from testbed.events import Record
-from testbed.model.objects import EndpointSlice, Node, Object, Service
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.services import Service
 from testbed.proxy.access import Clock, MonotonicClock, NodeAccess, Source
 from testbed.proxy.configz import configuration
 from testbed.proxy.conntrack_reconciler import ConntrackReconciler

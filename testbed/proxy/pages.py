@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from testbed.model.objects import Node
+from testbed.model.objects.nodes import Node
 from testbed.proxy.health import (
     ProxyHealth,
     health_check_ports,

@@ -13,7 +13,9 @@ from itertools import chain
 
 from immutables import Map
 
-from testbed.model.objects import ZONE_LABEL, EndpointSlice, Node, Service
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.nodes import ZONE_LABEL, Node
+from testbed.model.objects.services import Service
 from testbed.proxy.endpoints import Place
 from testbed.proxy.entries import Around, ServicePortEntry, service_entries
 from testbed.proxy.family import addresses

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from testbed.errors import TestbedError
 from testbed.fabric.machine import Cable, Fabric, Machine
 from testbed.model.containers import Container
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.model.shape import Shape
 
 

@@ -15,7 +15,7 @@ from testbed.fabric import sysctls
 from testbed.ip import IPAddress
 from testbed.kernel import netns, sysctl
 from testbed.model.containers import Container
-from testbed.model.objects import SERVER_ANNOTATION, Pod
+from testbed.model.objects.pods import SERVER_ANNOTATION, Pod
 from testbed.podnet.addresses import Addresses
 from testbed.runtime.interface import ContainerState, Executed
 from testbed.runtime.pod_links import Attachment, PodLinks

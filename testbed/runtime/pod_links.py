@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.podnet.addresses import Addresses
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from testbed.errors import CheckFailed
 from testbed.kernel import link_state, links, netlink, netns, packet_socket
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.podnet.addresses import Addresses, PodAddresses
 from testbed.podnet.link import FIRST_POD_INDEX, POD_INDEX, POD_INTERFACE, PodLink, pod_link
 from testbed.podnet.ways import Way

@@ -15,7 +15,7 @@ import pytest
 from testbed.errors import MissingFeature, UsageError
 from testbed.lab.client import Lab
 from testbed.model.loader import load
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.model.topology import Topology
 from testbed.traffic.spec import LoadSpec
 from tests.lab import cni_scenario

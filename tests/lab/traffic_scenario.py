@@ -17,7 +17,8 @@ from typing import Any
 from testbed.dns import chain_server as dns
 from testbed.kernel import netns
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import ObjectMeta, Service, ServicePort
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.services import Service, ServicePort
 from testbed.traffic import echo, generator
 from testbed.traffic.samples import read
 

@@ -10,7 +10,8 @@ import yaml
 
 from testbed.dns.wire import Record, type_number, type_text
 from testbed.model.manifest import from_manifest
-from testbed.model.objects import Object, ObjectMeta, Service, ServicePort
+from testbed.model.objects.metadata import Object, ObjectMeta
+from testbed.model.objects.services import Service, ServicePort
 
 _FOLDER = Path(__file__).parent
 MANIFESTS: tuple[dict[str, Any], ...] = tuple(

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from testbed.errors import OutOfTimeOrRoom, UsageError
 from testbed.model.addressing import dns_ips, plan_addresses, pod_prefix, pods_per_node
 from testbed.model.allocation import allocate, allocate_all
-from testbed.model.objects import ObjectMeta, Service, ServicePort
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.services import Service, ServicePort
 from testbed.model.topology import Topology
 
 SERVICES = (IPv4Network("10.96.0.0/16"),)

@@ -19,7 +19,7 @@ from testbed.model.containers import (
 )
 from testbed.model.fields import Fields, Mistake
 from testbed.model.manifest import ManifestError, from_client, from_manifest, to_manifest
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.model.spelled import json_of, many
 from testbed.model.volumes import Volume, VolumeMount
 

@@ -7,7 +7,10 @@ from typing import Any, TypeVar
 from testbed.fabric.plan import plan
 from testbed.model import fakes
 from testbed.model.consistency import inconsistencies
-from testbed.model.objects import Deployment, Node, Object, Service
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.services import Service
+from testbed.model.objects.workloads import Deployment
 from testbed.model.shorthand import expand_allocated
 from testbed.model.sizes import Sizes, sizes_of
 from testbed.model.topology import Topology

@@ -13,36 +13,35 @@ from hypothesis import strategies as st
 from testbed.model.containers import Container, ContainerPort, HTTPGetAction, Probe, TCPSocketAction
 from testbed.model.label_selector import LabelSelector, LabelSelectorRequirement
 from testbed.model.manifest import ManifestError, from_client, from_manifest, to_manifest
-from testbed.model.objects import (
+from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
-    Condition,
+    Endpoint,
+    EndpointPort,
+    EndpointSlice,
+    TargetRef,
+)
+from testbed.model.objects.metadata import Condition, Object, ObjectMeta, OwnerReference
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import (
     ContainerStatus,
+    NodeAffinity,
+    NodeSelectorRequirement,
+    NodeSelectorTerm,
+    Pod,
+    PodSpec,
+    PodStatus,
+    PreferredSchedulingTerm,
+)
+from testbed.model.objects.services import LoadBalancerIngress, Service, ServicePort
+from testbed.model.objects.workloads import (
     DaemonSet,
     DaemonSetStatus,
     Deployment,
     DeploymentStatus,
-    Endpoint,
-    EndpointPort,
-    EndpointSlice,
-    LoadBalancerIngress,
-    Node,
-    NodeAffinity,
-    NodeSelectorRequirement,
-    NodeSelectorTerm,
-    Object,
-    ObjectMeta,
-    OwnerReference,
-    Pod,
-    PodSpec,
-    PodStatus,
     PodTemplate,
-    PreferredSchedulingTerm,
     ReplicaSet,
     ReplicaSetStatus,
     RollingUpdate,
-    Service,
-    ServicePort,
-    TargetRef,
     UpdateStrategy,
 )
 from testbed.model.scheduling import (

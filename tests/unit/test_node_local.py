@@ -12,7 +12,8 @@ from testbed.model.addressing import name_servers
 from testbed.model.documents import ConfigMap
 from testbed.model.node_local import NAME, UPSTREAM
 from testbed.model.node_local_corefile import COREFILE, filled
-from testbed.model.objects import DaemonSet, Service
+from testbed.model.objects.services import Service
+from testbed.model.objects.workloads import DaemonSet
 from testbed.model.shorthand import expand
 from testbed.model.topology import Topology
 

@@ -9,7 +9,8 @@ import pytest
 from testbed.errors import UsageError
 from testbed.ip import FAMILY_NAMES, IPNetwork, family_of
 from testbed.model.allocation import allocate
-from testbed.model.objects import ObjectMeta, Service, ServicePort
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.services import Service, ServicePort
 
 FOUR, SIX = ip_network("10.96.0.0/16"), ip_network("fd00:10:96::/112")
 CLUSTERS: dict[str, tuple[IPNetwork, ...]] = {

@@ -19,19 +19,11 @@ from testbed.model.containers import (
 from testbed.model.documents import ConfigMap
 from testbed.model.label_selector import LabelSelector
 from testbed.model.manifest import from_manifest, to_manifest
-from testbed.model.objects import (
-    HOSTNAME_LABEL,
-    ORDINAL_NAMES_ANNOTATION,
-    SERVER_ANNOTATION,
-    ZONE_LABEL,
-    Deployment,
-    Node,
-    Object,
-    Pod,
-    RollingUpdate,
-    Service,
-    ServicePort,
-)
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.nodes import HOSTNAME_LABEL, ZONE_LABEL, Node
+from testbed.model.objects.pods import SERVER_ANNOTATION, Pod
+from testbed.model.objects.services import Service, ServicePort
+from testbed.model.objects.workloads import ORDINAL_NAMES_ANNOTATION, Deployment, RollingUpdate
 from testbed.model.scheduling import PodAffinityTerm
 from testbed.model.shorthand import expand, expand_allocated
 from testbed.model.topology import Topology

@@ -7,14 +7,10 @@ from dataclasses import replace
 import pytest
 
 from testbed.errors import NotFound, TestbedError
-from testbed.model.objects import (
-    SERVICE_NAME_LABEL,
-    EndpointSlice,
-    Node,
-    ObjectMeta,
-    Service,
-    with_meta,
-)
+from testbed.model.objects.endpoint_slices import SERVICE_NAME_LABEL, EndpointSlice
+from testbed.model.objects.metadata import ObjectMeta, with_meta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.services import Service
 from testbed.store import AlreadyExists, Change, Conflict, Create, Delete, Store, Update, Write
 
 

@@ -13,7 +13,7 @@ from testbed.apiserver.presented import Face
 from testbed.apiserver.resources import of_kind
 from testbed.apiserver.routing import Target
 from testbed.apiserver.writing import Answer, Writer
-from testbed.model.objects import Object
+from testbed.model.objects.metadata import Object
 from testbed.store import Store
 
 Json = dict[str, Any]

@@ -8,7 +8,9 @@ from ipaddress import ip_network
 from testbed.apiserver import bootstrap
 from testbed.model.documents import ConfigMap, Endpoints, Namespace, ServiceAccount, ServiceCIDR
 from testbed.model.manifest import to_manifest
-from testbed.model.objects import EndpointSlice, ObjectMeta, Service, with_meta
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.metadata import ObjectMeta, with_meta
+from testbed.model.objects.services import Service
 from testbed.store import Create, Delete, Store, Update
 
 CLUSTER = bootstrap.Cluster(("10.96.0.0/16",), "10.96.0.1", "172.18.0.1", "a certificate")

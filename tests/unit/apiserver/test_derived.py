@@ -13,14 +13,14 @@ from testbed.apiserver.event_forms import inward, outward
 from testbed.apiserver.feed import Feed
 from testbed.apiserver.presented import Face
 from testbed.model.documents import Namespace
-from testbed.model.objects import (
+from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
     Endpoint,
     EndpointPort,
     EndpointSlice,
-    ObjectMeta,
-    Service,
 )
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.services import Service
 from testbed.store import Create, Delete, Store, Update
 from tests.addresses import PLAN
 

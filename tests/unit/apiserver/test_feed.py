@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from testbed.apiserver.feed import Feed
 from testbed.apiserver.presented import Face
 from testbed.model.documents import ConfigMap
-from testbed.model.objects import ObjectMeta
+from testbed.model.objects.metadata import ObjectMeta
 from testbed.store import Create, Delete, Store
 
 KEYS = st.tuples(st.sampled_from("abc"), st.sampled_from("vwxyz"))

@@ -13,7 +13,8 @@ import pytest
 from testbed.apiserver.bodies import LIMIT
 from testbed.model.documents import ConfigMap
 from testbed.model.manifest import from_client
-from testbed.model.objects import ObjectMeta, Pod
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.pods import Pod
 from testbed.store import Create
 from tests.unit.apiserver.served import PATIENCE_S, TOKEN, USER, Api, status
 

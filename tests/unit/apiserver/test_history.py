@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.apiserver.history import Histories, History, Told
-from testbed.model.objects import Node, ObjectMeta
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.nodes import Node
 from testbed.store import Change, Create, Delete, Store, Update
 
 

@@ -15,7 +15,7 @@ from testbed.apiserver.list_options import list_options
 from testbed.apiserver.listing import Expired, Page, State, page
 from testbed.apiserver.resources import of_kind
 from testbed.model.documents import ConfigMap
-from testbed.model.objects import ObjectMeta
+from testbed.model.objects.metadata import ObjectMeta
 from testbed.store import Create, Delete, Store, Update
 
 MAPS = of_kind("ConfigMap")

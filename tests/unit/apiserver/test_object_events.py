@@ -14,16 +14,10 @@ from testbed.events import Event as LabEvent
 from testbed.model.documents import Event
 from testbed.model.load_balancer import ALLOCATED_FROM
 from testbed.model.manifest import from_client, to_manifest
-from testbed.model.objects import (
-    ContainerStatus,
-    LoadBalancerIngress,
-    Node,
-    ObjectMeta,
-    Pod,
-    PodStatus,
-    Service,
-    with_meta,
-)
+from testbed.model.objects.metadata import ObjectMeta, with_meta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import ContainerStatus, Pod, PodStatus
+from testbed.model.objects.services import LoadBalancerIngress, Service
 from testbed.store import Change, Create, Delete, Store, Update
 
 OFFSET_S = 1_000_000_000.0

@@ -19,18 +19,15 @@ from testbed.apiserver.pod_proxy import (
 )
 from testbed.apiserver.streaming import container_of
 from testbed.model.containers import Container, ContainerPort
-from testbed.model.objects import (
+from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
     Endpoint,
     EndpointPort,
     EndpointSlice,
-    ObjectMeta,
-    Pod,
-    PodSpec,
-    PodStatus,
-    Service,
-    ServicePort,
 )
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.pods import Pod, PodSpec, PodStatus
+from testbed.model.objects.services import Service, ServicePort
 from testbed.store import Create, Store
 
 NOW_NS = 1_700_000_000_000_000_000

@@ -8,14 +8,8 @@ import pytest
 
 from testbed.apiserver.presented import Face, presented
 from testbed.model.containers import Container
-from testbed.model.objects import (
-    ContainerStatus,
-    ObjectMeta,
-    Pod,
-    PodSpec,
-    PodStatus,
-    Termination,
-)
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.pods import ContainerStatus, Pod, PodSpec, PodStatus, Termination
 
 FACE = Face(("10.96.0.0/16",), unix_offset_s=1_700_000_000.0)
 

@@ -10,7 +10,7 @@ from testbed.apiserver.failure import ApiFailure
 from testbed.apiserver.resources import RESOURCES, of_kind
 from testbed.apiserver.selectors import field_selector, label_selector, names_of
 from testbed.model.manifest import from_client
-from testbed.model.objects import Object
+from testbed.model.objects.metadata import Object
 
 LABELS = {"app": "web", "tier.example/x": "a", "empty": "", "rank": "7"}
 

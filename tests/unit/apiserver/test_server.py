@@ -17,9 +17,9 @@ from lightkube.resources.core_v1 import Endpoints, Namespace, Node, Service
 from lightkube.resources.discovery_v1 import EndpointSlice
 
 from testbed.apiserver.documents import kubeconfig
-from testbed.model.objects import EndpointSlice as StoredSlice
-from testbed.model.objects import ObjectMeta
-from testbed.model.objects import Service as StoredService
+from testbed.model.objects.endpoint_slices import EndpointSlice as StoredSlice
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.services import Service as StoredService
 from testbed.store import Create, Delete, Update
 from tests.addresses import PLAN
 from tests.unit.apiserver.served import Api

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from testbed.model.documents import IPAddress, ServiceCIDR
-from testbed.model.objects import ObjectMeta, Service
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.services import Service
 from testbed.store import Create
 from tests.unit.apiserver.clients import V4, V6, Client, Json, refusal
 

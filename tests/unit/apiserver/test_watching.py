@@ -14,7 +14,8 @@ import pytest
 from testbed.apiserver import watching
 from testbed.apiserver.history import LENGTH
 from testbed.model.documents import ConfigMap
-from testbed.model.objects import Node, ObjectMeta
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.nodes import Node
 from testbed.store import Create, Delete, Update
 from tests.unit.apiserver.served import PATIENCE_S, TOKEN, Api
 

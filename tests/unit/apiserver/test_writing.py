@@ -13,7 +13,8 @@ from testbed.apiserver.list_options import list_options
 from testbed.apiserver.options import DeleteOptions, WriteOptions
 from testbed.apiserver.resources import RESOURCES, of_kind
 from testbed.apiserver.routing import Target
-from testbed.model.objects import Pod, with_meta
+from testbed.model.objects.metadata import with_meta
+from testbed.model.objects.pods import Pod
 from testbed.store import Update
 from tests.unit.apiserver.clients import (
     DRY,

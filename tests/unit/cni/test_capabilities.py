@@ -9,7 +9,8 @@ import pytest
 from testbed.cni.links import capabilities
 from testbed.errors import UsageError
 from testbed.model.containers import Container, ContainerPort
-from testbed.model.objects import ObjectMeta, Pod, PodSpec
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.pods import Pod, PodSpec
 
 ANNOTATIONS = "io.kubernetes.cri.pod-annotations"
 

@@ -8,18 +8,11 @@ from typing import Any
 
 from testbed.model.containers import Container, ContainerPort, HTTPGetAction, Probe
 from testbed.model.label_selector import LabelSelector
-from testbed.model.objects import (
-    Deployment,
-    Node,
-    Object,
-    ObjectMeta,
-    Pod,
-    PodSpec,
-    PodStatus,
-    PodTemplate,
-    Service,
-    ServicePort,
-)
+from testbed.model.objects.metadata import Object, ObjectMeta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod, PodSpec, PodStatus
+from testbed.model.objects.services import Service, ServicePort
+from testbed.model.objects.workloads import Deployment, PodTemplate
 from testbed.store import Create, Snapshot, Store
 
 ECHO = Container("echo", "testbed/echo", (ContainerPort(8080, "http"),))

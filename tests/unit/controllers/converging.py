@@ -9,7 +9,7 @@ from functools import partial
 from testbed.controllers import deployments, garbage, replica_sets
 from testbed.controllers.decision import Reconcile
 from testbed.controllers.fresh_writes import apply_fresh
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.store import Delete, Store, Update
 
 from .cluster import running

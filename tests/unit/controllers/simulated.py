@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from testbed.errors import OutOfTimeOrRoom
 from testbed.model.containers import Container
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.runtime.interface import ContainerState, Executed, NotYet
 
 T = TypeVar("T")

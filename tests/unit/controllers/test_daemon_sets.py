@@ -11,16 +11,10 @@ import pytest
 from testbed.controllers import daemon_sets, garbage, scheduler
 from testbed.controllers.daemon_nodes import pinned_node
 from testbed.model.label_selector import LabelSelector
-from testbed.model.objects import (
-    DaemonSet,
-    Node,
-    ObjectMeta,
-    Pod,
-    PodSpec,
-    PodTemplate,
-    RollingUpdate,
-    UpdateStrategy,
-)
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod, PodSpec
+from testbed.model.objects.workloads import DaemonSet, PodTemplate, RollingUpdate, UpdateStrategy
 from testbed.model.scheduling import NO_EXECUTE, NO_SCHEDULE, Taint, Toleration
 from testbed.store import Create, Delete, Store, Update
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from testbed.controllers.pod_deletion import deletion, ended
-from testbed.model.objects import (
+from testbed.model.objects.metadata import with_meta
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.workloads import (
     ORDINAL_NAMES_ANNOTATION,
     TEMPLATE_HASH_LABEL,
     Deployment,
-    Pod,
     ReplicaSet,
-    with_meta,
 )
 from testbed.store import Create, Delete, Store, Update
 

@@ -9,20 +9,17 @@ import pytest
 
 from testbed.controllers.endpoint_slices import MANAGED_BY_LABEL, reconcile
 from testbed.model.containers import Container, ContainerPort
-from testbed.model.objects import (
-    HEADLESS_LABEL,
+from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
-    ZONE_LABEL,
     Endpoint,
     EndpointPort,
     EndpointSlice,
-    ObjectMeta,
-    Pod,
-    Service,
-    ServicePort,
     TargetRef,
-    with_meta,
 )
+from testbed.model.objects.metadata import ObjectMeta, with_meta
+from testbed.model.objects.nodes import ZONE_LABEL
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import HEADLESS_LABEL, Service, ServicePort
 from testbed.store import Create, Delete, Store, Update
 
 from .cluster import node, pod, running, service, stored

@@ -16,16 +16,10 @@ from testbed.controllers import (
 from testbed.controllers.endpoints_mirroring import MANAGED_BY
 from testbed.controllers.selection import MANAGED_BY_LABEL
 from testbed.model.documents import Endpoints, IPAddress, ServiceCIDR
-from testbed.model.objects import (
-    Endpoint,
-    EndpointPort,
-    EndpointSlice,
-    ObjectMeta,
-    Pod,
-    Service,
-    TargetRef,
-    with_meta,
-)
+from testbed.model.objects.endpoint_slices import Endpoint, EndpointPort, EndpointSlice, TargetRef
+from testbed.model.objects.metadata import ObjectMeta, with_meta
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import Service
 from testbed.store import Create, Delete, Store, Update
 
 from .cluster import node, pod, running, service, stored

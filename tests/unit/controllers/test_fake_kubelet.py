@@ -16,7 +16,9 @@ from testbed.controllers.fake_ranges import Ranges
 from testbed.controllers.fresh_writes import apply_fresh
 from testbed.controllers.pod_deletion import deletion
 from testbed.model.fakes import NODE_ANNOTATIONS
-from testbed.model.objects import Condition, Node, ObjectMeta, Pod, with_meta
+from testbed.model.objects.metadata import Condition, ObjectMeta, with_meta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
 from testbed.store import Create, Delete, Store, Update
 from tests.unit.controllers.cluster import node, pod, running, stored
 

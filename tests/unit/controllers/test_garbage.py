@@ -9,7 +9,8 @@ import pytest
 from testbed.controllers import garbage, namespaces
 from testbed.controllers.object_deletion import FOREGROUND, ORPHAN
 from testbed.model.documents import ConfigMap, Namespace
-from testbed.model.objects import Object, ObjectMeta, OwnerReference, Pod, with_meta
+from testbed.model.objects.metadata import Object, ObjectMeta, OwnerReference, with_meta
+from testbed.model.objects.pods import Pod
 from testbed.store import Delete, Store, Update
 
 from .cluster import node, pod, running, snapshot, stored

@@ -11,7 +11,8 @@ from testbed.controllers.ingress_status import reconcile
 from testbed.model.containers import Container
 from testbed.model.documents import Ingress
 from testbed.model.ingress_objects import IMAGE
-from testbed.model.objects import LoadBalancerIngress, Object, Service, with_meta
+from testbed.model.objects.metadata import Object, with_meta
+from testbed.model.objects.services import LoadBalancerIngress, Service
 from testbed.store import Update
 from tests.unit.edge.ingresses import ingress, ingress_class, path
 

@@ -19,7 +19,8 @@ from testbed.controllers.pod_record import PodRecord
 from testbed.controllers.timing import Delays
 from testbed.events import Event
 from testbed.model.containers import Container, Probe
-from testbed.model.objects import Node, Pod
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
 from testbed.store import Change, Create, Delete, Store, Update
 
 from .cluster import ECHO, PROBE, node, pod

@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.controllers.late_watch import LateWatch
-from testbed.model.objects import Node, ObjectMeta, Service
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.services import Service
 from testbed.store import Change, Create, Delete, Snapshot, Store, Update, Write
 
 

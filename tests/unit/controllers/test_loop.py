@@ -13,13 +13,11 @@ from testbed.controllers.fresh_writes import apply_fresh
 from testbed.controllers.informer import Informer
 from testbed.controllers.loop import ControllerLoop
 from testbed.controllers.timing import Delays
-from testbed.model.objects import (
-    ORDINAL_NAMES_ANNOTATION,
-    EndpointSlice,
-    Node,
-    Pod,
-    with_meta,
-)
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.metadata import with_meta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.workloads import ORDINAL_NAMES_ANNOTATION
 from testbed.store import Change, Create, Delete, Snapshot, Store, Update
 
 from .cluster import deployment, node, pod, running, service

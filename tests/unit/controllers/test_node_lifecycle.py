@@ -15,7 +15,8 @@ from testbed.controllers.fresh_writes import apply_fresh
 from testbed.controllers.heartbeats import Heartbeats
 from testbed.controllers.node_lifecycle import NOT_READY, UNREACHABLE, UNSCHEDULABLE
 from testbed.controllers.timing import NodeTiming
-from testbed.model.objects import ZONE_LABEL, Node, Pod
+from testbed.model.objects.nodes import ZONE_LABEL, Node
+from testbed.model.objects.pods import Pod
 from testbed.model.scheduling import NO_EXECUTE, NO_SCHEDULE, Taint, Toleration
 from testbed.store import Create, Delete, Store, Update
 

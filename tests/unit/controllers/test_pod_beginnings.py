@@ -19,7 +19,8 @@ from testbed.controllers.pod_record import (
     Tick,
 )
 from testbed.controllers.pod_status import pod_status
-from testbed.model.objects import Condition, Pod, PodStatus
+from testbed.model.objects.metadata import Condition
+from testbed.model.objects.pods import Pod, PodStatus
 
 from .cluster import ECHO, PROBE
 from .test_pod_lifecycle import IP, Script, bound, ended, play, runs

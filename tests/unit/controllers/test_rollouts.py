@@ -22,14 +22,14 @@ from testbed.controllers.deployment_revisions import (
 )
 from testbed.controllers.fresh_writes import apply_fresh
 from testbed.model.label_selector import LabelSelector
-from testbed.model.objects import (
+from testbed.model.objects.metadata import with_meta
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.workloads import (
     TEMPLATE_HASH_LABEL,
     Deployment,
-    Pod,
     ReplicaSet,
     RollingUpdate,
     UpdateStrategy,
-    with_meta,
 )
 from testbed.store import Create, Delete, Store, Update
 

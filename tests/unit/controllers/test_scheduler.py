@@ -13,11 +13,11 @@ from testbed.controllers.scheduler import reconcile, remembering
 from testbed.model.containers import Container, ContainerPort
 from testbed.model.documents import Namespace
 from testbed.model.label_selector import LabelSelector
-from testbed.model.objects import (
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.pods import (
     NodeAffinity,
     NodeSelectorRequirement,
     NodeSelectorTerm,
-    ObjectMeta,
     Pod,
     PodStatus,
     PreferredSchedulingTerm,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.controllers.scheduler import reconcile
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.store import Create
 from tests.unit.controllers.cluster import node, pod, stored
 

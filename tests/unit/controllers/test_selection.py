@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from testbed.controllers.endpoint_slices import reconcile, remembering
 from testbed.controllers.fresh_writes import apply_fresh
 from testbed.controllers.selection import MANAGED_BY_LABEL, Selection
-from testbed.model.objects import ZONE_LABEL, EndpointSlice, Node, Object, Pod, Service, with_meta
+from testbed.model.objects.endpoint_slices import EndpointSlice
+from testbed.model.objects.metadata import Object, with_meta
+from testbed.model.objects.nodes import ZONE_LABEL, Node
+from testbed.model.objects.pods import Pod
+from testbed.model.objects.services import Service
 from testbed.store import Create, Delete, Key, Store, Update
 
 from .cluster import node, pod, running, service, stored

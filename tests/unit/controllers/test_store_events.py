@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from testbed.controllers.store_events import store_events
-from testbed.model.objects import (
+from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
     Endpoint,
     EndpointSlice,
-    ObjectMeta,
-    Pod,
     TargetRef,
-    with_meta,
 )
+from testbed.model.objects.metadata import ObjectMeta, with_meta
+from testbed.model.objects.pods import Pod
 from testbed.store import Change, Create, Delete, Store, Update, Write
 
 from .cluster import pod, running, stored

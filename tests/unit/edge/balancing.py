@@ -7,16 +7,10 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from testbed.model.objects import (
-    Endpoint,
-    EndpointSlice,
-    LoadBalancerIngress,
-    Node,
-    Object,
-    ObjectMeta,
-    Service,
-    ServicePort,
-)
+from testbed.model.objects.endpoint_slices import Endpoint, EndpointSlice
+from testbed.model.objects.metadata import Object, ObjectMeta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.services import LoadBalancerIngress, Service, ServicePort
 from testbed.store import Create, Snapshot, Store
 
 NO_NOTES: Mapping[str, str] = {}

@@ -10,16 +10,14 @@ import trustme
 
 from testbed.model.documents import Ingress, IngressClass, Secret
 from testbed.model.ingress_objects import DEFAULT_CLASS_ANNOTATION
-from testbed.model.objects import (
+from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
     Endpoint,
     EndpointPort,
     EndpointSlice,
-    Object,
-    ObjectMeta,
-    Service,
-    ServicePort,
 )
+from testbed.model.objects.metadata import Object, ObjectMeta
+from testbed.model.objects.services import Service, ServicePort
 from testbed.store import Create, Snapshot, Store
 
 CONTROLLER = "haproxy.org/ingress-controller"

@@ -14,7 +14,8 @@ from testbed.edge.haproxy_text import text
 from testbed.edge.spread import spread
 from testbed.model.cloud import Cloud
 from testbed.model.load_balancer import EXCLUDE_LABEL
-from testbed.model.objects import Node, ObjectMeta
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.nodes import Node
 
 VIP, VIP6 = "172.18.255.200", "fd00:18::200"
 N1, N2 = Target("n1", "172.18.0.2"), Target("n2", "172.18.0.3")

@@ -13,7 +13,9 @@ from testbed.edge.ingress_config import Site, configuration
 from testbed.edge.ingress_objects import default_class, rules_of, with_classes
 from testbed.edge.ingress_options import Options
 from testbed.model.documents import Ingress, IngressClass
-from testbed.model.objects import Endpoint, EndpointPort, Object, ServicePort, with_meta
+from testbed.model.objects.endpoint_slices import Endpoint, EndpointPort
+from testbed.model.objects.metadata import Object, with_meta
+from testbed.model.objects.services import ServicePort
 from testbed.store import Snapshot
 from tests.unit.edge.ingresses import (
     backend,

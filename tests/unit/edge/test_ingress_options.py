@@ -8,7 +8,8 @@ from testbed.edge.ingress_options import Options, options_of
 from testbed.errors import UsageError
 from testbed.model.ingress import Ingress
 from testbed.model.ingress_objects import ingress_objects
-from testbed.model.objects import Deployment, Service
+from testbed.model.objects.services import Service
+from testbed.model.objects.workloads import Deployment
 
 EXPOSED = (
     (Ingress(), Options()),

@@ -11,7 +11,8 @@ from testbed.cli.inspect import ingress_parts
 from testbed.edge.ingress_view import ingresses
 from testbed.model.containers import Container
 from testbed.model.ingress_objects import IMAGE
-from testbed.model.objects import Object, ObjectMeta, Pod, PodSpec, PodStatus, with_meta
+from testbed.model.objects.metadata import Object, ObjectMeta, with_meta
+from testbed.model.objects.pods import Pod, PodSpec, PodStatus
 from tests.addresses import PLAN
 from tests.unit.edge.ingresses import (
     CONTROLLER,

@@ -11,7 +11,8 @@ import pytest
 
 from testbed.controllers.load_balancers import CLEANUP, Settings, outcomes, reconcile, remembering
 from testbed.model.load_balancer import ALLOCATED_FROM, LoadBalancer
-from testbed.model.objects import Service, with_meta
+from testbed.model.objects.metadata import with_meta
+from testbed.model.objects.services import Service
 from testbed.store import Create, Delete, Snapshot, Store, Update
 from tests.unit.edge.balancing import service, state
 

@@ -24,7 +24,8 @@ from testbed.faults.inject import Reach, inject
 from testbed.faults.process_state import STOPPED, process_state
 from testbed.faults.watch_delay import WatchDelay
 from testbed.model.containers import Container
-from testbed.model.objects import ObjectMeta, Pod, PodSpec, PodStatus
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.pods import Pod, PodSpec, PodStatus
 from testbed.store import Change, Create, Store, Write
 
 WRITTEN: list[tuple[str, Fault | NodeFault]] = [

@@ -14,7 +14,8 @@ from testbed.events import Event
 from testbed.faults.fault import NodeFault
 from testbed.faults.inject_node import NodeReach, inject_node
 from testbed.faults.watch_delay import Arrival, WatchDelay
-from testbed.model.objects import ObjectMeta, Pod, PodSpec, PodStatus
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.pods import Pod, PodSpec, PodStatus
 
 
 def arrivals(how: WatchDelay, seed: int, count: int = 4000) -> list[Arrival]:

@@ -13,19 +13,11 @@ from testbed.lab.differences import allocated, key_of, writes
 from testbed.model.containers import Container
 from testbed.model.label_selector import LabelSelector
 from testbed.model.load_balancer import ALLOCATED_FROM
-from testbed.model.objects import (
-    Deployment,
-    LoadBalancerIngress,
-    Node,
-    Object,
-    ObjectMeta,
-    Pod,
-    PodSpec,
-    PodTemplate,
-    Service,
-    ServicePort,
-    with_meta,
-)
+from testbed.model.objects.metadata import Object, ObjectMeta, with_meta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod, PodSpec
+from testbed.model.objects.services import LoadBalancerIngress, Service, ServicePort
+from testbed.model.objects.workloads import Deployment, PodTemplate
 from testbed.store import Create, Delete, Store, Update
 
 CIDR = (IPv4Network("10.96.0.0/16"),)

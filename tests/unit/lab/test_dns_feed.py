@@ -12,7 +12,9 @@ from testbed.lab.dns_feed import DnsFeed
 from testbed.model.containers import Container
 from testbed.model.documents import Namespace
 from testbed.model.manifest import what_is_known
-from testbed.model.objects import ObjectMeta, Pod, PodSpec, PodStatus, Service, ServicePort
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.pods import Pod, PodSpec, PodStatus
+from testbed.model.objects.services import Service, ServicePort
 from testbed.runtime.processes import LabProcess
 from testbed.store import Create, Delete, Store, Update
 

@@ -14,7 +14,9 @@ from testbed.lab.images import Kind, stand_in
 from testbed.lab.pod_files import hostname, pod_hosts, resolv_conf
 from testbed.model.containers import Container
 from testbed.model.manifest import from_manifest
-from testbed.model.objects import ObjectMeta, Pod, PodSpec, Service, ServicePort
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.pods import Pod, PodSpec
+from testbed.model.objects.services import Service, ServicePort
 from testbed.podnet.host_ports import command, mappings
 from testbed.runtime.interface import NotYet
 

@@ -7,16 +7,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from testbed.model.objects import (
-    Deployment,
-    Object,
-    ObjectMeta,
-    OwnerReference,
-    Pod,
-    PodSpec,
-    PodStatus,
-    ReplicaSet,
-)
+from testbed.model.objects.metadata import Object, ObjectMeta, OwnerReference
+from testbed.model.objects.pods import Pod, PodSpec, PodStatus
+from testbed.model.objects.workloads import Deployment, ReplicaSet
 from testbed.podnet.inheritance import Lease, away, inherited, is_orphaned, workload_of
 from testbed.store import Create, Snapshot, Store
 

@@ -7,7 +7,8 @@ import pytest
 from testbed.errors import NotFound
 from testbed.lab.names import find
 from testbed.model.containers import Container
-from testbed.model.objects import ObjectMeta, Pod, PodSpec
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.pods import Pod, PodSpec
 from testbed.store import Create, Snapshot, Store
 
 MACHINES = {"n1": "node", "client": "host"}

@@ -9,7 +9,8 @@ import pytest
 
 from testbed.faults.watch_delay import WatchDelay
 from testbed.lab.node_watch import NodeWatch
-from testbed.model.objects import ObjectMeta, Service
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.services import Service
 from testbed.store import Change, Create, Store
 
 LONG = WatchDelay(1000.0)

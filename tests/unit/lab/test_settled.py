@@ -7,7 +7,9 @@ from dataclasses import replace
 from testbed.controllers.builtin import CONTROLLERS
 from testbed.lab.settled import missing, unready_pods
 from testbed.model.containers import Container
-from testbed.model.objects import ContainerStatus, Node, Object, ObjectMeta, Pod, PodSpec, PodStatus
+from testbed.model.objects.metadata import Object, ObjectMeta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import ContainerStatus, Pod, PodSpec, PodStatus
 from testbed.store import Create, Snapshot, Store
 
 NODE = Node(ObjectMeta("n1"), ("192.0.2.1",), ("198.51.100.0/24",), ready=True)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import pytest
 
 from testbed.lab.targets import backends_of, endpoints_of
-from testbed.model.objects import (
+from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
     Endpoint,
     EndpointPort,
     EndpointSlice,
-    Node,
-    ObjectMeta,
-    Service,
-    ServicePort,
     TargetRef,
 )
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.services import Service, ServicePort
 from testbed.store import Create, Snapshot, Store
 from testbed.traffic.spec import parse_url
 from tests.addresses import PLAN

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from testbed.lab.views import inspect
 from testbed.model.containers import Container
-from testbed.model.objects import (
+from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
-    ContainerStatus,
     Endpoint,
     EndpointPort,
     EndpointSlice,
-    Node,
-    ObjectMeta,
-    Pod,
-    PodSpec,
-    PodStatus,
-    Service,
-    ServicePort,
     TargetRef,
 )
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import ContainerStatus, Pod, PodSpec, PodStatus
+from testbed.model.objects.services import Service, ServicePort
 from testbed.store import Create, Store
 from tests.addresses import PLAN
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from testbed.model.loader import load_text
-from testbed.model.objects import Pod
+from testbed.model.objects.pods import Pod
 from testbed.picture.mermaid import mermaid
 from testbed.picture.scene import Scene, scene_of
 from testbed.picture.shapes import Picture

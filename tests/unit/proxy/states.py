@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
-from testbed.model.objects import Object
+from testbed.model.objects.metadata import Object
 from testbed.proxy.table import ForwardingTable, ProxyConfig, forwarding_table
 from testbed.store import Create, Snapshot, Store
 from tests.addresses import CLUSTER_CIDR, PLAN

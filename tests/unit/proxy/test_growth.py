@@ -9,19 +9,15 @@ import pytest
 
 from testbed.controllers import endpoint_slices
 from testbed.controllers.decision import Reconcile
-from testbed.model.objects import (
+from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
     Endpoint,
     EndpointPort,
     EndpointSlice,
-    Object,
-    ObjectMeta,
-    Pod,
-    PodSpec,
-    PodStatus,
-    Service,
-    ServicePort,
 )
+from testbed.model.objects.metadata import Object, ObjectMeta
+from testbed.model.objects.pods import Pod, PodSpec, PodStatus
+from testbed.model.objects.services import Service, ServicePort
 from testbed.proxy import stale
 from testbed.proxy.ipvs import IpvsBackend
 from testbed.proxy.nftables import NftablesBackend

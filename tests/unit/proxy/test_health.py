@@ -6,16 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.model.objects import (
+from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
     Endpoint,
     EndpointPort,
     EndpointSlice,
-    Node,
-    ObjectMeta,
-    Service,
-    ServicePort,
 )
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.services import Service, ServicePort
 from testbed.model.scheduling import NO_SCHEDULE, Taint
 from testbed.proxy.health import (
     ABOUT_TO_GO_TAINT,

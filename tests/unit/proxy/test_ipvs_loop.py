@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from testbed.command import Command
 from testbed.errors import CommandFailed
-from testbed.model.objects import EndpointSlice
+from testbed.model.objects.endpoint_slices import EndpointSlice
 from testbed.proxy.access import NodeAccess
 from testbed.proxy.loop import ProxyLoop
 from testbed.proxy.pace import Periods

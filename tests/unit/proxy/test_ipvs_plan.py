@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from testbed.model.objects import (
+from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
     Endpoint,
     EndpointPort,
     EndpointSlice,
-    LoadBalancerIngress,
-    Object,
-    ObjectMeta,
-    Service,
-    ServicePort,
 )
+from testbed.model.objects.metadata import Object, ObjectMeta
+from testbed.model.objects.services import LoadBalancerIngress, Service, ServicePort
 from testbed.proxy.ipvs import IpvsBackend
 from testbed.proxy.ruleset import Ruleset
 from testbed.proxy.table import forwarding_table

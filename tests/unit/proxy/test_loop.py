@@ -11,17 +11,15 @@ import pytest
 from testbed.errors import TestbedError
 from testbed.events import Event
 from testbed.model.containers import Container
-from testbed.model.objects import (
+from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
     Endpoint,
     EndpointPort,
     EndpointSlice,
-    ObjectMeta,
-    Pod,
-    PodSpec,
-    Service,
-    ServicePort,
 )
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.pods import Pod, PodSpec
+from testbed.model.objects.services import Service, ServicePort
 from testbed.proxy.access import NodeAccess
 from testbed.proxy.iptables import IptablesBackend
 from testbed.proxy.loop import ProxyLoop

@@ -6,15 +6,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from testbed.command import Command
-from testbed.model.objects import (
+from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
     Endpoint,
     EndpointPort,
     EndpointSlice,
-    ObjectMeta,
-    Service,
-    ServicePort,
 )
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.services import Service, ServicePort
 from testbed.proxy.exposition import NodeMetrics, no_local_endpoints, text
 from testbed.proxy.metrics import (
     PROGRAMMING_BUCKETS_S,

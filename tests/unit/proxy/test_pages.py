@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.model.objects import Node, ObjectMeta, Service, ServicePort
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.services import Service, ServicePort
 from testbed.proxy.configz import configuration
 from testbed.proxy.metrics import Metrics
 from testbed.proxy.pace import Periods

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from testbed.lab.planner import Planner, uncollected
-from testbed.model.objects import EndpointSlice
+from testbed.model.objects.endpoint_slices import EndpointSlice
 from testbed.proxy.programme import Programme, next_programme
 from testbed.proxy.ruleset import Backend
 from testbed.proxy.table import ForwardingTable, ServicePortEntry, forwarding_table

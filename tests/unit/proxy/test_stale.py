@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.model.objects import Service
+from testbed.model.objects.services import Service
 from testbed.proxy.stale import (
     Flow,
     deletion,

@@ -8,16 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.model.objects import (
+from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
-    SERVICE_PROXY_NAME_LABEL,
-    ZONE_LABEL,
     Endpoint,
     EndpointPort,
     EndpointSlice,
+)
+from testbed.model.objects.metadata import Object, ObjectMeta
+from testbed.model.objects.nodes import ZONE_LABEL
+from testbed.model.objects.services import (
+    SERVICE_PROXY_NAME_LABEL,
     LoadBalancerIngress,
-    Object,
-    ObjectMeta,
     Service,
     ServicePort,
 )
