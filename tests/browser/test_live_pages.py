@@ -25,7 +25,7 @@ from testbed.picture.views import VIEWS
 from tests.browser.conftest import PATIENCE_MS
 from tests.unit.live.glances import TCP, endpoints, glance, happened, state
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 TOKEN = "a-token"
 WIDTHS = (360, 768, 1280, 1920)

@@ -17,7 +17,7 @@ import yaml
 
 from tests.lab.conftest import ONCE, User, unique_name
 
-pytestmark = [pytest.mark.lab, ONCE, pytest.mark.xdist_group("api-commands")]
+pytestmark = [pytest.mark.lab, ONCE]
 
 TOPOLOGY = "{name: api, nodes: {n1: {}}, dns: {replicas: 0}, workloads: {web: {}}}\n"
 CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {x: '1'}\n"

@@ -16,7 +16,7 @@ from testbed.lab.client import Lab
 from testbed.model.topology import Topology
 from tests.lab.conftest import unique_name
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("api-writes")]
+pytestmark = pytest.mark.lab
 
 NAMESPACE = "default"
 PATIENCE_S = 300

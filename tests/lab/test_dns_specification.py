@@ -13,7 +13,7 @@ from tests.lab.conftest import unique_name
 from tests.specification.rows import MANIFESTS, ROWS, Row, without_serial
 from tests.specification.spoken import Said, expected
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("dns-specification")]
+pytestmark = pytest.mark.lab
 
 KUBERNETES = {
     "name": "kubernetes",

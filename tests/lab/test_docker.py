@@ -20,7 +20,6 @@ from tests.lab.outer import TESTBED
 
 pytestmark = [
     pytest.mark.lab,
-    pytest.mark.xdist_group("docker"),
     pytest.mark.skipif(bool(dockerd.lacking()), reason=dockerd.lacking()),
 ]
 

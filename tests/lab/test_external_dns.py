@@ -18,7 +18,7 @@ from tests.lab.test_dns_specification import TOPOLOGY, said_by_dig
 from tests.specification.rows import ROWS
 from tests.specification.spoken import expected
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("external-dns")]
+pytestmark = pytest.mark.lab
 
 NOT_MADE_UP = frozenset(
     {

@@ -18,7 +18,7 @@ from tests.lab.conftest import unique_name
 from tests.lab.kubectl import PATIENCE, Kubectl
 from tests.lab.outer import ROOT
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("kubectl")]
+pytestmark = pytest.mark.lab
 
 SHOP = str(ROOT / "docs" / "examples" / "shop.yaml")
 BLUE_GREEN = str(ROOT / "docs" / "examples" / "blue-green.yaml")

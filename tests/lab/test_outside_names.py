@@ -17,7 +17,7 @@ from testbed.traffic.spec import LoadSpec
 from tests.lab.conftest import unique_name
 from tests.lab.outer import ROOT, TESTBED
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("outside-names")]
+pytestmark = pytest.mark.lab
 
 FILE = ROOT / "topologies/outside-names.yaml"
 NODES = ["172.18.0.2", "172.18.0.3", "172.18.0.4"]

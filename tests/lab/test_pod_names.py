@@ -15,7 +15,7 @@ from testbed.model.topology import Topology
 from tests.lab.conftest import unique_name
 from tests.lab.outer import TESTBED
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("pod-names")]
+pytestmark = pytest.mark.lab
 
 
 def pod(name: str, ready: bool = True, **spec: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("wheel")]
+pytestmark = pytest.mark.lab
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,6 @@ import pytest
 
 from testbed.cli.main import main
 
-pytestmark = pytest.mark.xdist_group("report")  # its runs and pages are made once
-
 SAMPLE = next((Path(__file__).parents[3] / "results" / "sample" / "failover").iterdir())
 
 

@@ -17,8 +17,6 @@ from tests.unit.analysis.synthetic import Balancer, balance_run
 from tests.unit.report.conftest import QUICK
 from tests.unit.report.test_page import Reader
 
-pytestmark = pytest.mark.xdist_group("report")  # its runs and pages are made once
-
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:

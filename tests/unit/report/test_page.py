@@ -19,8 +19,6 @@ from testbed.report.build import analysed, build, write
 from tests.unit.analysis.synthetic import Balancer, balance_run
 from tests.unit.report.conftest import BALANCE, FAILOVER, QUICK
 
-pytestmark = pytest.mark.xdist_group("report")  # its runs and pages are made once
-
 
 class Reader(HTMLParser):
     """Collects ids, references, visible text, and checks that what opens is closed."""
