@@ -185,9 +185,13 @@ def _compared(told: Mapping[str, Any]) -> str:
         return "PREDICTED nothing: not every node's rules can be read"
     observed = told["observed"]
     lines = [f"PREDICTED by the rules, {len(ways)} way{'s' if len(ways) > 1 else ''}"]
-    rows = [[f"  p={way['probability']:.3f}", _way(way), _mark(way, observed)] for way in ways]
+    seen = seen_ways(ways, observed)
+    rows = [
+        [f"  p={way['probability']:.3f}", _way(way), "<- observed" if way in seen else ""]
+        for way in ways
+    ]
     lines.append(align(rows))
-    if not any(_mark(way, observed) for way in ways):
+    if not seen:
         lines.append(f"  observed: {_way(observed)}")
     if told.get("affinity"):
         lines.append("  or the endpoint that session affinity remembers")
@@ -206,6 +210,15 @@ def _way(way: Mapping[str, Any]) -> str:
     return f"{way['verdict']}: {way['reason']}" if way.get("reason") else way["verdict"]
 
 
-def _mark(way: Mapping[str, Any], observed: Mapping[str, Any]) -> str:
-    same = way["verdict"] == observed["verdict"] and way["who"] in ("", observed["who"])
-    return "<- observed" if same else ""
+def seen_ways(
+    ways: Sequence[Mapping[str, Any]], observed: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    """Those that ended as was observed: with the same source, too, where there are such (rules do not say
+    which of its addresses a node on the way takes).
+    """
+    alike = [
+        way
+        for way in ways
+        if way["verdict"] == observed["verdict"] and way["who"] in ("", observed["who"])
+    ]
+    return [way for way in alike if way["source"] == observed["source"]] or alike

@@ -24,6 +24,9 @@ def observed_end(evidence: Evidence, found: Sequence[Leg]) -> dict[str, Any]:
     back = found[-1].reply
     turned_away = bool(back) and back[0].packet.quoted is not None
     owner = evidence.world.owner(last.packet.dst)
+    if turned_away and not owner and last.machine not in evidence.world.nodes:
+        # A router on the way knows no way either, and says so.
+        return {"verdict": UNREACHABLE, "who": "", "source": ""}
     if turned_away and (owner != last.machine or last.machine in evidence.world.nodes):
         return {"verdict": "rejected", "who": last.machine, "source": ""}
     if last.direction == "in" and (owner == last.machine or back):

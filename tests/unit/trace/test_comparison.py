@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from testbed.cli.trace_text import seen_ways
 from testbed.trace.comparison import disagreements, handed_up, is_foretold, observed_end
 from testbed.trace.evidence import Evidence, Told
 from testbed.trace.hits import Met
@@ -101,6 +102,8 @@ def test_where_a_rule_is_not_understood_nothing_is_foretold() -> None:
 
 SYN = ethernet(ip(POD, WEB, "tcp", tcp(40000, 8080, "S")))
 REFUSAL = ethernet(ip(NODE, POD, "icmp", icmp(3, 3, SYN[14:42])))
+LOST = ethernet(ip(POD, PLAN.addresses["web"], "tcp", tcp(40000, 8080, "S")))
+"""To an address that no machine has."""
 SENT = ("client/eth0", "out", SYN)
 ENDS = (
     (
@@ -118,6 +121,13 @@ ENDS = (
         "rejected",
         "n1",
     ),
+    (
+        "a router on the way knows no way",
+        [("client/eth0", "out", LOST)],
+        [("client/eth0", "in", ethernet(ip(NODE, POD, "icmp", icmp(3, 0, LOST[14:42]))))],
+        "unreachable",
+        "",
+    ),
 )
 
 
@@ -128,3 +138,11 @@ def test_where_it_ended(request_: Any, reply: Any, verdict: str, who: str) -> No
     leg = Leg(tuple(sightings(seen(request_))), tuple(sightings(seen(reply))))
     found = observed_end(evidence(), [leg])
     assert (found["verdict"], found["who"]) == (verdict, who)
+
+
+def test_of_ways_to_one_pod_that_one_is_marked_whose_source_it_saw() -> None:
+    here, there = ({"verdict": "delivered", "who": "web-0", "source": ip} for ip in (POD, NODE))
+    closed = {"verdict": "closed", "who": "web-0", "source": POD}
+    assert seen_ways([here, there, closed], here) == [here]
+    assert seen_ways([here, there], {**here, "source": WEB}) == [here, there]
+    assert seen_ways([here, there], closed) == []
