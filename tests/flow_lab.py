@@ -230,6 +230,12 @@ def differing_states(setting: Setting) -> tuple[str, ...]:
     return tuple(state for state in DIALLED_STATES if state in differ or state == "base")
 
 
+def deviating_states(setting: Setting) -> tuple[str, ...]:
+    """The states with a row that this mode answers in its own way, and the base."""
+    own = {flow.state for flow in FLOWS if setting.mode in flow.deviates}
+    return tuple(state for state in DIALLED_STATES if state in own or state == "base")
+
+
 def topology(name: str, setting: Setting, objects: tuple[Object, ...]) -> Topology:
     """The plan's machines and pods, with some services."""
     ports = [ContainerPort(POD_PORT)]
