@@ -250,7 +250,7 @@ def test_no_request_fails_while_endpoints_and_backends_change(lab: Lab) -> None:
         "plain", {"load.test": [path("/", "a")]}, annotations={"haproxy.org/path-rewrite": "/"}
     )
     # A pod that ends at once may do so before HAProxy has heard of it; Kubernetes' remedy is a preStop sleep.
-    lingering = {"lifecycle": {"preStop": {"sleep": {"seconds": 10}}}}
+    lingering = {"lifecycle": {"preStop": {"sleep": {"seconds": 5}}}}
     others = {name: {} for name in SERVICES[:-1]}
     again(lab, changed(workloads={**others, "d": lingering}))
     load = lab.start_load(
