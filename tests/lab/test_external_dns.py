@@ -68,7 +68,8 @@ def until(name: str, rtype: str, *wanted: str) -> list[str]:
     """A command that asks until this is the answer: programs follow, and nobody waits for them."""
     told = " ".join(sorted(wanted))
     ask = f"dig +short +time=1 +tries=1 {name}. {rtype} | sort | xargs"
-    script = f'for i in $(seq 300); do [ "$({ask})" = "{told}" ] && exit 0; done; {ask}; exit 1'
+    look = f'[ "$({ask})" = "{told}" ] && exit 0; sleep 0.2'
+    script = f"for i in $(seq 300); do {look}; done; {ask}; exit 1"
     return ["sh", "-c", script]
 
 
