@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from testbed.model.objects.metadata import ObjectMeta
-from testbed.model.objects.pods import Pod, PodSpec, PodStatus
 
 from testbed.apiserver.port_forward import pod_port_forward
 from testbed.apiserver.spdy import DICTIONARY, Data, Opened, Ping, Reader, Reset, SpdyError, Writer
 from testbed.apiserver.spdy_forward import PROTOCOL
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.pods import Pod, PodSpec, PodStatus
 from tests.unit.ports import free_port
 
 

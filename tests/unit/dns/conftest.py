@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+
 from testbed.model.objects.endpoint_slices import SERVICE_NAME_LABEL, Endpoint, EndpointSlice
 from testbed.model.objects.metadata import Object, ObjectMeta
 from testbed.model.objects.services import Service, ServicePort
-
 from tests.unit.dns.running import RunningServer, running_server
 
 

@@ -12,11 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.model.objects.metadata import Object
-
 from testbed.dns.client import resolve
 from testbed.dns.search import pod_resolv_conf
 from testbed.model.manifest import to_manifest
+from testbed.model.objects.metadata import Object
 
 LOOPBACK = "127.0.0.1"
 COREFILE = """

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from testbed.model.objects.metadata import Object
-
 from testbed.dns.chain import Chain, planned
 from testbed.dns.metrics import Metrics
 from testbed.dns.query import Query, Reply
@@ -25,6 +23,7 @@ from testbed.dns.wire import (
 )
 from testbed.dns.zone import Zone
 from testbed.dns.zone_options import ZoneOptions
+from testbed.model.objects.metadata import Object
 
 CLIENT = "10.244.1.2"
 Said = Response | str

@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from testbed.model.objects.metadata import Object
-from testbed.model.objects.services import Service
 
 from testbed.clock import now_ns
 from testbed.dns.wire import NOERROR, NXDOMAIN, SERVFAIL, A, Response, decode_response, encode_query
 from testbed.model.manifest import to_manifest
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.services import Service
 from tests.unit.dns.running import LOOPBACK, RunningServer, running_server
 from tests.unit.ports import free_port
 

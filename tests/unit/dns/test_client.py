@@ -10,8 +10,6 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from testbed.model.objects.metadata import Object
-from testbed.model.objects.services import Service, ServicePort
 
 from testbed.dns.client import Resolution, main, resolve, type_asked_for
 from testbed.dns.encode import encode_reply
@@ -19,6 +17,8 @@ from testbed.dns.query import Reply
 from testbed.dns.search import ResolvConf, pod_resolv_conf
 from testbed.dns.wire import PTR, SRV, A, Record, decode_query, encode_query
 from testbed.errors import UsageError
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.services import Service, ServicePort
 from tests.unit.dns.running import LOOPBACK, RunningServer
 from tests.unit.ports import free_port
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from testbed.model.objects.services import Service
-
 from testbed.dns.cluster_names import ClusterNames
 from testbed.dns.wire import NOERROR, NXDOMAIN, A
 from testbed.dns.zone_options import ZoneOptions
 from testbed.model.manifest import to_manifest
+from testbed.model.objects.services import Service
 
 WEB = "web.default.svc.cluster.local"
 

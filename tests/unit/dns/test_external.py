@@ -7,11 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from testbed.model.objects.endpoint_slices import Endpoint, EndpointPort, EndpointSlice
-from testbed.model.objects.metadata import Object, ObjectMeta
-from testbed.model.objects.nodes import Node
-from testbed.model.objects.pods import Pod, PodSpec, PodStatus
-from testbed.model.objects.services import Service, ServicePort
 
 from testbed.dns.external import Place, Program
 from testbed.dns.external_command import OwnCommand
@@ -23,6 +18,11 @@ from testbed.dns.zone_options import ZoneOptions
 from testbed.kernel.search_path import tool_path
 from testbed.model.corefile_text import kubeadm_corefile
 from testbed.model.dns import DNS
+from testbed.model.objects.endpoint_slices import Endpoint, EndpointPort, EndpointSlice
+from testbed.model.objects.metadata import Object, ObjectMeta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod, PodSpec, PodStatus
+from testbed.model.objects.services import Service, ServicePort
 
 ALONE = Place(("10.244.0.5", "fd00::5"), "cluster.local", (), "/lab/dns/1")
 JOINED = Place(("10.244.0.5",), "cluster.local", ("172.18.0.1",), "/lab/dns/1")

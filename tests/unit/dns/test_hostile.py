@@ -12,8 +12,6 @@ from contextlib import contextmanager, suppress
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from testbed.model.objects.metadata import ObjectMeta
-from testbed.model.objects.services import Service, ServicePort
 
 from testbed.dns import wire
 from testbed.dns.framing import framed
@@ -26,6 +24,8 @@ from testbed.dns.wire import (
     decode_response,
     encode_query,
 )
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.services import Service, ServicePort
 from tests.unit.dns.running import LOOPBACK, RunningServer, running_server
 
 WEB = "web.default.svc.cluster.local"

@@ -10,13 +10,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from testbed.model.objects.services import Service
 
 from testbed.dns.libc import LIBRARIES
 from testbed.dns.lookups import COLUMNS, UNFINISHED, Counters, Wait, batches, streams, totals
 from testbed.dns.resolving import Resolving
 from testbed.dns.search import ResolvConf, pod_resolv_conf
 from testbed.errors import UsageError
+from testbed.model.objects.services import Service
 from tests.unit.dns.running import LOOPBACK, RunningServer
 from tests.unit.ports import free_port
 

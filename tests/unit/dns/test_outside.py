@@ -6,15 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
+from testbed.dns.external import line
+from testbed.dns.outside import PREFIX, Around, hostnames, of_ingress, of_service, records
+from testbed.model.containers import Container
 from testbed.model.objects.endpoint_slices import Endpoint, EndpointSlice, TargetRef
 from testbed.model.objects.metadata import ObjectMeta
 from testbed.model.objects.nodes import Node
 from testbed.model.objects.pods import Pod, PodSpec, PodStatus
 from testbed.model.objects.services import LoadBalancerIngress, Service, ServicePort
-
-from testbed.dns.external import line
-from testbed.dns.outside import PREFIX, Around, hostnames, of_ingress, of_service, records
-from testbed.model.containers import Container
 
 ZONE = "example.test"
 NODES = tuple(

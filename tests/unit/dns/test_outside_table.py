@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from testbed.model.objects.metadata import ObjectMeta
-from testbed.model.objects.nodes import Node
-from testbed.model.objects.pods import Pod, PodSpec, PodStatus
-from testbed.model.objects.services import LoadBalancerIngress, Service, ServicePort
-
 from testbed.dns.outside import PREFIX, leading_to
 from testbed.dns.outside_table import OutsideTable
 from testbed.dns.wire import Record
 from testbed.model.containers import Container
 from testbed.model.documents import Ingress
+from testbed.model.objects.metadata import ObjectMeta
+from testbed.model.objects.nodes import Node
+from testbed.model.objects.pods import Pod, PodSpec, PodStatus
+from testbed.model.objects.services import LoadBalancerIngress, Service, ServicePort
 from testbed.store import Change, Create, Delete, Store, Update, Write
 
 ZONE = "example.test"

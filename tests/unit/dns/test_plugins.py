@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from testbed.model.objects.endpoint_slices import SERVICE_NAME_LABEL, Endpoint, EndpointSlice
-from testbed.model.objects.metadata import Object, ObjectMeta
-from testbed.model.objects.services import Service, ServicePort
 
 from testbed.dns.wire import NXDOMAIN, Question
 from testbed.model.manifest import from_manifest
+from testbed.model.objects.endpoint_slices import SERVICE_NAME_LABEL, Endpoint, EndpointSlice
+from testbed.model.objects.metadata import Object, ObjectMeta
+from testbed.model.objects.services import Service, ServicePort
 from tests.unit.dns.surrounded import CLIENT, World, asked, response, said
 
 K8S = "kubernetes cluster.local in-addr.arpa ip6.arpa"

@@ -6,12 +6,11 @@ import socket
 from collections.abc import Callable
 from dataclasses import replace
 
-from testbed.model.objects.metadata import Object
-from testbed.model.objects.services import Service
-
 from testbed.dns import wire
 from testbed.dns.framing import Unframer, framed
 from testbed.dns.wire import Response, decode_response, encode_query
+from testbed.model.objects.metadata import Object
+from testbed.model.objects.services import Service
 from tests.unit.dns.running import LOOPBACK, RunningServer
 
 WEB = "web.default.svc.cluster.local"

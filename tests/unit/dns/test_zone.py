@@ -7,6 +7,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from testbed.dns.wire import ANY, SOA, A, Record, rcode_text, type_number
+from testbed.dns.zone import Answer, Zone
+from testbed.dns.zone_options import POD_MODES, REVERSE, ZoneOptions
+from testbed.model.containers import Container
+from testbed.model.documents import Namespace
+from testbed.model.label_selector import LabelSelector
 from testbed.model.objects.endpoint_slices import (
     SERVICE_NAME_LABEL,
     Endpoint,
@@ -16,13 +23,6 @@ from testbed.model.objects.endpoint_slices import (
 from testbed.model.objects.metadata import Object, ObjectMeta
 from testbed.model.objects.pods import Pod, PodSpec, PodStatus
 from testbed.model.objects.services import Service
-
-from testbed.dns.wire import ANY, SOA, A, Record, rcode_text, type_number
-from testbed.dns.zone import Answer, Zone
-from testbed.dns.zone_options import POD_MODES, REVERSE, ZoneOptions
-from testbed.model.containers import Container
-from testbed.model.documents import Namespace
-from testbed.model.label_selector import LabelSelector
 from tests.specification.rows import ROWS, Row, number, objects, shown
 
 CLUSTER = objects()
