@@ -82,7 +82,7 @@ LEAD_IN_S = 1.0
 PROGRAM_S = 30.0
 """How long nodes may take beyond the monitor's periods: seldom 1 s, but on a machine that others use."""
 REACH_S = 0.5
-"""How long a silent pair is waited for when all are asked who reaches whom. A SYN would be sent again after 1 s:
+"""How long a silent pair is waited for when all are asked who reaches whom. A SYN is sent again after 1 s:
 where a link that heals lets both go at once, conntrack drops one, and the trial would not count."""
 
 
