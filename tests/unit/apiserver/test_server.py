@@ -153,7 +153,7 @@ def test_posted_events_are_accepted_and_noted(api: Api) -> None:
     path = "/apis/events.k8s.io/v1/namespaces/default/events"
     head = {"Content-Type": "application/json"}
     request = urllib.request.Request(api.url + path, body, head, method="POST")
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.status == 201
     assert [event["reason"] for event in api.events] == ["Starting"]
 
