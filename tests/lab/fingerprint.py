@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _SAVES = (("iptables-legacy-save",), ("iptables-nft-save",), ("nft", "list", "ruleset"))
-_PATIENCE_S = 5.0
-_LOOK_S = 0.01
+_PATIENCE_S = 120.0
+_LOOK_S = 0.05
 
 
 def fingerprint() -> frozenset[str]:
