@@ -30,12 +30,16 @@ class Backlog(Generic[T]):
         """How much of one client's waits."""
         return len(self._queues.get(client, ()))
 
+    def has_room(self, client: str) -> bool:
+        """Whether a client's next work would find room, for which perhaps somebody else loses some."""
+        return self._waiting < self._max_waiting or self.waiting(client) < self._longest
+
     def put(self, client: str, work: T) -> T | None:
         """Add a client's work; returns what is lost for it: the busiest client's newest, perhaps this one."""
         lost = None
+        if not self.has_room(client):
+            return work
         if self._waiting >= self._max_waiting:
-            if self.waiting(client) >= self._longest:
-                return work
             busiest = next(iter(self._by_length[self._longest]))
             lost = self._queues[busiest].pop()  # not its only one: this client has fewer
             self._resized(busiest, self._longest)

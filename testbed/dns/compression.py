@@ -17,6 +17,11 @@ class NameWriter:
         self._message = message
         self._seen: dict[bytes, bytes] = {}
 
+    @property
+    def seen(self) -> frozenset[bytes]:
+        """The names that may be pointed to."""
+        return frozenset(self._seen)
+
     def known(self, raw: bytes, start: int) -> None:
         """An uncompressed name that the message has at `start`."""
         at = 0

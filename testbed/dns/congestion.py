@@ -30,9 +30,9 @@ class Senders:
         return len(self._now | self._before) > 1
 
 
-def admitted(senders: Sequence[Hashable]) -> set[int]:
+def admitted(senders: Sequence[Hashable]) -> list[int]:
     """Which datagrams of a long queue are answered: of nobody more than four times as many as of the one who
-    sent least, or an eighth of all.
+    sent least, or an eighth of all; in their order.
 
     To read one and throw it away costs a fraction of an answer, so that the queue is soon short again; clients
     that are alike busy lose nothing. `senders`: of every datagram in turn.
@@ -41,9 +41,9 @@ def admitted(senders: Sequence[Hashable]) -> set[int]:
     least = min(counts.values()) if len(counts) > 1 else 0
     share = max(len(senders) // _OF_ALL, _OF_THE_LEAST * least)
     taken: Counter[Hashable] = Counter()
-    chosen = set()
+    chosen = []
     for number, sender in enumerate(senders):
         if taken[sender] < share:
             taken[sender] += 1
-            chosen.add(number)
+            chosen.append(number)
     return chosen

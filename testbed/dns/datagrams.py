@@ -10,12 +10,17 @@ import errno
 import os
 import socket
 import struct
+from collections.abc import Hashable, Iterable, Sequence
+from functools import lru_cache
 
 MAX_QUERY = 1280
 """Bytes that are read of a query: many times what a name, an OPT record and its options take."""
 
 _ID = 2  # an answer begins like its query
 _IPV4_ADDRESS, _IPV6_ADDRESS = struct.Struct("!2xH4s"), struct.Struct("!2xH4x16s")
+_IPV4_AT, _IPV4_STEP = 1, 4
+"""Of a socket address, in words of 32 bits."""
+_IPV6_AT, _IPV6_SIZE = 8, 16
 _SCOPE = struct.Struct("@I")
 _SCOPE_AT = 24
 _SIZES = {socket.AF_INET: 16, socket.AF_INET6: 28}
@@ -65,42 +70,57 @@ class Burst:
         self._in, self._out = (_MMsgHdr * size)(), (_MMsgHdr * size)()
         self._in_vectors, self._out_vectors = (_IoVec * size)(), (_IoVec * (2 * size))()
         self._lay_out()
-        self._lengths = memoryview(self._in).cast("B").cast("I")[_LENGTH_AT:]
+        self._lengths = memoryview(self._in).cast("B").cast("I")[_LENGTH_AT::_LENGTH_STEP]
+        self._hosts = memoryview(self._addresses).cast("I")[_IPV4_AT::_IPV4_STEP]
+        """Of IPv4's senders."""
         self._out_lengths = memoryview(self._out_vectors).cast("B")
         self._answered: list[int] = []
         libc = ctypes.CDLL(None, use_errno=True)
         self._recvmmsg, self._sendmmsg = libc.recvmmsg, libc.sendmmsg
 
-    def receive(self) -> list[bytes]:
-        """The datagrams that wait, as many as there is room for; none: []. Raises OSError."""
+    def receive(self) -> int:
+        """Take the datagrams that wait, as many as there is room for; returns how many. Raises OSError."""
         count = self._recvmmsg(self._fd, self._in, self.size, socket.MSG_DONTWAIT, None)
         if count < 0:
             error = ctypes.get_errno()
             if error == errno.EAGAIN:
-                return []
+                return 0
             raise OSError(error, os.strerror(error))
+        return int(count)
+
+    def packets(self, count: int) -> list[bytes]:
+        """The first so many datagrams of the last burst."""
         came = bytes(memoryview(self._queries)[: count * MAX_QUERY])
-        lengths = self._lengths[: count * _LENGTH_STEP : _LENGTH_STEP].tolist()
+        lengths = self._lengths[:count].tolist()
         return [
             came[at : at + length]
             for at, length in zip(range(0, len(came), MAX_QUERY), lengths, strict=True)
         ]
 
-    def raw_host(self, number: int) -> bytes:
-        """Who sent a datagram of the last burst, as something to compare."""
-        start = number * self._step
-        where = slice(start + 4, start + 8) if self._step == 16 else slice(start + 8, start + 24)
-        return bytes(self._addresses[where])
+    def chosen(self, numbers: Iterable[int]) -> list[bytes]:
+        """Some datagrams of the last burst: the others cost nothing any more."""
+        queries, lengths = memoryview(self._queries), self._lengths
+        return [
+            bytes(queries[number * MAX_QUERY : number * MAX_QUERY + lengths[number]])
+            for number in numbers
+        ]
+
+    def hosts(self, count: int) -> Sequence[Hashable]:
+        """Who sent the first so many datagrams of the last burst, as something to compare."""
+        if self._family == socket.AF_INET:
+            return self._hosts[:count].tolist()
+        starts = range(_IPV6_AT, count * self._step, self._step)
+        return [bytes(self._addresses[start : start + _IPV6_SIZE]) for start in starts]
 
     def sender(self, number: int) -> tuple[str, int] | tuple[str, int, int, int]:
         """Who sent a datagram of the last burst, as sockets have it."""
         start = number * self._step
         if self._family == socket.AF_INET:
             port, host = _IPV4_ADDRESS.unpack_from(self._addresses, start)
-            return socket.inet_ntop(self._family, host), port
+            return _text(self._family, host), port
         port, host = _IPV6_ADDRESS.unpack_from(self._addresses, start)
         (scope,) = _SCOPE.unpack_from(self._addresses, start + _SCOPE_AT)
-        return socket.inet_ntop(self._family, host), port, 0, scope
+        return _text(self._family, host), port, 0, scope
 
     def put(self, number: int, answer: bytes) -> None:
         """Have a datagram answered, at `send`: with its own first two bytes and these (`max_answer`)."""
@@ -140,6 +160,9 @@ class Burst:
 
 _OUT_LENGTH_AT = _VECTOR_SIZE + _IoVec.length.offset
 """Of an answer's length among the two vectors of its message."""
+
+
+_text = lru_cache(maxsize=1024)(socket.inet_ntop)
 
 
 def _address_of(buffer: bytearray) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import sys
+from functools import lru_cache
 
 from testbed.dns.compression import NameWriter
 from testbed.dns.framing import MAX_MESSAGE
@@ -28,22 +30,60 @@ def encode_reply(query: Received, reply: Reply, max_size: int = MAX_MESSAGE) -> 
     client's size, as CoreDNS does.
     """
     opt = _opt_record(query, reply.rcode)
+    behind = None if reply.answers or reply.additional else _denial(query, reply.authority)
+    if behind is not None:
+        counts = 1, 0, len(reply.authority), bool(opt)
+        head = _HEADER.pack(query.ident, _flags(query, reply), *counts)
+        whole = head + query.question_bytes + behind + opt
+        if len(whole) <= max_size:
+            return whole
     message = bytearray(_HEADER.size) + query.question_bytes
-    writer = _Writer(message, max_size - len(opt), query)
-    counts = [0, 0, 0]
+    writer = _Writer(message, max_size - len(opt))
+    writer.knows(query.question_bytes[:-_TYPE_CLASS], _HEADER.size)
+    written = [0, 0, 0]
     for section, records in enumerate((_turned(query, reply), reply.authority, reply.additional)):
         for record in records:
             if not writer.fits(record):
                 break
-            counts[section] += 1
+            written[section] += 1
         if writer.full:
             break
-    lost = counts[0] < len(reply.answers) or counts[1] < len(reply.authority)
-    flags = QR | query.flags & (OPCODE | RD | CD) | reply.rcode & 0xF | (TC if lost else 0)
-    flags |= (AA if reply.authoritative else 0) | (RA if reply.recursion_available else 0)
-    counts[2] += bool(opt)
-    _HEADER.pack_into(message, 0, query.ident, flags, 1, *counts)
+    lost = written[0] < len(reply.answers) or written[1] < len(reply.authority)
+    flags = _flags(query, reply) | (TC if lost else 0)
+    written[2] += bool(opt)
+    _HEADER.pack_into(message, 0, query.ident, flags, 1, *written)
     return bytes(message + opt)
+
+
+def _flags(query: Received, reply: Reply) -> int:
+    flags = QR | query.flags & (OPCODE | RD | CD) | reply.rcode & 0xF
+    return flags | (AA if reply.authoritative else 0) | (RA if reply.recursion_available else 0)
+
+
+def _denial(query: Received, authority: tuple[Record, ...]) -> bytes | None:
+    """What follows the question where there is no answer; None: nothing ready-made fits.
+
+    Siblings are denied in the same bytes: a name's first label decides nothing but how far the rest of it is
+    pointed to, unless it is itself part of a name in these records.
+    """
+    name = query.question_bytes[:-_TYPE_CLASS]
+    first = name[0] + 1
+    if first == 1:
+        return None
+    behind, names = _behind(authority, name[first:], _HEADER.size + first)
+    return None if name in names else behind
+
+
+@lru_cache(maxsize=1024)
+def _behind(records: tuple[Record, ...], parent: bytes, at: int) -> tuple[bytes, frozenset[bytes]]:
+    """Records behind a question whose name's parent stands at `at`, and the names that they could point to."""
+    message = bytearray(at) + parent + bytes(_TYPE_CLASS)
+    start = len(message)
+    writer = _Writer(message, sys.maxsize)  # whether it fits is the whole message's affair
+    writer.knows(parent, at)
+    for record in records:
+        writer.fits(record)
+    return bytes(message[start:]), writer.names
 
 
 def turns(reply: Reply) -> int:
@@ -68,12 +108,17 @@ def _turned(query: Received, reply: Reply) -> tuple[Record, ...]:
 class _Writer:
     """Appends records to a message until one does not fit."""
 
-    def __init__(self, message: bytearray, room: int, query: Received) -> None:
+    def __init__(self, message: bytearray, room: int) -> None:
         self.full = False
         self._message = message
         self._room = room
         self._names = NameWriter(message)
-        self._names.known(query.question_bytes[:-_TYPE_CLASS], _HEADER.size)
+        self.knows = self._names.known
+
+    @property
+    def names(self) -> frozenset[bytes]:
+        """Whatever a name may point to."""
+        return self._names.seen
 
     def fits(self, record: Record) -> bool:
         """Append a record; False: there is no room for it, and nothing is changed."""

@@ -11,6 +11,8 @@ from functools import lru_cache
 MAX_LABEL = 63
 MAX_NAME = 255
 _POINTER = 0xC0
+_PLAIN = bytes(byte for byte in range(0x21, 0x7F) if byte not in b".\\")
+"""What stands for itself in a name's text."""
 _MAX_POINTERS = 128
 """More than a name with as many labels as fit has: a chain of pointers without labels costs time."""
 
@@ -49,14 +51,14 @@ def decode_name(data: bytes, offset: int) -> tuple[str, int]:
 
     Raises WireError, also for pointers that do not lead strictly backwards: nothing makes it loop.
     """
-    labels: list[str] = []
+    labels: list[bytes] = []
     size, after, start, pointers = 1, -1, offset, 0
     while True:
         if offset >= len(data):
             raise WireError("a name runs past the end of the packet")
         length = data[offset]
         if length == 0:
-            return ".".join(labels), offset + 1 if after < 0 else after
+            return _text(labels), offset + 1 if after < 0 else after
         if length & _POINTER == _POINTER:
             if offset + 1 >= len(data):
                 raise WireError("a compression pointer is cut off")
@@ -75,8 +77,17 @@ def decode_name(data: bytes, offset: int) -> tuple[str, int]:
         size += length + 1
         if len(label) < length or size > MAX_NAME:
             raise WireError("a name is cut off, or longer than 255 bytes")
-        labels.append(_label_text(label))
+        labels.append(label)
         offset += length + 1
+
+
+def is_compressed(data: bytes, offset: int) -> bool:
+    """Whether the name at `offset`, which can be decoded, ends in a pointer."""
+    while length := data[offset]:
+        if length & _POINTER:
+            return True
+        offset += length + 1
+    return False
 
 
 def skip_name(data: bytes, offset: int) -> int:
@@ -93,7 +104,12 @@ def skip_name(data: bytes, offset: int) -> int:
     raise WireError("a name runs past the end of the packet")
 
 
-@lru_cache(maxsize=4096)
+def _text(labels: list[bytes]) -> str:
+    if not b"".join(labels).translate(None, _PLAIN):
+        return b".".join(labels).decode("ascii")
+    return ".".join(map(_label_text, labels))
+
+
 def _label_text(label: bytes) -> str:
     return "".join(
         f"\\{chr(byte)}"

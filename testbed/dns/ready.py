@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain
 
 from testbed.dns.query import Reply
 
@@ -12,6 +11,9 @@ MAX_ENTRIES = 16_384
 MAX_BYTES = 8 << 20
 MAX_ANSWER = 4096
 """A longer answer is made every time: the longest ones are those of clients who fill memories."""
+
+_AT_ONCE = 4
+"""Of what goes, as one comes: a whole generation at once would take as long as a thousand answers."""
 
 _ID = 2  # a packet's first bytes are its id; the rest of it decides the answer
 
@@ -54,6 +56,13 @@ class _Generation:
         self.by_name: dict[str, list[bytes]] = {}
         self.size = 0
 
+    def shrink(self) -> None:
+        """Drop some entries, and as many names."""
+        for _ in range(min(_AT_ONCE, len(self.entries))):
+            _tell_of(self.entries.popitem()[1])
+        for _ in range(min(_AT_ONCE, len(self.by_name))):
+            self.by_name.popitem()
+
 
 class Ready:
     """The ready-made answers of one transport.
@@ -63,7 +72,7 @@ class Ready:
     """
 
     def __init__(self) -> None:
-        self._young, self._old = _Generation(), _Generation()
+        self._young, self._old, self._gone = _Generation(), _Generation(), _Generation()
         self.entries = self._young.entries
         """The younger ones, for whoever is in a hurry: by packet without its id. Replaced now and then."""
 
@@ -101,13 +110,14 @@ class Ready:
     def clear(self) -> None:
         """Drop all."""
         self.tell()
-        self._young, self._old = _Generation(), _Generation()
+        self._young, self._old, self._gone = _Generation(), _Generation(), _Generation()
         self.entries = self._young.entries
 
     def tell(self) -> None:
         """Say how often answers were given, to those who count."""
-        for entry in chain(self._young.entries.values(), self._old.entries.values()):
-            _tell_of(entry)
+        for generation in (self._young, self._old, self._gone):
+            for entry in generation.entries.values():
+                _tell_of(entry)
 
     def __len__(self) -> int:
         return len(self._young.entries) + len(self._old.entries)
@@ -122,10 +132,11 @@ class Ready:
     def _enter(self, key: bytes, entry: Entry) -> None:
         """Make it one of the young, which become the old ones when there are too many of them."""
         if len(self.entries) >= MAX_ENTRIES or self._young.size > MAX_BYTES:
-            for forgotten in self._old.entries.values():
+            for forgotten in self._gone.entries.values():
                 _tell_of(forgotten)
-            self._old, self._young = self._young, _Generation()
+            self._gone, self._old, self._young = self._old, self._young, _Generation()
             self.entries = self._young.entries
+        self._gone.shrink()
         self.entries[key] = entry
         self._young.size += len(key) + entry.size
         for name in entry.depends:

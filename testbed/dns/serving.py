@@ -15,8 +15,6 @@ from testbed.dns.reply import Asked, Queue, Replier, Send
 from testbed.dns.streams import Streams
 from testbed.dns.udp import UdpSocket
 
-_WORKED_OUT = 4
-"""Queries that are worked out before the sockets have their turn again, whose answers may be ready-made."""
 _TCP_QUEUE = 1024  # connections that wait to be accepted
 
 Work = tuple[Replier, Asked, Send]
@@ -39,9 +37,12 @@ class Serving:
             self._listen(*bound(address, self.port))
 
     def turn(self) -> None:
-        """Wait for queries or whatever else the loop watches, and answer them."""
+        """Wait for queries or whatever else the loop watches, and answer them.
+
+        One is worked out: then the sockets have their turn again, whose answers may be ready-made.
+        """
         self._loop.turn(wait=not self._backlog)
-        for _ in range(min(len(self._backlog), _WORKED_OUT)):
+        if self._backlog:
             replier, asked, send = self._backlog.take()
             replier.answer(asked, send)
 
@@ -71,7 +72,7 @@ class Serving:
 
     def _listen(self, udp: socket.socket, tcp: socket.socket) -> None:
         tcp.listen(_TCP_QUEUE)
-        datagrams = UdpSocket(udp, *self._shelf())
+        datagrams = UdpSocket(udp, *self._shelf(), self._backlog.has_room)
         streams = Streams(tcp, *self._shelf(), self._loop)
         for sock, ready in ((udp, datagrams.serve), (tcp, streams.accept)):
             self._loop.watch(sock.fileno(), ready, selectors.EVENT_READ)

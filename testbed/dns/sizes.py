@@ -16,12 +16,18 @@ _POINTER = 2
 def reply_size(query: Query, reply: Reply) -> int:
     """Bytes of a whole reply, owner names compressed."""
     seen = {query.question.name}
-    size = _HEADER + len(encode_name(query.question.name)) + _QUESTION_TAIL
+    size = _HEADER + _name_size(query.question.name) + _QUESTION_TAIL
     for record in (*reply.answers, *reply.authority, *reply.additional):
-        size += _POINTER if record.name in seen else len(encode_name(record.name))
+        size += _POINTER if record.name in seen else _name_size(record.name)
         seen.add(record.name)
         size += _RECORD_HEAD + _data_size(record)
     return size + (0 if query.udp_size is None else _OPT)
+
+
+def _name_size(name: str) -> int:
+    if "\\" in name or not name:
+        return len(encode_name(name))
+    return len(name) + 2  # the first label's length, and the root's
 
 
 @lru_cache(maxsize=4096)

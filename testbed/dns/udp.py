@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from testbed.clock import now_s
@@ -28,62 +29,70 @@ _ANSWER_BIT = 0x80
 class UdpSocket:
     """Answers datagrams; a client that floods it goes short before others do."""
 
-    def __init__(self, sock: socket.socket, ready: Ready, queue: Queue) -> None:
+    def __init__(
+        self, sock: socket.socket, ready: Ready, queue: Queue, has_room: Callable[[str], bool]
+    ) -> None:
+        """`has_room`: whether a client's query would find any in the queue."""
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         self._socket = sock
         self._ready = ready
         self._queue = queue
+        self._has_room = has_room
         self._burst = Burst(sock, _BURST, MAX_ANSWER)
         self._senders = Senders()
 
     def serve(self, _events: int = 0) -> None:
         """Answer what waits, or queue it; more than a burst only of those that are mostly thrown away."""
         for _ in range(_LONG_BURSTS):
-            packets = self._burst.receive()
-            thinned = self._thinned(packets) if len(packets) == _BURST else packets
-            self._answer(thinned)
-            if thinned is packets:
+            count = self._burst.receive()
+            chosen = self._chosen(count) if count == _BURST else None
+            if chosen is None:
+                self._answer(range(count), self._burst.packets(count))
                 return
+            self._answer(chosen, self._burst.chosen(chosen))
 
-    def _answer(self, packets: list[bytes]) -> None:
+    def _answer(self, numbers: Sequence[int], packets: list[bytes]) -> None:
+        """What is ready goes out before anything else is done."""
         find, put = self._ready.entries.get, self._burst.put
-        for number, packet in enumerate(packets):
+        rarer = []
+        for number, packet in zip(numbers, packets, strict=True):
             entry = find(packet[2:])
             if entry is not None and entry.raw is not None:
                 entry.hits += 1
                 put(number, entry.raw)
             elif len(packet) >= HEADER_SIZE and not packet[2] & _ANSWER_BIT:
-                self._answer_rarer(number, packet)
+                answer = self._ready.find(packet)
+                if answer is not None:
+                    put(number, answer)
+                else:
+                    rarer.append((number, packet))
             if number % _SENT == _SENT - 1:
                 self._burst.send()
         self._burst.send()
+        for number, packet in rarer:
+            self._have_worked_out(number, packet)
 
-    def _answer_rarer(self, number: int, packet: bytes) -> None:
-        answer = self._ready.find(packet)
-        if answer is not None:
-            self._burst.put(number, answer)
-            return
+    def _have_worked_out(self, number: int, packet: bytes) -> None:
+        """What finds no room is lost before anything is made of it."""
         where = self._burst.sender(number)
-        self._queue(
-            Asked(packet, where[0], where[1], tcp=False), lambda raw: self._send(raw, where)
-        )
+        if self._has_room(where[0]):
+            asked = Asked(packet, where[0], where[1], tcp=False)
+            self._queue(asked, lambda raw: self._send(raw, where))
 
     def _send(self, raw: bytes | None, where: tuple[str, int] | tuple[str, int, int, int]) -> None:
         if raw is not None:
             with suppress(OSError):  # no route back, or no room: the client asks again
                 self._socket.sendto(raw, where)
 
-    def _thinned(self, packets: list[bytes]) -> list[bytes]:
-        """Of a long queue, where several clients ask or there is little room left: only what is answered,
-        b"" in the place of the rest.
+    def _chosen(self, count: int) -> list[int] | None:
+        """Of a long queue, where several clients ask or there is little room left: what is answered of it;
+        None: all.
         """
-        hosts = [self._burst.raw_host(number) for number in range(len(packets))]
+        hosts = self._burst.hosts(count)
         if not self._senders.are_several(hosts, now_s()) and not self._is_half_full():
-            return packets
+            return None
         chosen = admitted(hosts)
-        if len(chosen) == len(packets):
-            return packets
-        return [packet if number in chosen else b"" for number, packet in enumerate(packets)]
+        return None if len(chosen) == count else chosen
 
     def _is_half_full(self) -> bool:
         """Whether the socket's buffer is, by the kernel's count, which is ahead of what we have read."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, replace
 
-from testbed.dns.labels import WireError, decode_name, encode_name, skip_name
+from testbed.dns.labels import WireError, decode_name, encode_name, is_compressed, skip_name
 from testbed.dns.rdata import (
     AAAA,
     ANY,
@@ -167,13 +167,12 @@ def decode_query(data: bytes) -> Received:
             raise WireError("more records than a query has")  # CoreDNS's limits
         question, offset = _question(data, _HEADER.size)
         question_bytes = data[_HEADER.size : offset]
-        if question_bytes[: -_TYPE_CLASS.size] != encode_name(question.name):
+        if is_compressed(data, _HEADER.size):
             raise WireError("the name of the question is compressed")
         for _ in range(answers + authorities):
             offset = _after_record(data, skip_name(data, offset))
-        return _with_edns(
-            Received(ident, flags, question, question_bytes), data, offset, additional
-        )
+        received = Received(ident, flags, question, question_bytes)
+        return _with_edns(received, data, offset, additional) if additional else received
     except struct.error as error:
         raise WireError("the packet is cut off") from error
 

@@ -7,6 +7,7 @@ records (2308, 8020); where they are, CoreDNS's plug-in `kubernetes` (docs/dns.m
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from testbed.dns.published import Published, undashed
 from testbed.dns.records import (
@@ -126,10 +127,7 @@ class Zone:
 
     def soa(self, zone: str, owner: str = "") -> Record:
         """The SOA of one of its zones: its serial is the resourceVersion that the answer rests on."""
-        ttl_s = self.options.ttl_s
-        serial = self.resource_version % 2**32
-        data = f"ns.dns.{zone}. hostmaster.{zone}. {serial} 7200 1800 86400 {ttl_s}"
-        return Record(owner or zone, SOA, min(ttl_s, _MAX_SOA_TTL_S), data)
+        return _soa(zone, owner or zone, self.resource_version % 2**32, self.options.ttl_s)
 
     def _zone_of(self, lower: str) -> str:
         """The zone of its own that a name is in; "" for none."""
@@ -214,6 +212,12 @@ class Zone:
             return Found() if self._state.is_above_addresses(lower) else None
         ttl_s = self.options.ttl_s
         return Found(tuple(Record(name, PTR, ttl_s, f"{target}.") for target in names))
+
+
+@lru_cache(maxsize=64)
+def _soa(zone: str, owner: str, serial: int, ttl_s: int) -> Record:
+    data = f"ns.dns.{zone}. hostmaster.{zone}. {serial} 7200 1800 86400 {ttl_s}"
+    return Record(owner, SOA, min(ttl_s, _MAX_SOA_TTL_S), data)
 
 
 def _alias(owner: Owner, service: Service) -> Found | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from testbed.model.label_selector import LabelSelector
 
@@ -39,7 +40,12 @@ class ZoneOptions:
     @property
     def domain(self) -> str:
         """The cluster's domain."""
-        return next((zone for zone in self.zones if not is_reverse(zone)), "cluster.local")
+        return _domain(self.zones)
+
+
+@lru_cache(maxsize=64)
+def _domain(zones: tuple[str, ...]) -> str:
+    return next((zone for zone in zones if not is_reverse(zone)), "cluster.local")
 
 
 def normal(name: str) -> str:

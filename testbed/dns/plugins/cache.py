@@ -169,6 +169,11 @@ class Cache:
     block: Block
     name: str = "cache"
     _items: dict[str, dict[Key, Item]] = field(default_factory=lambda: {SUCCESS: {}, DENIAL: {}})
+    _where: tuple[str, str] = field(init=False)
+    """(zones, view), as metrics name them."""
+
+    def __post_init__(self) -> None:
+        self._where = ",".join(f"{zone}." for zone in self.settings.zones), ""
 
     def serve(self, query: Query, respond: Respond, next: Serve) -> None:
         question = query.question
@@ -197,7 +202,7 @@ class Cache:
     def show_sizes(self) -> None:
         """For the metrics: how many answers there are."""
         for kind, items in self._items.items():
-            labels = (self.block.server, kind, *self._where())
+            labels = (self.block.server, kind, *self._where)
             self.block.around.metrics.set("coredns_cache_entries", labels, len(items))
 
     def _found(self, key: Key, now_s: float) -> tuple[str, Item | None]:
@@ -226,23 +231,17 @@ class Cache:
 
     def _lifetime(self, query: Query, reply: Reply) -> tuple[str, float]:
         """The kind of a reply, and how long it is kept: 0 for one that is not."""
-        records = (*reply.answers, *reply.authority)
+        kind = _kind(reply)
+        if not kind:
+            return "", 0.0
+        limits: Limits = getattr(self.settings, kind)
+        if limits.off and longest_zone(normal(query.question.name), limits.off) is not None:
+            return kind, 0.0
         if reply.rcode in (SERVFAIL, NOTIMP):
-            kind, ttl_s = DENIAL, self.settings.failure_s
-        else:
-            denies = any(one.type == SOA for one in reply.authority)
-            if reply.rcode == NOERROR and (reply.answers or not denies):
-                kind = SUCCESS
-            elif reply.rcode in (NOERROR, NXDOMAIN) and denies:
-                kind = DENIAL
-            else:
-                return "", 0.0
-            limits: Limits = getattr(self.settings, kind)
-            told_s = min(map(_ttl_s, records), default=limits.least_s)
-            ttl_s = max(limits.least_s, min(told_s, limits.most_s))
-        limits = getattr(self.settings, kind)
-        off = longest_zone(normal(query.question.name), limits.off) is not None
-        return kind, 0.0 if off else ttl_s
+            return kind, self.settings.failure_s
+        records = (*reply.answers, *reply.authority)
+        told_s = min(map(_ttl_s, records), default=limits.least_s)
+        return kind, max(limits.least_s, min(told_s, limits.most_s))
 
     def _reply(self, item: Item, query: Query, now_s: float) -> Reply:
         """As it is given now: what is left of its TTL, the names in the case of who asks.
@@ -308,11 +307,17 @@ class Cache:
 
     def _count(self, what: str, kind: str = "") -> None:
         labels = (self.block.server, kind) if kind else (self.block.server,)
-        self.block.around.metrics.count(f"coredns_cache_{what}_total", (*labels, *self._where()))
+        self.block.around.metrics.count(f"coredns_cache_{what}_total", (*labels, *self._where))
 
-    def _where(self) -> tuple[str, str]:
-        """(zones, view)."""
-        return ",".join(f"{zone}." for zone in self.settings.zones), ""
+
+def _kind(reply: Reply) -> str:
+    """SUCCESS, DENIAL, or "" for neither."""
+    if reply.rcode in (SERVFAIL, NOTIMP):
+        return DENIAL
+    denies = any(one.type == SOA for one in reply.authority)
+    if reply.rcode == NOERROR and (reply.answers or not denies):
+        return SUCCESS
+    return DENIAL if denies and reply.rcode in (NOERROR, NXDOMAIN) else ""
 
 
 def _ttl_s(record: Record) -> float:

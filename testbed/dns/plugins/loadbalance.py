@@ -34,4 +34,4 @@ class LoadBalance:
     name: str = "loadbalance"
 
     def serve(self, query: Query, respond: Respond, next: Serve) -> None:
-        next(query, lambda reply: respond(replace(reply, rotate=True)))
+        next(query, lambda reply: respond(replace(reply, rotate=True) if reply.answers else reply))

@@ -6,10 +6,11 @@ Source: plugin/metrics/README.md, plugin/metrics/vars of CoreDNS.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from testbed.dns.corefile import Directive
 from testbed.dns.directives import address, all_words, counted, longest_zone, options
-from testbed.dns.metrics import CONTENT_TYPE, Metrics
+from testbed.dns.metrics import CONTENT_TYPE, Labels, Metrics
 from testbed.dns.query import Query, Reply, Respond, Serve
 from testbed.dns.sizes import reply_size
 from testbed.dns.surroundings import Block, Made, Page
@@ -65,15 +66,23 @@ class Prometheus:
     def _count(self, query: Query, reply: Reply, took_s: float, size: int, times: int) -> None:
         metrics, question = self.metrics, query.question
         zone = longest_zone(normal(question.name), self.block.zones) or ""
-        where = (self.block.server, f"{zone}.", _VIEW)
-        proto = "tcp" if query.tcp else "udp"
-        family = "2" if ":" in query.client else "1"
-        rtype = type_text(question.type)
-        rtype = rtype if rtype in _TYPES else "other"
-        metrics.count("coredns_dns_requests_total", (*where, proto, family, rtype), times)
+        labels = _labels(self.block.server, zone, query.tcp, ":" in query.client, question.type)
+        where, by_proto, by_type = labels
+        metrics.count("coredns_dns_requests_total", by_type, times)
         if query.dnssec_ok:
             metrics.count("coredns_dns_do_requests_total", where, times)
         metrics.observe("coredns_dns_request_duration_seconds", where, took_s, times)
-        metrics.observe("coredns_dns_request_size_bytes", (*where, proto), query.size, times)
-        metrics.observe("coredns_dns_response_size_bytes", (*where, proto), size, times)
+        metrics.observe("coredns_dns_request_size_bytes", by_proto, query.size, times)
+        metrics.observe("coredns_dns_response_size_bytes", by_proto, size, times)
         metrics.count("coredns_dns_responses_total", (*where, rcode_text(reply.rcode)), times)
+
+
+@lru_cache(maxsize=1024)
+def _labels(
+    server: str, zone: str, tcp: bool, ipv6: bool, rtype: int
+) -> tuple[Labels, Labels, Labels]:
+    """Of a query: of where it came in, of that and its protocol, and of all that is told of it."""
+    where = server, f"{zone}.", _VIEW
+    by_proto = *where, "tcp" if tcp else "udp"
+    kind = type_text(rtype)
+    return where, by_proto, (*by_proto, "2" if ipv6 else "1", kind if kind in _TYPES else "other")
