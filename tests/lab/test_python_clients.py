@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import kubernetes
 import lightkube
 import pytest
@@ -62,8 +61,9 @@ def official(config: Path) -> Iterator[kubernetes.client.ApiClient]:
 
 @pytest.fixture
 def light(config: Path) -> lightkube.Client:
+    # Seconds, as httpx takes them: which httpx lightkube stands on differs from version to version.
     own = lightkube.KubeConfig.from_file(str(config))
-    return lightkube.Client(config=own, timeout=httpx.Timeout(PATIENCE_S))
+    return lightkube.Client(config=own, timeout=PATIENCE_S)  # type: ignore[arg-type]
 
 
 def make_namespace(client: kubernetes.client.ApiClient, name: str) -> str:
