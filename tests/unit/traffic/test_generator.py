@@ -114,7 +114,8 @@ def test_open_loop_answers(served: Loads, scheme: str, reuse: int) -> None:
     assert not opened_needlessly(samples, reuse)
     assert (samples["src_port"] > 0).all()
     assert samples.groupby("connection")["src_port"].nunique().max() == 1
-    assert (samples["scheduled_ns"].diff().dropna() == 10_000_000).all()
+    scheduled_ns = samples["scheduled_ns"].sort_values()  # who is late may end out of turn
+    assert (scheduled_ns.diff().dropna() == 10_000_000).all()
     assert (samples["scheduled_ns"] <= samples["start_ns"]).all()
     assert (samples["start_ns"] <= samples["first_byte_ns"]).all()
     assert (samples["first_byte_ns"] <= samples["end_ns"]).all()
