@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from testbed.clock import now_s
@@ -47,15 +47,15 @@ class UdpSocket:
             count = self._burst.receive()
             chosen = self._chosen(count) if count == _BURST else None
             if chosen is None:
-                self._answer(range(count), self._burst.packets(count))
+                self._answer(enumerate(self._burst.packets(count)))
                 return
-            self._answer(chosen, self._burst.chosen(chosen))
+            self._answer(zip(chosen, self._burst.chosen(chosen), strict=True))
 
-    def _answer(self, numbers: Sequence[int], packets: list[bytes]) -> None:
+    def _answer(self, packets: Iterable[tuple[int, bytes]]) -> None:
         """What is ready goes out before anything else is done."""
         find, put = self._ready.entries.get, self._burst.put
         rarer = []
-        for number, packet in zip(numbers, packets, strict=True):
+        for number, packet in packets:
             entry = find(packet[2:])
             if entry is not None and entry.raw is not None:
                 entry.hits += 1
