@@ -39,7 +39,18 @@ _SENTENCES = {
 
 def complaints(error: ValidationError, root: type[BaseModel]) -> list[Mistake]:
     """Every complaint of a validation as a mistake; paths are those of the YAML."""
-    return [_mistake(detail, root) for detail in error.errors(include_url=False)]
+    details = error.errors(include_url=False)
+    return [_mistake(detail, root) for detail in details if not _only_follows(detail)]
+
+
+def _only_follows(detail: Mapping[str, Any]) -> bool:
+    """Whether a list is too short because its wrong items do not count; each of them is a complaint itself."""
+    written = detail["input"]
+    return (
+        detail["type"] == "too_short"
+        and isinstance(written, list | dict)
+        and len(written) >= detail["ctx"]["min_length"]
+    )
 
 
 def _mistake(detail: Mapping[str, Any], root: type[BaseModel]) -> Mistake:
