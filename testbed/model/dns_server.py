@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from string import Formatter
 from typing import Annotated, Any
 
@@ -22,22 +22,24 @@ PLACEHOLDERS = ("folder", "zone", "hosts", "domain", "address", "upstream", "kub
 
 
 def _words(value: Any) -> tuple[str, ...]:
-    """A program's name, or a command: its words, or a line of them."""
+    """A program's name, or a command: its words, or a line of them. Raises ValueError."""
     words = shlex.split(value) if isinstance(value, str) else value
     if not isinstance(words, list | tuple) or not all(isinstance(one, str) for one in words):
         raise ValueError(f"must be {', '.join(PROGRAMS)} or a command, not {kind_of(value)}")
     if isinstance(value, str) and not words:
         raise ValueError(f"needs a program: {', '.join(PROGRAMS)}, or a command")
-    if isinstance(value, str) and len(words) == 1 and words[0] not in PROGRAMS:
-        meant = nearest(words[0], PROGRAMS)
-        hint = (
-            f"did you mean {meant}?"
-            if meant
-            else f"known: {', '.join(PROGRAMS)}, or a list of words"
-        )
-        raise ValueError(f"no program {words[0]!r}; {hint}")
+    if isinstance(value, str) and len(words) == 1:
+        _require_known(words[0], PROGRAMS, "or a list of words")
     _check_fields(words)
     return tuple(words)
+
+
+def _require_known(program: str, known: Sequence[str], otherwise: str) -> None:
+    """Raises ValueError for a single word that names none of them."""
+    if program not in known:
+        meant = nearest(program, known)
+        hint = f"did you mean {meant}?" if meant else f"known: {', '.join(known)}, {otherwise}"
+        raise ValueError(f"no program {program!r}; {hint}")
 
 
 class DNSServer(Strict):
@@ -67,7 +69,13 @@ def _spelled_out(value: Any) -> Any:
     """`server: unbound` is in short that it is the external program."""
     if value is None or value == OWN:
         return {}
-    return {"external": value} if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    # Looked at here, so that a mistake has the place where it was written.
+    words = shlex.split(value)
+    if len(words) == 1:
+        _require_known(words[0], (OWN, *PROGRAMS), "or a command under external:")
+    return {"external": _words(value)}
 
 
 ServerKey = Annotated[
