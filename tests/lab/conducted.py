@@ -35,12 +35,14 @@ def _judged(record: TrialRecord) -> tuple[str, ...]:
     return tuple(one for one in why if not one.startswith(_KERNEL_LOST))
 
 
-def conducted(name: str, folder: Path, *settings: str, topology: str | None = None) -> Run:
-    """The run of an experiment's first block under `--set` settings, with its report written; `topology` as
-    in `--topology`.
+def conducted(
+    name: str, folder: Path, *settings: str, topology: str | None = None, seed: int = 1
+) -> Run:
+    """The run of an experiment's first block under `--set` settings, with its report written; `topology` and
+    `seed` as in `--topology` and `--seed`.
     """
     experiment = load(name)
-    job = Job(experiment, designed(experiment, settings, 1, 1, SMOKE), topology)
+    job = Job(experiment, designed(experiment, settings, 1, seed, SMOKE), topology)
     carrier = choose(topologies(job.experiment, job.design, job.topology))
     guest = carrier.guest
     outside = Outside(

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from testbed.analysis import dns_failover, ndots
+from testbed.analysis import dns_failover, headless, ndots
 from tests.lab.conducted import conducted
 
 pytestmark = pytest.mark.lab
+
+KILLS_THE_FIRST = 3
+"""A seed by which that pod is deleted whose address a headless service names first."""
 
 
 def test_search_lists_cost_what_libraries_are_known_to_ask(tmp_path: Path) -> None:
@@ -33,7 +36,12 @@ def test_a_dns_pod_that_hangs_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_who_keeps_an_address_loses_it_with_its_pod(tmp_path: Path) -> None:
-    run = conducted("headless", tmp_path, "dial=headless/first", "resolve=once", "after_s=1.5")
+    arm = ("dial=headless/first", "resolve=once", "after_s=4")
+    run = conducted("headless", tmp_path, *arm, seed=KILLS_THE_FIRST)
+    deleted = run.events[run.events["source"] == "fault"].iloc[0]
+    victim = str(deleted["object"]).rpartition("/")[2]
+    table = headless.requests(run)
+    assert set(table.loc[table["outcome"] == "ok", "backend"]) == {victim}
     trial = run.trials.iloc[0]
     assert trial["largest_share"] == 1
-    assert trial["successor_share"] == 0
+    assert trial["recover_censored"], "whoever knows no other address is not helped by a successor"
