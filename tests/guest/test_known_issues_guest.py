@@ -9,7 +9,7 @@ import pytest
 from testbed.issues.findings import NOTE
 from tests.lab.conducted import conducted
 
-pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.guest
 
 
 def test_ports_that_come_back_are_led_to_who_left_where_the_switch_is_on(tmp_path: Path) -> None:
