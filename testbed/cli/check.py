@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the mistakes, or that there are none; 2 where there are some."""
     from testbed.edge.ingress_foreseen import foreseen
+    from testbed.edge.pending import pending
     from testbed.lab.checks import checks
     from testbed.model.loader import load
     from testbed.model.sizes import sizes_of
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
             note(f"{args.file}: {said}: `testbed up` will refuse it on this host")
         if said := idle(topology):
             note(f"{args.file}: {said}")
-        for said in foreseen(topology):
+        for said in (*pending(topology), *foreseen(topology)):
             note(f"{args.file}: {said}")
     else:
         emit(args, list[Problem]())
