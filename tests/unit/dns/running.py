@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,8 +53,9 @@ class RunningServer:
 
     def await_sync(self) -> None:
         """Return when it answers from what it was told."""
+        deadline_s = time.monotonic() + 60
         while resolve("cluster.local.", _ASKING, self.port).queries[0].rcode == "SERVFAIL":
-            pass
+            assert time.monotonic() < deadline_s
 
     def change(self, kind: str, item: Object, resource_version: int = 2) -> None:
         changes = [{"type": kind, "object": to_manifest(item)}]

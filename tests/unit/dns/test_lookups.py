@@ -58,11 +58,14 @@ def test_a_stream_goes_on_until_it_is_stopped(server: RunningServer, web: Servic
     over = threading.Event()
 
     def stop_when_asked(silent: socket.socket) -> None:
-        silent.recv(512)
-        over.set()
+        try:
+            silent.recv(512)
+        finally:
+            over.set()
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.2", server.port))
+        silent.settimeout(60)
         jobs = [
             {"library": "glibc", "name": "web", "rate_rps": 200},
             {"library": "musl", "name": "web", "rate_rps": 50, "nameservers": ["127.0.0.2"]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -27,8 +28,9 @@ def over_udp(server: RunningServer, name: str) -> Response:
 
 def until(server: RunningServer, name: str, rcode: int) -> Response:
     """Ask until the answer has this rcode: changes travel on another socket than queries."""
+    deadline_s = time.monotonic() + 60
     while (response := over_udp(server, name)).rcode != rcode:
-        pass
+        assert time.monotonic() < deadline_s, response
     return response
 
 

@@ -8,6 +8,7 @@ import selectors
 import socket
 import struct
 import termios
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -59,8 +60,10 @@ class Loop:
 
     def settle_when(self, arrived: Callable[[], bool]) -> None:
         """The loopback, too, delivers in its own time."""
+        deadline_s = time.monotonic() + 60
         while not arrived():
             self.settle()
+            assert time.monotonic() < deadline_s
         self.settle()
 
     def wait(self, seconds: float) -> None:
