@@ -105,7 +105,7 @@ def test_a_service_without_endpoints_refuses(lab: Lab) -> None:
     assert set(lab.load(spec).summary["outcomes"]) == {"refused"}
 
 
-LONG = LoadSpec(source="client-0", url="http://web", rate_rps=100.0, duration_s=600.0)
+LONG = LoadSpec(source="client-0", url="http://web", rate_rps=100.0, duration_s=300.0)
 
 
 def test_a_load_that_is_stopped_keeps_what_it_measured(lab: Lab) -> None:

@@ -53,9 +53,8 @@ def topology(name: str, **service: Any) -> Topology:
 
 def backends(lab: Lab, where: str, url: str) -> set[str]:
     """The nodes of the pods that answer."""
-    done = lab.exec(
-        where, ["sh", "-c", f"for i in $(seq 24); do curl -sm 60 {url}/hostname; echo; done"]
-    )
+    ask = f"for i in $(seq 24); do curl -sm 60 {url}/hostname || exit; echo; done"
+    done = lab.exec(where, ["sh", "-c", ask])
     assert done.returncode == 0, done.stderr
     nodes = {pod["name"]: pod["node"] for pod in lab.inspect()["pods"]}
     return {nodes[name] for name in done.stdout.split()}
