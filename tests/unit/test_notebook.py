@@ -15,7 +15,7 @@ def test_the_notebook_runs() -> None:
     stored = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(cell.outputs for cell in stored if not cell.source.startswith("import"))
     resources = {"metadata": {"path": str(NOTEBOOK.parent)}}
-    NotebookClient(notebook, timeout=500, kernel_name="python3", resources=resources).execute()
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
     shown = [output.output_type for cell in stored for output in cell.outputs]
     assert "error" not in shown
     assert "display_data" in shown

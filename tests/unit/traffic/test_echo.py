@@ -189,7 +189,7 @@ def busy(spawn: Spawn, port: int) -> Process:
 
 
 def test_requests_are_worked_on_one_after_the_other(busy: Process, port: int) -> None:
-    """Three connections at once, and two requests on the last: five times as long as one."""
+    """Three connections at once, and three requests on the last: five times as long as one."""
     began_ns = now_ns()
     with connect(port) as first, connect(port) as second, connect(port) as third:
         for sock, requests in ((first, GET), (second, GET), (third, GET * 3)):

@@ -137,7 +137,7 @@ def test_closed_loop_keeps_its_connections_busy(served: Loads) -> None:
 
 def test_open_loop_spreads_over_the_connections_asked_for(served: Loads) -> None:
     samples = served.samples(rate_rps=100, arrivals="constant", connections=3, reuse=1000)
-    assert samples.sort_values("start_ns")["connection"].nunique() >= 3
+    assert samples["connection"].nunique() >= 3
     assert samples.sort_values("start_ns")["connection"].iloc[:3].is_unique
     assert not opened_needlessly(samples, reuse=1000, wanted=3)
 
