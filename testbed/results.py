@@ -16,7 +16,7 @@ import pandas as pd
 
 from testbed.analysis.run import Run, load_run, read_meta
 from testbed.errors import UsageError
-from testbed.experiment.record import find_run
+from testbed.experiment.runs import find_run
 
 RESULTS = Path("results")
 

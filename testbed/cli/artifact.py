@@ -21,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Pack it; prints the file's path."""
     from testbed.analysis.run import load_run
-    from testbed.experiment.record import find_run, write_atomically
+    from testbed.experiment.atomic import write_atomically
+    from testbed.experiment.runs import find_run
     from testbed.report.artifact import files, name_of, packed
     from testbed.report.written import written
 

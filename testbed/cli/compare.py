@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(name: str) -> Run:
     from testbed.analysis.run import load_run
-    from testbed.experiment.record import find_run
+    from testbed.experiment.runs import find_run
 
     return load_run(Path(name) if Path(name).is_dir() else find_run(Path("results"), name))
 

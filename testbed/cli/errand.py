@@ -18,7 +18,7 @@ from testbed.experiment.interrupt import Interrupts
 from testbed.experiment.on_worker import ANSWER, ORDER
 from testbed.experiment.order import Order
 from testbed.experiment.progress import Progress
-from testbed.experiment.record import RunDirectory
+from testbed.experiment.run_directory import RunDirectory
 from testbed.experiment.runner import Runner
 from testbed.experiment.side_by_side import end_with
 

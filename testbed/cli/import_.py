@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     if args.write is None:
         print(text, end="")
         return 0
-    from testbed.experiment.record import write_atomically
+    from testbed.experiment.atomic import write_atomically
     from testbed.report.written import written
 
     written(args.write, lambda path: write_atomically(path, lambda draft: draft.write_text(text)))

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from testbed.analysis.run import load_run
     from testbed.experiment import module
-    from testbed.experiment.record import find_run
+    from testbed.experiment.runs import find_run
     from testbed.report.build import analysed, json_safe, write
 
     folders = [

@@ -21,7 +21,9 @@ from testbed.experiment.interrupt import Interrupts
 from testbed.experiment.module import Experiment
 from testbed.experiment.node_signals import NodeSignals
 from testbed.experiment.progress import Progress
-from testbed.experiment.record import RunDirectory, TrialRecord
+from testbed.experiment.record import TrialRecord
+from testbed.experiment.room import require_room
+from testbed.experiment.run_directory import RunDirectory
 from testbed.experiment.side_by_side import in_turn
 from testbed.experiment.subjects import live_nodes
 from testbed.experiment.trial_lab import Lab, TrialLab
@@ -131,7 +133,7 @@ class Runner:
         progress: Progress,
     ) -> None:
         """Store trials that ran elsewhere, and tell of them."""
-        self._directory.require_room()
+        require_room(self._directory.path)
         with interrupts.shielded():
             for name, files in trials.items():
                 row = self._directory.take_in(name, files)
@@ -174,7 +176,7 @@ class Runner:
         progress.trial(trial, elapsed_ns / 1e9, invalid, valid)
 
     def _run_trial(self, trial: Trial, interrupts: Interrupts) -> TrialRecord:
-        self._directory.require_room()
+        require_room(self._directory.path)
         with interrupts.recognised():
             record = self._conduct(trial, interrupts)
         if not record.failed:

@@ -17,8 +17,9 @@ from testbed.experiment.environment import environment
 from testbed.experiment.interrupt import Interrupts
 from testbed.experiment.machines import same_kernel
 from testbed.experiment.module import Experiment
-from testbed.experiment.record import RunDirectory, find_run, new_run
+from testbed.experiment.run_directory import RunDirectory
 from testbed.experiment.runner import Outside, Runner
+from testbed.experiment.runs import find_run, new_run
 from testbed.experiment.setting import topologies, topology_of
 from testbed.experiment.until import Goal, Look, goal_of
 from testbed.model.timing import Timing

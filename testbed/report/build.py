@@ -15,8 +15,8 @@ from testbed.analysis.planning import spreads
 from testbed.analysis.run import Finding, Run
 from testbed.analysis.summary import finite, summarise, with_metrics
 from testbed.errors import OutOfTimeOrRoom, UsageError
+from testbed.experiment.atomic import write_atomically
 from testbed.experiment.primary import Primary
-from testbed.experiment.record import write_atomically
 from testbed.report import style
 from testbed.report.chapter import Drawn, Outcome
 from testbed.report.page import write_page

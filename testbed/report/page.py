@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.experiment.record import write_atomically
+from testbed.experiment.atomic import write_atomically
 from testbed.report.chapter import Chapter, Outcome, chapter
 
 if TYPE_CHECKING:

@@ -15,7 +15,9 @@ import pytest
 from testbed.analysis.run import load_run
 from testbed.errors import NotFound, OutOfTimeOrRoom, UsageError
 from testbed.experiment.columns import LEDGER, SAMPLES
-from testbed.experiment.record import RunDirectory, find_run, new_run, trial_rows
+from testbed.experiment.gathering import trial_rows
+from testbed.experiment.run_directory import RunDirectory
+from testbed.experiment.runs import find_run, new_run
 from tests.unit.experiment.records import record, trial
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)

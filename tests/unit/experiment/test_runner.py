@@ -13,14 +13,14 @@ import pytest
 
 from testbed.analysis.run import load_run
 from testbed.errors import CheckFailed, NotFound, OutOfTimeOrRoom, UsageError
-from testbed.experiment import record as record_module
-from testbed.experiment import session
+from testbed.experiment import room, session
 from testbed.experiment.design import Design
 from testbed.experiment.environment import guest_kernel
 from testbed.experiment.executor import Blocks
 from testbed.experiment.interrupt import Interrupts
 from testbed.experiment.progress import Progress
-from testbed.experiment.record import RunDirectory, TrialRecord
+from testbed.experiment.record import TrialRecord
+from testbed.experiment.run_directory import RunDirectory
 from testbed.experiment.runner import MAX_ATTEMPTS, Outside, Runner
 from testbed.experiment.session import Job, execute, resumed_job
 from testbed.experiment.trial_lab import TrialLab
@@ -205,7 +205,7 @@ def test_a_bug_in_a_trial_shows_and_takes_its_lab_down(
 def test_a_full_disk_is_found_before_the_first_lab(
     job: Job, tmp_path: Path, labs: Labs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record_module, "MIN_FREE_BYTES", 1 << 62)
+    monkeypatch.setattr(room, "MIN_FREE_BYTES", 1 << 62)
     with pytest.raises(OutOfTimeOrRoom, match="MiB left"):
         run(job, tmp_path, labs)
     assert not labs.started

@@ -13,7 +13,8 @@ from testbed.analysis.run import load_run
 from testbed.errors import UsageError
 from testbed.experiment.design import PAPER, Design
 from testbed.experiment.module import load
-from testbed.experiment.record import RunDirectory, TrialRecord
+from testbed.experiment.record import TrialRecord
+from testbed.experiment.run_directory import RunDirectory
 from testbed.experiment.runner import Outside
 from testbed.experiment.session import Ended, Job, command_line, execute, resumed_job
 from testbed.experiment.side_by_side import Executor, in_turn, side_by_side
