@@ -86,6 +86,8 @@ def _address(told: Mapping[str, Any]) -> Iterator[str]:
     request = told["request"]
     if request is not None:
         yield f"ADDRESS {request['src']} -> {request['dst']}, {request['is']}"
+    if told["hint"]:
+        yield f"HINT {told['hint']}"
 
 
 def _rules(told: Mapping[str, Any]) -> Iterator[str]:

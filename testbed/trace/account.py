@@ -15,6 +15,7 @@ from testbed.trace.comparison import disagreements, handed_up, is_foretold, obse
 from testbed.trace.dump import tracer_of
 from testbed.trace.evidence import Evidence, Told, pod_name
 from testbed.trace.hits import Met, counted, met, speller
+from testbed.trace.outside_way import outside_way
 from testbed.trace.prediction import UNREACHABLE, Way, kept_ways, ways
 from testbed.trace.sightings import Ends, Leg, Sighting, datagram, ends_of, is_first, legs
 
@@ -27,6 +28,7 @@ def account(evidence: Evidence, seen: Sequence[Sighting], marker: bytes) -> dict
         "protocol": evidence.protocol,
         "lookup": evidence.lookup,
         "request": None,
+        "hint": outside_way(evidence),
         "rules": [],
         "ipvs": [],
         "legs": [],

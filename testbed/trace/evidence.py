@@ -40,6 +40,7 @@ class Evidence:
     bound: Ends | None
     dialled: str
     """The address that the name stands for; "" where it has none."""
+    dialled_port: int
     outcome: str
     report: Mapping[str, Any]
     """Of the request's process: outcome, answer, backend; start_ns, connected_ns, end_ns (CLOCK_MONOTONIC)."""
@@ -67,6 +68,7 @@ def evidence_of(answer: Mapping[str, Any]) -> Evidence:
         lookup=answer["lookup"],
         bound=ends,
         dialled=dialled,
+        dialled_port=ends[3] if ends else answer.get("dport", 0),
         outcome=report.get("outcome") or answer.get("outcome", "client_error"),
         report=report,
         told={name: _told(one) for name, one in answer["told"].items()},

@@ -53,7 +53,8 @@ def main(config: dict[str, Any], channel: socket.socket) -> None:
     try:
         sock = _bound(config["protocol"], address, config["port"])
     except OSError as error:
-        control.say({"lookup": lookup, "bound": None, "outcome": _outcome(error), "dst": address})
+        dialled = {"dst": address, "dport": config["port"]}
+        control.say({"lookup": lookup, "bound": None, "outcome": _outcome(error), **dialled})
         return
     with sock:
         src, sport = sock.getsockname()[:2]

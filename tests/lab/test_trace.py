@@ -108,6 +108,12 @@ def test_a_service_without_endpoints_turns_away(lab: Lab) -> None:
     assert told["agrees"]
 
 
+def test_a_host_that_dials_a_cluster_address_is_told_of_the_node_port(lab: Lab) -> None:
+    told = traced(lab, "client", "web")
+    assert told["outcome"]["result"] == "unreachable"
+    assert told["hint"] == "a client outside the cluster dials n1:30080 (a node port)"
+
+
 def test_a_name_that_is_none_ends_there(lab: Lab) -> None:
     told = traced(lab, "probe-0", "nothere:80")
     assert (told["outcome"]["result"], told["legs"], told["agrees"]) == ("dns_error", [], None)

@@ -33,6 +33,7 @@ def evidence(lost: int = 0, deaf: dict[str, str] | None = None) -> Evidence:
         lookup=None,
         bound=(POD, 40000, WEB, 8080),
         dialled=WEB,
+        dialled_port=8080,
         outcome="ok",
         report={},
         told={"n1": told},
