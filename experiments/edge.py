@@ -15,7 +15,7 @@ import pandas as pd
 
 from testbed.analysis import edge
 from testbed.analysis.edge import LOST, WAYS, is_notice
-from testbed.analysis.power import share_spread
+from testbed.analysis.lost_shares import share_pilots
 from testbed.analysis.run import Finding, Run
 from testbed.claims.edge_lab import PROBE, PROGRAMS, PROVIDERS, balancer, names
 from testbed.edge.doors import OUTSIDE
@@ -296,14 +296,7 @@ def primary(run: Run) -> list[Primary]:
 def pilot(factors: Factors) -> tuple[Pilot, ...]:
     """Of some hundred requests in a phase each goes to the lost node or not."""
     due = float(factors["rate_rps"]) * float(factors["hold_s"])
-    return tuple(
-        Pilot(
-            claim.name,
-            claim.margin,
-            share_spread(claim.target, due) if claim.target else claim.margin / 2,
-        )
-        for claim in edge.claims_of(factors, GONE, MARGINS)
-    )
+    return share_pilots(edge.claims_of(factors, GONE, MARGINS), due)
 
 
 def analyse(run: Run) -> list[Finding]:

@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from testbed.analysis import partition
+from testbed.analysis.lost_shares import share_pilots
 from testbed.analysis.partition import APART, REACH
-from testbed.analysis.power import share_spread
 from testbed.analysis.run import Finding, Run
 from testbed.errors import OutOfTimeOrRoom
 from testbed.experiment.arrange import require_positive, with_clients_on_every_node
@@ -234,14 +234,7 @@ def primary(run: Run) -> list[Primary]:
 def pilot(factors: Factors) -> tuple[Pilot, ...]:
     """Of some hundred requests in a phase each goes to the other side or not."""
     due = float(factors["rate_rps"]) * float(factors["hold_s"])
-    return tuple(
-        Pilot(
-            claim.name,
-            claim.margin,
-            share_spread(claim.target, due) if claim.target else claim.margin / 2,
-        )
-        for claim in partition.claims_of(factors, GONE, MARGINS)
-    )
+    return share_pilots(partition.claims_of(factors, GONE, MARGINS), due)
 
 
 def analyse(run: Run) -> list[Finding]:

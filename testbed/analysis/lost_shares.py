@@ -11,8 +11,9 @@ import pandas as pd
 from testbed.analysis.arms import Arm
 from testbed.analysis.equivalence import decided, equivalence
 from testbed.analysis.intervals import Interval, over_trials
+from testbed.analysis.power import share_spread
 from testbed.analysis.run import Finding
-from testbed.experiment.primary import Primary
+from testbed.experiment.primary import Pilot, Primary
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,20 @@ def share_told(claim: ShareClaim, value: Interval, lost: int, further: Iterable[
     return (
         f"{lost} requests on new connections failed, {value.estimate:.1%} of those due then ({interval}), "
         f"against {claim.target:.0%}; {'; '.join((*further, f'n = {value.n} trials'))}."
+    )
+
+
+def share_pilots(claims: Iterable[ShareClaim], due: float) -> tuple[Pilot, ...]:
+    """How far trials will spread in which each of `due` requests is lost or not, by a chance of its own.
+    Where none is to be lost, chance says nothing: half the margin is granted.
+    """
+    return tuple(
+        Pilot(
+            claim.name,
+            claim.margin,
+            share_spread(claim.target, due) if claim.target else claim.margin / 2,
+        )
+        for claim in claims
     )
 
 
