@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
@@ -15,6 +14,7 @@ from testbed.events import Event
 from testbed.lab.client import Lab
 from testbed.model.loader import load
 from testbed.model.topology import Topology
+from tests.lab.awaited import awaited
 from tests.lab.conftest import ONCE, User, unique_name
 from tests.lab.outer import ROOT
 
@@ -204,8 +204,6 @@ def test_whoever_types_it_has_a_lab_that_speaks_bgp(user: User, name: str) -> No
         ]
         # On a busy machine BFD may have lost a session since, which comes back.
         ways = ("exec", name, "n2", "--", "ip", "route", "show", "10.244.2.0/24")
-        deadline_s = time.monotonic() + PATIENCE_S
-        while "via 172.18.0.4" not in user.testbed(*ways).stdout:
-            assert time.monotonic() < deadline_s
+        awaited(lambda: user.testbed(*ways).stdout, lambda said: "via 172.18.0.4" in said)
     finally:
         assert user.testbed("down", name).returncode == 0

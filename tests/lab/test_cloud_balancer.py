@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from testbed.events import Event
 from testbed.experiment.trial_lab import TrialLab
 from testbed.lab.client import Lab
 from testbed.model.topology import Topology
+from tests.lab.awaited import awaited
 from tests.lab.conducted import conducted
 
 pytestmark = pytest.mark.lab
@@ -41,9 +41,7 @@ def answering(lab: Lab, here: Setting) -> set[str]:
 
 def await_answers(lab: Lab, here: Setting, pods: set[str]) -> None:
     """Dial until just these answer: a check that a busy machine is late with keeps a node out for a while."""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while (found := answering(lab, here)) != pods:
-        assert time.monotonic() < deadline_s, found
+    awaited(lambda: answering(lab, here), lambda found: found == pods)
 
 
 @pytest.mark.parametrize("program", ["haproxy", "nftables"])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import docker
 import pytest
 
 from tests.lab import dockerd
+from tests.lab.awaited import awaited
 from tests.lab.conftest import unique_name
 from tests.lab.dockerd import IMAGE, World
 from tests.lab.outer import TESTBED
@@ -211,9 +211,9 @@ def test_a_container_that_crashes_is_started_again_by_the_kubelet(shop: Shop) ->
 
     before = server()["restartCount"]
     shop.testbed("fault", "crash", "web")
-    until(lambda: server()["restartCount"] == before + 1 and server()["ready"])
+    awaited(lambda: server()["restartCount"] == before + 1 and server()["ready"])
     assert server()["lastState"]["terminated"]["exitCode"] == 128 + signal.SIGKILL
-    until(lambda: len(shop.containers(pod="default/web", container="server")) == 1)
+    awaited(lambda: len(shop.containers(pod="default/web", container="server")) == 1)
 
 
 def test_a_container_hangs_and_is_healed(shop: Shop) -> None:
@@ -230,7 +230,7 @@ def test_a_stopped_node_has_no_container_and_boots_as_another_one(shop: Shop) ->
     shop.testbed("fault", "heal", "n2")
     (after,) = shop.ids(node="n2")
     assert before != after
-    until(lambda: shop.try_inside("echo-0", "curl", "-sm", "1", "http://web/hostname") == "web")
+    awaited(lambda: shop.try_inside("echo-0", "curl", "-sm", "1", "http://web/hostname") == "web")
 
 
 def test_every_machine_and_pod_reaches_what_it_reaches_in_other_labs(
@@ -265,7 +265,7 @@ def test_whatever_kills_a_lab_what_it_left_is_found_and_removed(
     up = world.testbed("up", str(file), "--name", name)
     assert (up.returncode, len(things_of(client, name))) == (0, 1), up.stderr
     killed("pid")
-    until(lambda: things_of(client, name) == [])  # by what sits outside of the lab's world
+    awaited(lambda: things_of(client, name) == [])  # by what sits outside of the lab's world
 
     assert world.testbed("up", str(file), "--name", name).returncode == 0
     killed("outside.pid", "pid")
@@ -277,11 +277,3 @@ def test_whatever_kills_a_lab_what_it_left_is_found_and_removed(
     assert world.testbed("down", name).returncode == 0
     assert things_of(client, name) == []
     assert world.testbed("down", name).returncode == 4
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Look again and again, with the patience that a busy machine asks for."""
-    deadline_s = time.monotonic() + 300.0
-    while not holds():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.1)

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from testbed.clock import now_ns, now_s
+from testbed.clock import now_ns
 from testbed.events import Event
 from testbed.lab.client import Lab
 from testbed.lab.trace_request import trace
 from testbed.model.topology import Topology
+from tests.lab.awaited import awaited
 from tests.lab.conftest import unique_name
 
 pytestmark = pytest.mark.lab
@@ -215,9 +216,10 @@ def has_ways(lab: Lab, address: str, count: int) -> None:
     """Return once the router reaches it by so many next hops: BFD takes a node that is late for one that is
     down, for a moment.
     """
-    end_s = now_s() + PATIENCE_S
-    while (found := lab.inspect()["loadBalancer"]["ways"]["tor"].get(address, 0)) != count:
-        assert now_s() < end_s, found
+    awaited(
+        lambda: lab.inspect()["loadBalancer"]["ways"]["tor"].get(address, 0),
+        lambda found: found == count,
+    )
 
 
 def test_a_router_spreads_connections_over_all_nodes_and_local_over_those_with_a_pod(

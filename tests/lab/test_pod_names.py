@@ -12,6 +12,7 @@ import yaml
 
 from testbed.lab.client import Lab
 from testbed.model.topology import Topology
+from tests.lab.awaited import awaited
 from tests.lab.conftest import unique_name
 from tests.lab.outer import TESTBED
 
@@ -149,6 +150,6 @@ def test_names_follow_what_clients_of_the_api_make(lab: Lab, tmp_path: Path) -> 
     file = tmp_path / "shop.yaml"
     file.write_text(yaml.safe_dump_all(manifests))
     subprocess.run([*TESTBED, "apply", lab.name, "-f", str(file)], check=True)
-    while told(lab, "till.shop") != ["10.96.7.7"]:
-        pass  # the write is done; its word is on the way to the DNS server
+    # The write is done; its word is on the way to the DNS server.
+    awaited(lambda: told(lab, "till.shop"), lambda found: found == ["10.96.7.7"])
     assert told(lab, "10-96-7-7.shop.pod.cluster.local") == ["10.96.7.7"]

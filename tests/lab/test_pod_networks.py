@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 from testbed.events import Event
 from testbed.lab.client import Lab
 from testbed.model.topology import Topology
+from tests.lab.awaited import awaited
 from tests.lab.conftest import User, unique_name
 from tests.lab.outer import TESTBED
 from tests.lab.test_network import ANSWER_ONCE, ASK_NODE, SEND_WHOLE, nodes, pods, python
@@ -189,25 +189,17 @@ def test_a_pod_without_an_address_waits_for_one(cni: str) -> None:
             argv = [*TESTBED, "kubectl", lab.name, "--", "get", *what]
             return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
-        wait_until(lambda: late()["reason"] == "FailedCreatePodSandBox")
+        awaited(late, lambda row: row["reason"] == "FailedCreatePodSandBox")
         assert late()["phase"] == "Pending"
         assert "ContainerCreating" in shown("pod", "late")
         wanted = (
             "Failed to create pod sandbox: no IP addresses available in range set: "
             "10.244.0.2-10.244.0.14: all 13 pod addresses of 10.244.0.0/28 are in use"
         )
-        wait_until(lambda: wanted in shown("events"))
+        awaited(lambda: shown("events"), lambda said: wanted in said)
         lab.change(of(12))
-        wait_until(lambda: late()["ready"])
+        awaited(late, lambda row: row["ready"])
         assert late()["ip"] in {f"10.244.0.{last}" for last in range(2, 15)}
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Look until it does: not everything here is in the event log."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to be"
-        time.sleep(0.2)
 
 
 @pytest.mark.parametrize("network", ["vxlan", "weave"])
