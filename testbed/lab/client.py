@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from subprocess import CompletedProcess
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from testbed.events import Event
 from testbed.kernel.search_path import with_tools
 from testbed.lab import docker_side, registry
 from testbed.lab.api_access import Access, access
+from testbed.lab.captured import Fds, captured
 from testbed.lab.ending import end
 from testbed.lab.load_handle import LoadHandle, LoadResult, Progress, quiet
 from testbed.lab.recording import Recording
@@ -75,12 +75,8 @@ class Lab:
         if not isinstance(topology, Topology):
             topology = load_topology(Path(topology), tuple(settings), checks)
         name = name or topology.name
-        params = {
-            "topology": topology.model_dump(mode="json", by_alias=True, exclude_none=True),
-            "source": source,
-            "timeout_s": timeout_s,
-            "pin": pin,
-        }
+        sent = _as_sent(topology)
+        params = {"topology": sent, "source": source, "timeout_s": timeout_s, "pin": pin}
         with registry.starting(name):
             fresh = not registry.is_alive(registry.folder(name))
             carrier = carrier or (choose([topology], on_progress) if fresh else None)
@@ -115,12 +111,8 @@ class Lab:
 
     def change(self, topology: Topology, timeout_s: float = 60.0) -> None:
         """Bring the lab to what another topology says, as `up` does where it runs already."""
-        params = {
-            "topology": topology.model_dump(mode="json", by_alias=True, exclude_none=True),
-            "source": "",
-            "timeout_s": timeout_s,
-            "pin": False,
-        }
+        sent = _as_sent(topology)
+        params = {"topology": sent, "source": "", "timeout_s": timeout_s, "pin": False}
         self._connection.call("up", params)
 
     def label(self, where: str, labels: Mapping[str, str]) -> None:
@@ -259,38 +251,24 @@ class Lab:
         timeout_s: float | None = None,
         *,
         inside: bool = False,
-    ) -> subprocess.CompletedProcess[str]:
+    ) -> CompletedProcess[str]:
         """Run a command on a node, pod or host with no input; returns its code and what it printed. `inside`:
         see `execute`.
 
         Raises NotFound, OutOfTimeOrRoom (and then the command was killed).
         """
-        out_read, out_write = os.pipe()
-        err_read, err_write = os.pipe()
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        captured: dict[int, bytes] = {}
-        readers = [
-            threading.Thread(target=_drain, args=(fd, captured)) for fd in (out_read, err_read)
-        ]
-        for reader in readers:
-            reader.start()
-        try:
-            fds = (nothing, out_write, err_write)
-            env = dict(os.environ)
-            code = self.execute(where, argv, fds, env, timeout_s=timeout_s, inside=inside)
-        finally:
-            for fd in (nothing, out_write, err_write):
-                os.close(fd)
-            for reader in readers:
-                reader.join()
-        out, err = captured[out_read].decode(), captured[err_read].decode()
-        return subprocess.CompletedProcess(list(argv), code, out, err)
+        env = dict(os.environ)
+
+        def run(fds: Fds) -> int:
+            return self.execute(where, argv, fds, env, timeout_s=timeout_s, inside=inside)
+
+        return captured(argv, run)
 
     def execute(
         self,
         where: str,
         argv: Sequence[str],
-        fds: tuple[int, int, int],
+        fds: Fds,
         env: Mapping[str, str],
         *,
         timeout_s: float | None = None,
@@ -358,6 +336,6 @@ class Lab:
         )
 
 
-def _drain(fd: int, into: dict[int, bytes]) -> None:
-    with os.fdopen(fd, "rb") as pipe:
-        into[fd] = pipe.read()
+def _as_sent(topology: Topology) -> Any:
+    """A topology as it passes the control socket."""
+    return topology.model_dump(mode="json", by_alias=True, exclude_none=True)
