@@ -156,6 +156,7 @@ COMPLETERS: Mapping[str, Completer] = {
     "pod": places,
     "node": nodes,
     "to": services,
+    "url": services,
     "kind": faults,
     "experiments": experiments,
     "topology": topologies,

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="url",
         metavar="URL",
         required=True,
-        help="http://web/hostname, tcp://…, udp://…",
+        help="http://web/hostname, tcp://…, udp://…, or in short a service (web, web:80)",
     )
     parser.add_argument(
         "--rate",
@@ -66,8 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0; 130 where Ctrl-C ended it, and then too it prints what was measured. Raises UsageError."""
-    spec = spec_of(args)
+    """0; 130 where Ctrl-C ended it, and then too it prints what was measured. Raises NotFound, UsageError."""
+    spec = spec_of(args, _url(args))
     from testbed.lab.client import Lab
 
     handle = Lab.attach(args.lab).start_load(spec)
@@ -80,14 +80,24 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_INTERRUPTED if interrupted else 0
 
 
-def spec_of(args: argparse.Namespace) -> LoadSpec:
+def _url(args: argparse.Namespace) -> str:
+    """As it was written, or what stands for it in the lab. Raises NotFound, UsageError."""
+    if "://" in args.url:
+        return str(args.url)
+    from testbed.lab.asked import url_of
+    from testbed.lab.client import Lab
+
+    return url_of(Lab.attach(args.lab).inspect(), args.source, args.url)
+
+
+def spec_of(args: argparse.Namespace, url: str) -> LoadSpec:
     """What the arguments ask for. Raises UsageError."""
     rate_rps = args.rate
     if rate_rps is None and not args.connections:
         rate_rps = DEFAULT_RATE_RPS
     return LoadSpec(
         source=args.source,
-        url=args.url,
+        url=url,
         rate_rps=rate_rps,
         arrivals=args.arrivals,
         connections=args.connections,

@@ -149,11 +149,13 @@ def test_a_load_that_cannot_be_is_refused(
         lab.load(LoadSpec(source=source, url=url, rate_rps=10.0, duration_s=0.1))
 
 
-def test_the_command_prints_the_contracts_json_alone(lab: Lab) -> None:
-    words = ["load", lab.name, "--from", "client-0", "--to", "http://web", "--rate", "100"]
+@pytest.mark.parametrize("to", ["http://web", "web"])
+def test_the_command_prints_the_contracts_json_alone(lab: Lab, to: str) -> None:
+    words = ["load", lab.name, "--from", "client-0", "--to", to, "--rate", "100"]
     argv = [*TESTBED, *words, "--duration", "300ms", "-o", "json"]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     summary = json.loads(done.stdout)
+    assert summary["backends"]
     assert {
         "requests",
         "duration_s",

@@ -20,7 +20,8 @@ HERE = ["demo", "--from", "client-0", "--to", "http://web/hostname"]
 def spec(*more: str) -> LoadSpec:
     parser = argparse.ArgumentParser()
     load.add_arguments(parser)
-    return load.spec_of(parser.parse_args([*HERE, *more]))
+    args = parser.parse_args([*HERE, *more])
+    return load.spec_of(args, args.url)
 
 
 @pytest.mark.parametrize(
