@@ -72,9 +72,9 @@ OUTAGE_TIMEOUT_S = 0.5
 LEAD_IN_S = 0.5
 RELIST_S = 1.0
 """How often the kubelet looks for dead containers: the fault falls anywhere in between."""
-PATIENCE_S = 6.0
+PATIENCE_S = 30.0
 """How long the withdrawal of a crashed backend, and its return, may take to reach every node: a relist of
-1 s, a sync period of 1 s, and room for a slow kernel."""
+1 s, a sync period of 1 s, and room for a machine that others use."""
 
 SETTLE_S = 1.0
 """What comes back after the last node's rules: requests in flight, a connection's time-out."""
