@@ -30,6 +30,8 @@ from testbed.traffic.spec import LoadSpec
 
 _BURST = 64
 """Requests started before answers are looked at."""
+_LOOK = 8192
+"""Descriptors that one look finds ready."""
 _PROGRESS_NS = 1_000_000_000
 _FOR_EVER_NS = 1 << 62
 
@@ -200,8 +202,11 @@ class Load:
         # What was there before the look is no timeout, however late the look was.
         now = now_ns()
         handlers = self.handlers
-        for fd, events in self.epoll.poll(0):
+        came = self.epoll.poll(0, _LOOK)
+        for fd, events in came:
             handlers[fd](events)
+        if len(came) == _LOOK:
+            return  # perhaps not all that was there
         for queue in (self.deadlines, self.dns_deadlines):
             while queue and queue[0][0] <= now:
                 deadline_ns, waiting = queue.popleft()
