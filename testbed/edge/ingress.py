@@ -16,7 +16,7 @@ from testbed.edge.ingress_objects import (
     rules_of,
 )
 from testbed.edge.ingress_options import Options
-from testbed.edge.ingress_routes import Routes, Target, Trouble, routes_of
+from testbed.edge.ingress_routes import Routes, Target, Trouble, no_class, routes_of
 from testbed.model.documents import Ingress, IngressClass, Secret
 from testbed.model.objects.endpoint_slices import EndpointSlice
 from testbed.model.objects.services import Service
@@ -65,7 +65,7 @@ def _classless(snapshot: Snapshot) -> Iterator[Trouble]:
         by_annotation = CLASS_ANNOTATION in item.meta.annotations
         if name is not None and not by_annotation and snapshot.get(IngressClass, "", name) is None:
             key = item.meta.namespace, item.meta.name
-            yield Trouble(key, "IngressClassNotFound", f"there is no IngressClass {name}")
+            yield no_class(key, name)
 
 
 def _certificates(

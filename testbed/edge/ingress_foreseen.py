@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from testbed.edge.ingress import troubles_of
 from testbed.edge.ingress_objects import IngressRules, carried, rules_of, with_classes
-from testbed.edge.ingress_routes import Trouble
+from testbed.edge.ingress_routes import Trouble, no_class
 from testbed.model.documents import Ingress, IngressClass
 from testbed.model.shorthand import expand
 from testbed.model.topology import Topology
@@ -49,4 +49,4 @@ def _classless(snapshot: Snapshot) -> Iterator[Trouble]:
             message = "it names no IngressClass, and none is the default one"
             yield Trouble(key, "NoIngressClass", message)
         elif snapshot.get(IngressClass, "", name) is None:
-            yield Trouble(key, "IngressClassNotFound", f"there is no IngressClass {name}")
+            yield no_class(key, name)

@@ -44,6 +44,11 @@ class Trouble:
     message: str
 
 
+def no_class(ingress: Key, name: str) -> Trouble:
+    """It names a class that is not there."""
+    return Trouble(ingress, "IngressClassNotFound", f"there is no IngressClass {name}")
+
+
 @dataclass(slots=True)
 class Routes:
     """`exact` and `prefix`: host -> path -> route. Paths of prefixes end with /, and are of whole elements."""

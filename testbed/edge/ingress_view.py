@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from testbed.edge.ingress import troubles_of
 from testbed.edge.ingress_controllers import controller_pods
 from testbed.edge.ingress_objects import BackendRef, IngressRules, Path, controller_of, rules_of
-from testbed.edge.ingress_routes import Trouble
+from testbed.edge.ingress_routes import Trouble, no_class
 from testbed.model.documents import Ingress, IngressClass
 from testbed.model.ingress_objects import IMAGE
 from testbed.store import Key, Snapshot
@@ -85,8 +86,8 @@ def _unserved(
         yield Trouble(one.key, "NoIngressClass", message)
     elif name not in classes:
         there = ", ".join(sorted(classes)) or "none"
-        message = f"there is no IngressClass {name}; there is {there}"
-        yield Trouble(one.key, "IngressClassNotFound", message)
+        missing = no_class(one.key, name)
+        yield replace(missing, message=f"{missing.message}; there is {there}")
     elif classes[name] not in ready:
         message = f"no pod of {IMAGE} has --controller={classes[name]}, as class {name} wants it"
         yield Trouble(one.key, "NoController", message)
