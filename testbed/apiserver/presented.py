@@ -114,19 +114,15 @@ def _add_times(status: Json, times: Json, face: Face) -> None:
     taken_s = times.get("startedSeconds", min(started.values(), default=None))
     if taken_s is not None:
         status.setdefault("startTime", _wall(taken_s, face))
-    finished, last = (
-        times.get("containersFinishedSeconds", {}),
-        times.get("containersLastSeconds", {}),
-    )
-    for container in (
-        *status.get("initContainerStatuses", ()),
-        *status.get("containerStatuses", ()),
-    ):
+    finished = times.get("containersFinishedSeconds", {})
+    last = times.get("containersLastSeconds", {})
+    of_init = status.get("initContainerStatuses", ())
+    for container in (*of_init, *status.get("containerStatuses", ())):
         name, state = container["name"], container.get("state", {})
-        now = {"started": started.get(name), "finished": finished.get(name)}
+        present = {"started": started.get(name), "finished": finished.get(name)}
         before = container.get("lastState", {})
-        _date_run(state.get("running"), {"started": now["started"]}, face)
-        _date_run(state.get("terminated"), now, face)
+        _date_run(state.get("running"), {"started": present["started"]}, face)
+        _date_run(state.get("terminated"), present, face)
         _date_run(before.get("terminated"), last.get(name, {}), face)
 
 

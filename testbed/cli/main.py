@@ -52,7 +52,7 @@ COMMANDS: dict[str, str] = {
 _KUBECTL = frozenset(
     {"get", "describe", "create", "delete", "edit", "expose", "logs", "rollout", "scale"}
 )
-"""Verbs of kubectl's that no command here is called."""
+"""Verbs of kubectl's that are no commands here."""
 
 EXIT_USAGE = 2
 EXIT_NO_ROOM = 5

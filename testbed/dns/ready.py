@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from testbed.dns.query import Reply
 
 MAX_ENTRIES = 16_384
-"""Of a generation, of which there are two."""
+"""Of a generation, of which two answer; a third is dropped bit by bit."""
 MAX_BYTES = 8 << 20
 MAX_ANSWER = 4096
 """A longer answer is made every time: the longest ones are those of clients who fill memories."""

@@ -45,6 +45,7 @@ class DnsFeed:
         self._namespaces = {*SYSTEM_NAMESPACES, *inhabited}
         """Those that objects are in, or that have an object of their own."""
         self._told_of = store.snapshot()
+        """The version of the state that servers are told of, where they hear anything."""
         self._cut_off: set[str] = set()
         """Nodes."""
         store.watch(self._changed)
@@ -72,7 +73,7 @@ class DnsFeed:
                     _send(server, {"objects": manifests, "resource_version": version})
 
     def tell_all(self, message: Message) -> None:
-        """Tell every server something else."""
+        """Tell every server something else, which takes the place of what was said so before."""
         for told in self._servers:
             if told.knows is None:
                 _send(told.server, message)

@@ -25,7 +25,7 @@ _PROBES = (b"GET /healthz", b"GET /readyz")
 
 
 class Listener:
-    """A pod's TCP port."""
+    """A pod's port, of either."""
 
     def __init__(
         self, loop: EchoLoop, identity: Identity, sock: socket.SocketType, service_ns: int
