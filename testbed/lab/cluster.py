@@ -12,7 +12,7 @@ from testbed.controllers.timing import Delays
 from testbed.dns.search import pod_resolv_conf
 from testbed.edge.ingress_objects import with_classes
 from testbed.errors import NotFound
-from testbed.fabric.machine import Machine
+from testbed.fabric.machine import Fabric, Machine
 from testbed.fabric.partition import networks_of
 from testbed.fabric.plan import control_plane_alone, plan, without
 from testbed.faults.link_fault import LinkFault
@@ -171,30 +171,10 @@ class Cluster:
         before = self._applied
         if before is not None:
             require_same(before.topology, topology)
-        cidrs = topology.network.service_cidrs
-        snapshot = self.store.snapshot()
-        objects = with_classes(completed(expand(topology)), snapshot)
-        objects += self.ingress.authority.secrets(topology.ingress)
-        wanted = allocated(objects, snapshot, cidrs)
+        wanted = self._objects(topology)
         fabric = plan(topology)
-        addresses = {
-            machine.name: tuple(address.ip for address in machine.addresses)
-            for machine in fabric.machines
-        }
-        # A node is known by its address: where that is another one, so is the node.
-        have = (*self.nodes, *self.power.off)
-        gone = [name for name in have if addresses.get(name) != self._addresses[name]]
-        await self._remove_nodes(gone)
-        if before is not None and gone:
-            self._underlay.apply(without(plan(before.topology), gone))
-        await self.docker.prepare(one for one in fabric.machines if one.name not in self.power.off)
-        self._underlay.apply(fabric)
-        await self.link_faults.follow(fabric, networks_of(fabric, plan_addresses(topology)))
-        self._addresses = addresses
+        await self._wire(topology, fabric)
         await self.outside_dns.follow(topology, fabric, self._underlay.namespace)
-        self._hosts = [machine.name for machine in fabric.machines if machine.kind == "host"]
-        between = ("router", "switch") if topology.all_links else ()
-        self._between = {one.name: one.kind for one in fabric.machines if one.kind in between}
         self.programs.images = topology.images
         applied = before.objects if before else {}
         self.store.apply(
@@ -202,14 +182,8 @@ class Cluster:
         )
         self.store.apply(writes(applied, wanted, self.store.snapshot()))
         self._applied = _Applied(topology, {key_of(item): item for item in wanted})
-        await self.pod_network.follow(
-            topology,
-            {
-                machine.name: self._underlay.namespace(machine.name)
-                for machine in fabric.machines
-                if machine.kind == "router"
-            },
-        )
+        routers = [machine.name for machine in fabric.machines if machine.kind == "router"]
+        await self.pod_network.follow(topology, {name: self.namespace(name) for name in routers})
         self.load_balancers.follow(topology)
         old = plan(before.topology) if before is not None else fabric
         for name in self.nodes:
@@ -219,6 +193,33 @@ class Cluster:
         self._start_nodes(
             [one for one in fabric.machines if one.kind == "node" and one.name not in known]
         )
+
+    def _objects(self, topology: Topology) -> tuple[Object, ...]:
+        """What the store shall hold of a topology, with the addresses that services get."""
+        snapshot = self.store.snapshot()
+        objects = with_classes(completed(expand(topology)), snapshot)
+        objects += self.ingress.authority.secrets(topology.ingress)
+        return allocated(objects, snapshot, topology.network.service_cidrs)
+
+    async def _wire(self, topology: Topology, fabric: Fabric) -> None:
+        """Bring machines and links to what is planned; a node that is planned no longer ends with its pods."""
+        addresses = {
+            machine.name: tuple(address.ip for address in machine.addresses)
+            for machine in fabric.machines
+        }
+        # A node is known by its address: where that is another one, so is the node.
+        have = (*self.nodes, *self.power.off)
+        gone = [name for name in have if addresses.get(name) != self._addresses[name]]
+        await self._remove_nodes(gone)
+        if self._applied is not None and gone:
+            self._underlay.apply(without(plan(self._applied.topology), gone))
+        await self.docker.prepare(one for one in fabric.machines if one.name not in self.power.off)
+        self._underlay.apply(fabric)
+        await self.link_faults.follow(fabric, networks_of(fabric, plan_addresses(topology)))
+        self._addresses = addresses
+        self._hosts = [machine.name for machine in fabric.machines if machine.kind == "host"]
+        between = ("router", "switch") if topology.all_links else ()
+        self._between = {one.name: one.kind for one in fabric.machines if one.kind in between}
 
     def _start_nodes(self, machines: Sequence[Machine]) -> None:
         namespace = self._underlay.namespace
