@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from testbed.model.scalars import Count, Duration, EmptyIfNothing, Name, Port, Text
 from testbed.model.strict import Strict
@@ -16,6 +17,8 @@ Host = Annotated[
         max_length=253,
     ),
 ]
+_CONTROLLER = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/\S+$"
+"""A domain, and a name in it."""
 
 
 class Certificate(Strict):
@@ -46,7 +49,7 @@ class Ingress(Strict):
     controller: Text = Field(
         "haproxy.org/ingress-controller",
         description="what spec.controller of its IngressClasses says",
-        pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/\S+$",
+        json_schema_extra={"pattern": _CONTROLLER},
     )
     replicas: Count = Field(1, description="how many pods")
     node_selector: dict[Text, Text] = Field({}, description="which nodes they run on, by labels")
@@ -80,6 +83,15 @@ class Ingress(Strict):
     certificates: Annotated[dict[Name, Certificate], EmptyIfNothing] = Field(
         {}, description="Secrets that the testbed makes, by name"
     )
+
+    @field_validator("controller")
+    @classmethod
+    def _is_qualified(cls, value: str) -> str:
+        if not re.fullmatch(_CONTROLLER, value):
+            raise ValueError(
+                "is no domain with a path; write it like haproxy.org/ingress-controller"
+            )
+        return value
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Ingress:
