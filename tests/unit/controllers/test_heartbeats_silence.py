@@ -5,7 +5,6 @@ from __future__ import annotations
 from testbed.controllers.heartbeats import Heartbeats
 
 GRACE_S = 50.0
-PERIOD_S = 10.0
 
 
 def heartbeats() -> Heartbeats:
