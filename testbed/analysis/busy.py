@@ -8,7 +8,7 @@ import pandas as pd
 
 from testbed.analysis.arms import Arm, arms
 from testbed.analysis.equivalence import decided, equivalence
-from testbed.analysis.intervals import over_trials
+from testbed.analysis.intervals import in_words, over_trials
 from testbed.analysis.picks import picks
 from testbed.analysis.run import Finding, Run
 from testbed.experiment.primary import Primary
@@ -110,9 +110,7 @@ def _sentence(table: pd.DataFrame, arm: Arm) -> str:
     if table.empty:
         return "No trial with answers."
     share = over_trials(table["slow_share"].dropna())
-    interval = "too few trials for an interval"
-    if share.low is not None and share.high is not None:
-        interval = f"95 % interval {share.low:.1%} to {share.high:.1%}"
+    interval = in_words(share, ".1%")
     p50, p99 = (table[f"latency_{name}_ms"].mean() for name in ("p50", "p99"))
     return (
         f"The slow backend got {share.estimate:.1%} ({interval}), an equal share is "

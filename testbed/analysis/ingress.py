@@ -9,7 +9,7 @@ import pandas as pd
 
 from testbed.analysis.arms import arms
 from testbed.analysis.equivalence import decided, equivalence
-from testbed.analysis.intervals import over_trials
+from testbed.analysis.intervals import in_words, over_trials
 from testbed.analysis.reuse import expected_cv
 from testbed.analysis.run import Finding, Run
 from testbed.experiment.primary import Primary
@@ -108,9 +108,7 @@ def _sentence(rows: pd.DataFrame) -> str:
     if rows.empty:
         return "No trial with requests that were answered."
     excess = over_trials(rows["excess_cv"].dropna())
-    interval = "too few trials for an interval"
-    if excess.low is not None and excess.high is not None:
-        interval = f"95 % interval {excess.low:+.3f} to {excess.high:+.3f}"
+    interval = in_words(excess, "+.3f")
     return (
         f"{rows['requests'].mean():.0f} requests on {rows['connections'].mean():.0f} connections: "
         f"their coefficient of variation is {rows['request_cv'].mean():.3f}, the balancer promises "

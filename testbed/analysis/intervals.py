@@ -71,6 +71,13 @@ def over_trials(
     )
 
 
+def in_words(interval: Interval, form: str, floor: float = -math.inf) -> str:
+    """A 95 % interval as it stands in a sentence, its ends by this format, the lower one at least `floor`."""
+    if interval.low is None or interval.high is None:
+        return "too few trials for an interval"
+    return f"95 % interval {max(floor, interval.low):{form}} to {interval.high:{form}}"
+
+
 def _limits(
     work: NDArray[np.float64], centre: float, confidence: float, seed: int
 ) -> tuple[float | None, float | None, str]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from testbed.analysis.arms import Arm
 from testbed.analysis.equivalence import decided, equivalence
-from testbed.analysis.intervals import Interval, over_trials
+from testbed.analysis.intervals import Interval, in_words, over_trials
 from testbed.analysis.power import share_spread
 from testbed.analysis.run import Finding
 from testbed.experiment.primary import Pilot, Primary
@@ -62,9 +62,7 @@ def share_finding(
 
 def share_told(claim: ShareClaim, value: Interval, lost: int, further: Iterable[str]) -> str:
     """The answer as a sentence: requests lost, their share, its interval, and what else there is to say."""
-    interval = "too few trials for an interval"
-    if value.low is not None and value.high is not None:
-        interval = f"95 % interval {max(0.0, value.low):.1%} to {value.high:.1%}"
+    interval = in_words(value, ".1%", 0.0)
     return (
         f"{lost} requests on new connections failed, {value.estimate:.1%} of those due then ({interval}), "
         f"against {claim.target:.0%}; {'; '.join((*further, f'n = {value.n} trials'))}."

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from testbed.analysis.arms import arms
 from testbed.analysis.equivalence import decided, equivalence
-from testbed.analysis.intervals import over_trials
+from testbed.analysis.intervals import in_words, over_trials
 from testbed.analysis.picks import backends_of, picks
 from testbed.analysis.run import Finding, Run
 from testbed.experiment.primary import Primary
@@ -140,9 +140,7 @@ def _sentence(table: pd.DataFrame) -> str:
     if table.empty:
         return "No trial with connections."
     excess = over_trials(table["excess_cv"].dropna())
-    interval = "too few trials for an interval"
-    if excess.low is not None and excess.high is not None:
-        interval = f"95 % interval {excess.low:+.3f} to {excess.high:+.3f}"
+    interval = in_words(excess, "+.3f")
     return (
         f"{table['requests'].mean():.0f} requests on {table['connections'].mean():.0f} connections: "
         f"their coefficient of variation is {table['request_cv'].mean():.3f}, random picks would give "

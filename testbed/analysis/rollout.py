@@ -11,7 +11,7 @@ import pandas as pd
 
 from testbed.analysis.arms import Arm, arms
 from testbed.analysis.equivalence import decided, equivalence
-from testbed.analysis.intervals import over_trials
+from testbed.analysis.intervals import in_words, over_trials
 from testbed.analysis.once import once_per_run
 from testbed.analysis.outcomes import failed, outcome_counts
 from testbed.analysis.reuse import expected_cv
@@ -235,9 +235,7 @@ def _sentence(rows: pd.DataFrame, claim: _Claim, target: float) -> str:
         return "No update was watched to its end."
     took = f"the update took {rows['rollout_s'].mean():.1f} s; n = {len(rows)} trials."
     value = over_trials(rows[claim.column].dropna())
-    interval = "too few trials for an interval"
-    if value.low is not None and value.high is not None:
-        interval = f"95 % interval {max(0.0, value.low):.2%} to {value.high:.2%}"
+    interval = in_words(value, ".2%", 0.0)
     if claim.column == "kept_last_share":
         return (
             f"The pod that came last got {value.estimate:.1%} of the requests on kept connections "

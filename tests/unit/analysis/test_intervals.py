@@ -12,6 +12,7 @@ from testbed.analysis.intervals import (
     Interval,
     benjamini_hochberg,
     holm,
+    in_words,
     median_censored,
     of_times,
     over_trials,
@@ -178,3 +179,17 @@ def test_the_method_says_what_the_estimate_is() -> None:
     data = stats.lognorm(1).rvs(25, random_state=1)
     assert over_trials(data, scale="log").method == "geometric mean, BCa bootstrap"
     assert over_trials(data[:4]).method == "mean, no interval below 5 trials"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "form", "floor", "words"),
+    [
+        (-0.0123, 0.05, "+.3f", -math.inf, "95 % interval -0.012 to +0.050"),
+        (-0.0123, 0.05, ".1%", 0.0, "95 % interval 0.0% to 5.0%"),
+        (None, None, ".1%", 0.0, "too few trials for an interval"),
+    ],
+)
+def test_an_interval_in_words(
+    low: float | None, high: float | None, form: str, floor: float, words: str
+) -> None:
+    assert in_words(Interval(9, 0.02, low, high, "mean"), form, floor) == words
