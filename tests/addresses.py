@@ -173,22 +173,13 @@ PLAN6 = Plan(
 WEB = PLAN.addresses["web"]
 EMPTY = PLAN.addresses["empty"]
 DATAGRAM = PLAN.addresses["datagram"]
-MULTI = PLAN.addresses["multi"]
-DRAINING = PLAN.addresses["draining"]
-MIXED = PLAN.addresses["mixed"]
 SOLO = PLAN.addresses["solo"]
 EVERYWHERE = PLAN.addresses["everywhere"]
 STICKY = PLAN.addresses["sticky"]
-INTERNAL_LOCAL = PLAN.addresses["internal"]
-EXTERNAL_LOCAL = PLAN.addresses["external"]
-FAILING = PLAN.addresses["failing"]
-OUTWARD = PLAN.addresses["outward"]
-RANGED = PLAN.addresses["ranged"]
 FOREIGN = PLAN.addresses["foreign"]
 UNUSED = PLAN.addresses["unused"]
 EXTERNAL_IP = PLAN.addresses["outward-ip"]
 LOAD_BALANCER_IP = PLAN.addresses["external-lb"]
-LOAD_BALANCER_RANGED_IP = PLAN.addresses["ranged-lb"]
 
 
 def crowd_ip(index: int) -> str:
