@@ -18,6 +18,7 @@ from testbed.analysis.run import Finding, Run
 from testbed.errors import OutOfTimeOrRoom, UsageError
 from testbed.events import Event
 from testbed.experiment.arrange import (
+    require_two_replicas,
     subject_workload,
     with_clients_on_every_node,
     with_timing,
@@ -99,8 +100,7 @@ def arrange(topology: Topology, factors: Factors) -> Topology:
 
     Raises UsageError for fewer than two replicas or nodes: what fails needs somebody who stays.
     """
-    if int(factors["replicas"]) < 2:
-        raise UsageError("failover needs at least 2 replicas", "as in --set replicas=3")
+    require_two_replicas("failover", factors)
     if factors["fault"] == STOP_NODE and len(topology.nodes) < 2:
         raise UsageError("stop-node needs a node that stays", "give the topology at least 2")
     probe = {

@@ -11,9 +11,9 @@ import pandas as pd
 
 from testbed.analysis import headless, reuse
 from testbed.analysis.run import Finding, Run
-from testbed.errors import UsageError
 from testbed.experiment.arrange import (
     require_positive,
+    require_two_replicas,
     subject_workload,
     with_clients_on_every_node,
     with_workload,
@@ -87,8 +87,7 @@ def arrange(topology: Topology, factors: Factors) -> Topology:
     Raises UsageError for a factor that makes no load, or that leaves nobody who stays.
     """
     require_positive("headless", factors, "ttl_s", "rate_rps", "before_s", "after_s")
-    if int(factors["replicas"]) < 2:
-        raise UsageError("headless needs at least 2 replicas", "as in --set replicas=3")
+    require_two_replicas("headless", factors)
     topology = with_mode(topology, str(factors["proxy"]))
     workload = subject_workload(topology)
     topology = with_workload(topology, workload, replicas=factors["replicas"], server="process")

@@ -15,6 +15,7 @@ from testbed.errors import OutOfTimeOrRoom, UsageError
 from testbed.events import Event
 from testbed.experiment.arrange import (
     require_positive,
+    require_two_replicas,
     subject_workload,
     with_clients_on_every_node,
     with_workload,
@@ -76,8 +77,7 @@ def arrange(topology: Topology, factors: Factors) -> Topology:
     Raises UsageError for delays that cannot be, for one node, or a factor that makes no load.
     """
     require_positive("propagation", factors, "delay_s", "replicas", "rate_rps")
-    if int(factors["replicas"]) < 2:
-        raise UsageError("propagation needs at least 2 replicas", "as in --set replicas=3")
+    require_two_replicas("propagation", factors)
     if len(fakes.live_nodes(topology)) < 2:
         raise UsageError("propagation compares nodes", "give the topology at least 2")
     topology = with_workload(

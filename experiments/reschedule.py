@@ -16,6 +16,7 @@ from testbed.errors import OutOfTimeOrRoom, UsageError
 from testbed.events import Event
 from testbed.experiment.arrange import (
     require_positive,
+    require_two_replicas,
     subject_workload,
     with_clients_on_every_node,
     with_timing,
@@ -101,8 +102,7 @@ def arrange(topology: Topology, factors: Factors) -> Topology:
     Raises UsageError for less than two replicas or two nodes: a pod must have somewhere to go.
     """
     require_positive("reschedule", factors, "connections", "grace_s", "toleration_s")
-    if int(factors["replicas"]) < 2:
-        raise UsageError("reschedule needs at least 2 replicas", "as in --set replicas=3")
+    require_two_replicas("reschedule", factors)
     if len(topology.nodes) < 2:
         raise UsageError("reschedule moves a pod between nodes", "give the topology at least 2")
     subject = subject_workload(topology)

@@ -13,6 +13,7 @@ from testbed.analysis.run import Finding, Run
 from testbed.errors import UsageError
 from testbed.experiment.arrange import (
     require_positive,
+    require_two_replicas,
     subject_workload,
     with_clients_on_every_node,
     with_workload,
@@ -95,8 +96,7 @@ def arrange(topology: Topology, factors: Factors) -> Topology:
     Raises UsageError for less than two replicas, one node, or bounds under which nothing can move.
     """
     require_positive("rollout", factors, "replicas", "kept_connections", "grace_s")
-    if int(factors["replicas"]) < 2:
-        raise UsageError("rollout needs at least 2 replicas", "as in --set replicas=4")
+    require_two_replicas("rollout", factors, such_as=4)
     if len(topology.nodes) < 2:
         raise UsageError("rollout needs a control on another node", "give the topology at least 2")
     if not int(factors["max_surge"]) and not int(factors["max_unavailable"]):

@@ -19,6 +19,14 @@ def require_positive(experiment: str, factors: Factors, *names: str) -> None:
             raise UsageError(f"{experiment} needs {name} above 0, not {factors[name]}")
 
 
+def require_two_replicas(experiment: str, factors: Factors, such_as: int = 3) -> None:
+    """Raises UsageError for fewer than two replicas: where one goes, another must stay."""
+    if int(factors["replicas"]) < 2:
+        raise UsageError(
+            f"{experiment} needs at least 2 replicas", f"as in --set replicas={such_as}"
+        )
+
+
 def subject_workload(topology: Topology) -> str:
     """The workload behind the first service that has one. Raises UsageError where none has."""
     for name, service in topology.services.items():
