@@ -283,7 +283,9 @@ def test_clients_of_kubernetes_reach_a_lab_in_a_guest(lab: Lab) -> None:
         done = lab.run("kubectl", "--", *arguments)
         assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["data"] == {"x": "1"}
-    asked = lab.run("exec", "web-0", "--", "curl", "-sk", "-m", "60", "https://10.96.0.1/livez")
+    # It came into being with the first who asked: rules may follow a second later.
+    curl = ("curl", "-sk", "-m", "60", "--retry", "30", "--retry-delay", "1", "--retry-all-errors")
+    asked = lab.run("exec", "web-0", "--", *curl, "https://10.96.0.1/livez")
     assert asked.stdout == "ok", asked.stderr
 
 

@@ -69,7 +69,9 @@ def test_services_answer_over_both_racks(user: User, racks: str) -> None:
 def test_the_api_server_answers_nodes_and_pods_from_wherever_it_is(user: User, racks: str) -> None:
     assert "n2" in said(user, "kubectl", racks, "--", "get", "nodes", "-o", "name")
     for where in ("n2", "web-0", "web-1"):
-        asked = ["curl", "-sk", "-m", "20", "https://10.96.0.1/healthz"]
+        # It came into being with the first who asked: rules may follow a second later.
+        patience = ["--retry", "30", "--retry-delay", "1", "--retry-all-errors"]
+        asked = ["curl", "-sk", "-m", "60", *patience, "https://10.96.0.1/healthz"]
         assert said(user, "exec", racks, where, "--", *asked) == "ok"
 
 
