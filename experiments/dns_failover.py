@@ -19,7 +19,13 @@ from testbed.analysis.dns_failover import FAULTS, LIBRARIES, ROTATE
 from testbed.analysis.run import Finding, Run
 from testbed.dns.lookups import STARTED
 from testbed.errors import OutOfTimeOrRoom, TestbedError, UsageError
-from testbed.experiment.arrange import require_positive, with_clients_on_every_node, with_timing
+from testbed.experiment.arrange import (
+    MIN_SYNC_S,
+    RELIST_S,
+    require_positive,
+    with_clients_on_every_node,
+    with_timing,
+)
 from testbed.experiment.beside import Beside
 from testbed.experiment.modes import MODES, with_mode
 from testbed.experiment.module import Factors, Profile, Value
@@ -78,8 +84,8 @@ SHARE = 0.01
 PATIENCE_S = 600.0
 """What a client may take at most: longer than any trial."""
 PROBE_TIMEOUT_S, PROBE_FAILURES = 1.0, 3
-RELIST_S, MIN_SYNC_S, MARGIN_S = 1.0, 1.0, 0.5
-"""How often the kubelet looks for dead containers; kube-proxy's minSyncPeriod; processing."""
+MARGIN_S = 0.5
+"""Beyond what the mechanisms need at most: processing."""
 LEAD_IN_S, HOLD_S = 0.5, 0.5
 """Look-ups before the fault, which show that nothing is late without one, and after it is over."""
 SAME_NAME = "web.default.svc.cluster.local."

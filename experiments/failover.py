@@ -18,10 +18,13 @@ from testbed.analysis.run import Finding, Run
 from testbed.errors import OutOfTimeOrRoom, UsageError
 from testbed.events import Event
 from testbed.experiment.arrange import (
+    MIN_SYNC_S,
+    RELIST_S,
     require_two_replicas,
     subject_workload,
     with_clients_on_every_node,
     with_timing,
+    with_usual_periods,
     with_workload,
     without_names,
 )
@@ -86,10 +89,6 @@ KEPT_RPS = 50.0
 CONTROL_RPS = 20.0
 LEAD_IN_S = 0.5
 """Traffic before the earliest fault: it shows that nothing failed without one."""
-RELIST_S = 1.0
-"""How often the kubelet looks whether a container has died."""
-MIN_SYNC_S = 1.0
-"""kube-proxy's minSyncPeriod, as in the topology."""
 MARGIN_S = 0.5
 """Beyond what the mechanisms need at most: processing, and the timeout of a request."""
 
@@ -117,7 +116,7 @@ def arrange(topology: Topology, factors: Factors) -> Topology:
         server="process",
     )
     topology = with_timing(
-        topology,
+        with_usual_periods(topology),
         node_monitor_period_s=factors["monitor_period_s"],
         node_monitor_grace_period_s=factors["monitor_grace_s"],
     )

@@ -16,9 +16,11 @@ from testbed.analysis.phases import HOLD_S
 from testbed.analysis.run import Finding, Run
 from testbed.errors import OutOfTimeOrRoom
 from testbed.experiment.arrange import (
+    RELIST_S,
     require_positive,
     subject_workload,
     with_clients_on_every_node,
+    with_usual_periods,
     with_workload,
     without_names,
 )
@@ -70,8 +72,6 @@ SPREADS = {"cv": 0.03, "latency_over_direct": 0.15, "recover_ms": 300.0}
 """Standard deviations of those differences between blocks."""
 OUTAGE_TIMEOUT_S = 0.5
 LEAD_IN_S = 0.5
-RELIST_S = 1.0
-"""How often the kubelet looks for dead containers: the fault falls anywhere in between."""
 PATIENCE_S = 30.0
 """How long the withdrawal of a crashed backend, and its return, may take to reach every node: a relist of
 1 s, a sync period of 1 s, and room for a machine that others use."""
@@ -86,7 +86,7 @@ def arrange(topology: Topology, factors: Factors) -> Topology:
     Raises UsageError for a factor that makes no load.
     """
     require_positive("modes", factors, "replicas", "rate_rps", "duration_s", "outage_rps")
-    topology = with_mode(without_names(topology), str(factors["proxy"]))
+    topology = with_mode(with_usual_periods(without_names(topology)), str(factors["proxy"]))
     topology = with_workload(
         topology, subject_workload(topology), replicas=factors["replicas"], server="process"
     )

@@ -13,6 +13,7 @@ from testbed.claims.judging import always, count, exception_bound, saw, typical
 from testbed.claims.stage import Stage
 from testbed.errors import OutOfTimeOrRoom
 from testbed.events import Event
+from testbed.experiment.arrange import RELIST_S
 from testbed.experiment.subjects import PodRef
 from testbed.experiment.trial_lab import has_programmed
 
@@ -21,8 +22,6 @@ LONGEST_S = 30.0
 AFTER_S = 1.0
 """Enough for a flow that the proxy forgets after its sync, and for a datagram's timeout."""
 LEAD_IN_S = 0.2
-RELIST_S = 1.0
-"""How often the kubelet looks for dead containers: the crash falls anywhere in between."""
 TIMEOUT_S = {"tcp": 10.0, "udp": 0.5}
 """The dead pod's kernel refuses TCP at once (who is silent for long is a busy machine); of datagrams it refuses
 one a second, and is silent else.

@@ -8,8 +8,15 @@ from typing import Any
 from testbed.errors import UsageError
 from testbed.experiment.module import Factors
 from testbed.model import fakes
+from testbed.model.proxy import Proxy
+from testbed.model.timing import Timing
 from testbed.model.topology import Topology
 from testbed.model.workload import Workload
+
+RELIST_S = Timing().relist_period_s
+"""How often the kubelet looks for dead containers, unless a topology says otherwise."""
+MIN_SYNC_S = Proxy().min_sync_period_s
+"""What the proxy waits at least between two syncs, unless a topology says otherwise."""
 
 
 def require_positive(experiment: str, factors: Factors, *names: str) -> None:
@@ -58,6 +65,12 @@ def with_clients_on_every_node(topology: Topology) -> Topology:
 def with_timing(topology: Topology, **changes: Any) -> Topology:
     """The topology with fields of its `timing` changed."""
     return topology.model_copy(update={"timing": topology.timing.model_copy(update=changes)})
+
+
+def with_usual_periods(topology: Topology) -> Topology:
+    """Relists and syncs as often as `RELIST_S` and `MIN_SYNC_S` say, which limits are reckoned from."""
+    proxy = topology.proxy.model_copy(update={"min_sync_period_s": MIN_SYNC_S})
+    return with_timing(topology, relist_period_s=RELIST_S).model_copy(update={"proxy": proxy})
 
 
 def without_names(topology: Topology) -> Topology:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import NotFound, UsageError
-from testbed.experiment.arrange import subject_workload
+from testbed.experiment.arrange import MIN_SYNC_S, RELIST_S, subject_workload
 from testbed.experiment.design import arms, designed
 from testbed.experiment.module import Experiment, load
 from testbed.experiment.plan import LAB_S, planned
@@ -106,6 +106,19 @@ def test_the_node_controller_of_failover_is_the_factors() -> None:
     (made,) = topologies(failover, design, None)
     timing = made.timing
     assert (timing.node_monitor_period_s, timing.node_monitor_grace_period_s) == (5, 7)
+
+
+@pytest.mark.parametrize("name", ["failover", "modes"])
+def test_what_a_limit_is_reckoned_from_holds_in_any_topology(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "slow.yaml"
+    file.write_text(
+        "name: slow\nnodes: {n1: {}, n2: {}}\nservices: {web: {port: 80}}\nworkloads: {web: {}}\n"
+        "proxy: {minSyncPeriod: 9s}\ntiming: {relistPeriod: 9s}\n"
+    )
+    experiment = load(name)
+    for made in topologies(experiment, designed(experiment), str(file)):
+        assert made.timing.relist_period_s == RELIST_S
+        assert made.proxy.min_sync_period_s == MIN_SYNC_S
 
 
 def test_failover_of_a_single_replica_is_refused() -> None:
