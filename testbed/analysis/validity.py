@@ -23,6 +23,8 @@ ANSWERED = ("accepted", "backlog", "refused", "unanswered", "censored")
 """What the kernel's entries must add up to."""
 SMOKE_LAG_MS = 250.0
 """A smoke run's limit in place of `Limits.control_lag_p99_ms`."""
+SMOKE_STEAL_SHARE = 0.5
+"""The same for `Limits.steal_share`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,14 @@ class Limits:
 
 
 def limits_of(timing: bool, profile: str) -> Limits:
-    """The limits of an experiment in a profile: a late generator spoils times, not picks, and a smoke run,
-    which is not for citation, must get by on a busy machine.
+    """The limits of an experiment in a profile: who is kept from the CPU spoils times, not picks, and a smoke
+    run, which is not for citation, must get by on a busy machine.
     """
     if not timing:
-        return Limits(control_lag_p99_ms=math.inf, softnet_dropped=math.inf)
-    return Limits(control_lag_p99_ms=SMOKE_LAG_MS) if profile == SMOKE else Limits()
+        return Limits(control_lag_p99_ms=math.inf, steal_share=math.inf, softnet_dropped=math.inf)
+    if profile == SMOKE:
+        return Limits(control_lag_p99_ms=SMOKE_LAG_MS, steal_share=SMOKE_STEAL_SHARE)
+    return Limits()
 
 
 def judged(record: TrialRecord, limits: Limits) -> tuple[str, ...]:

@@ -106,5 +106,13 @@ def test_what_the_host_says_is_judged_and_what_the_subject_may_cause_is_not(
     assert says in "".join(found)
 
 
-def test_packets_that_are_dropped_spoil_times_only() -> None:
-    assert not reasons(NO_SAMPLES, NO_LEDGER, {"softnet_dropped": 3}, limits_of(False, "default"))
+@pytest.mark.parametrize("signals", [{"softnet_dropped": 3}, {"steal_share": 0.2}])
+def test_waiting_spoils_times_only(signals: dict[str, Any]) -> None:
+    assert not reasons(NO_SAMPLES, NO_LEDGER, signals, limits_of(False, "default"))
+    assert reasons(NO_SAMPLES, NO_LEDGER, signals, limits_of(True, "default"))
+
+
+@pytest.mark.parametrize(("share", "counts"), [(0.2, True), (0.6, False)])
+def test_a_smoke_run_gets_by_on_a_machine_that_others_use(share: float, counts: bool) -> None:
+    found = reasons(NO_SAMPLES, NO_LEDGER, {"steal_share": share}, limits_of(True, "smoke"))
+    assert (not found) == counts
