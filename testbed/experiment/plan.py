@@ -10,7 +10,7 @@ from testbed.experiment.design import Design, arms
 from testbed.experiment.module import Experiment, Factors
 
 HOST = "host"
-LAB_S: Mapping[str, float] = MappingProxyType({HOST: 1.5, "built": 5.0, "packaged": 12.0})
+LAB_S: Mapping[str, float] = MappingProxyType({HOST: 1.5, "built": 7.0, "packaged": 9.0})
 """By the kernel's name as `kernel ls` has it: bringing a lab of some ten pods up and down, which a guest
 boots first (docs/kernels.md). Added to each trial's own estimate.
 """
