@@ -7,14 +7,12 @@ vector transport, which needs no rights beyond those of the world.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import select
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from errno import EINVAL
 from ipaddress import IPv4Interface
@@ -28,6 +26,7 @@ from testbed.kernel.links import End, link_up, veth
 from testbed.kernel.neighbours import neighbour
 from testbed.kernel.netlink import Netlink
 from testbed.kernel.sysctl import write
+from testbed.sandbox.one_cpu import on_one_cpu
 from testbed.sandbox.world import mount
 
 HOST, GUEST = IPv4Interface("169.254.0.1/30"), IPv4Interface("169.254.0.2/30")
@@ -94,7 +93,7 @@ def boot(kernel: GuestKernel, folder: Path, init: str, env: dict[str, str]) -> G
     job = Job(str(folder), str(kernel.modules or ""), env)
     (folder / JOB).write_text(json.dumps(asdict(job)))
     listener = socket.create_server((str(HOST.ip), PORT))
-    with _on_one_cpu():
+    with on_one_cpu():
         process = subprocess.Popen(
             _command_line(kernel, folder, memory, init),
             stdin=subprocess.DEVNULL,
@@ -114,27 +113,6 @@ def _mount_memory(folder: Path) -> None:
                 raise
         else:
             return
-
-
-@contextlib.contextmanager
-def _on_one_cpu() -> Iterator[None]:
-    """Whoever is started in here stays on the CPU that this process is on now.
-
-    A guest kernel has one CPU, and is told by ptrace of each system call and page fault of its processes. Where
-    two CPUs of the host take turns at that, one is woken each time: 4 to 9 times as long (docs/kernels.md).
-    """
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {_current_cpu()})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, allowed)
-
-
-def _current_cpu() -> int:
-    """Where the scheduler has just put this process: not beside whoever keeps another CPU busy."""
-    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    return int(fields[36])  # proc(5): field 39; the name, which may hold spaces, is the second
 
 
 def _command_line(kernel: GuestKernel, folder: Path, memory: Path, init: str) -> list[str]:
