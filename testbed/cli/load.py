@@ -77,7 +77,18 @@ def run(args: argparse.Namespace) -> int:
         print(shown(result.summary))
     else:
         emit(args, result.summary)
+    if not result.summary["outcomes"].get("ok"):
+        _tell_what_leads_in(args, spec)
     return EXIT_INTERRUPTED if interrupted else 0
+
+
+def _tell_what_leads_in(args: argparse.Namespace, spec: LoadSpec) -> None:
+    from testbed.lab.asked import other_way
+    from testbed.lab.client import Lab
+
+    way = other_way(Lab.attach(args.lab).inspect(), spec.source, spec.target)
+    if way:
+        note(f"nobody answered: {way}")
 
 
 def _url(args: argparse.Namespace) -> str:

@@ -1,4 +1,4 @@
-"""What people call whom they ask (`web`, `web:80`, `n1:30080`) -> a URL of it. Pure."""
+"""What people call whom they ask (`web`, `web:80`, `n1:30080`) -> a URL of it; what else leads there. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 from testbed.errors import NotFound, UsageError
 from testbed.trace.evidence import pod_name
+from testbed.trace.outside_way import outside_way
+from testbed.traffic.spec import Target
 
 
 def url_of(world: dict[str, Any], source: str, to: str, protocol: str = "") -> str:
@@ -22,6 +24,20 @@ def url_of(world: dict[str, Any], source: str, to: str, protocol: str = "") -> s
     kind = "udp" if protocol == "udp" else "http"
     shown = f"[{host}]" if ":" in host else host
     return f"{kind}://{shown}:{port}/hostname"
+
+
+def other_way(world: dict[str, Any], source: str, target: Target) -> str:
+    """What an outside host dials instead of a cluster address; empty for whoever else asks, or where nothing
+    else leads in. `world` as for `url_of`.
+    """
+    inside = {node["name"] for node in world["nodes"]} | {
+        pod_name(pod["namespace"], pod["name"]) for pod in world["pods"]
+    }
+    if target.address is None or source.removeprefix("default/") in inside:
+        return ""
+    node = next((node["name"] for node in world["nodes"] if node["ready"]), "")
+    protocol = "udp" if target.protocol == "udp" else "tcp"
+    return outside_way(world["services"], node, target.address, target.port, protocol)
 
 
 def _split(to: str) -> tuple[str, int]:

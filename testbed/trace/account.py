@@ -28,7 +28,7 @@ def account(evidence: Evidence, seen: Sequence[Sighting], marker: bytes) -> dict
         "protocol": evidence.protocol,
         "lookup": evidence.lookup,
         "request": None,
-        "hint": outside_way(evidence),
+        "hint": _hint(evidence),
         "rules": [],
         "ipvs": [],
         "legs": [],
@@ -76,6 +76,16 @@ def account(evidence: Evidence, seen: Sequence[Sighting], marker: bytes) -> dict
         "disagreements": found_wrong,
         "agrees": not found_wrong if is_foretold((*predicted, *kept)) else None,
     }
+
+
+def _hint(evidence: Evidence) -> str:
+    """For who dialled from outside what only the cluster knows."""
+    if evidence.source["kind"] != "host":
+        return ""
+    world = evidence.world
+    running = (name for name, ips in world.nodes.items() if ips and name not in world.stopped)
+    asked = (evidence.dialled, evidence.dialled_port, evidence.protocol)
+    return outside_way(evidence.services, next(running, ""), *asked)
 
 
 def _not_sent(evidence: Evidence) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from testbed.errors import NotFound, TestbedError, UsageError
-from testbed.lab.asked import url_of
+from testbed.lab.asked import other_way, url_of
+from testbed.traffic.spec import parse_url
 from tests.addresses import PLAN, PLAN6
 
 WEB, DATAGRAM, POD = PLAN.addresses["web"], PLAN.addresses["datagram"], PLAN.pods["web-1"]
@@ -104,3 +105,27 @@ def test_what_stands_for_none(to: str, kind: type[TestbedError], said: str) -> N
     with pytest.raises(kind) as caught:
         url_of(WORLD, "n1", to)
     assert caught.value.message == said
+
+
+@pytest.mark.parametrize(
+    ("source", "url", "said"),
+    [
+        ("client", f"http://{WEB}", "a client outside the cluster dials n2:30080 (a node port)"),
+        ("client", f"udp://{WEB}:80", ""),
+        ("client", f"http://{POD}", ""),
+        ("client", "http://web.example.test", ""),
+        ("dialer-1", f"http://{WEB}", ""),
+        ("default/dialer-1", f"http://{WEB}", ""),
+        ("shop/buyer", f"http://{WEB}", ""),
+        ("n1", f"http://{WEB}", ""),
+    ],
+)
+def test_what_an_outside_host_dials_instead(source: str, url: str, said: str) -> None:
+    nodes = [{"name": name, "ready": name == "n2"} for name in ("n1", "n2")]
+    web = service("web", WEB)
+    web |= {
+        "loadBalancerIPs": [],
+        "ports": [{"protocol": "TCP", "port": 80, "nodePort": 30080}],
+    }
+    world = {**WORLD, "nodes": nodes, "services": [web]}
+    assert other_way(world, source, parse_url(url)) == said

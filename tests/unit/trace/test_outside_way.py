@@ -9,7 +9,6 @@ import pytest
 
 from testbed.trace.account import account
 from testbed.trace.evidence import Evidence
-from testbed.trace.outside_way import outside_way
 from testbed.trace.prediction import World
 from tests.addresses import PLAN, PLAN6
 from tests.unit.trace.test_comparison import evidence
@@ -65,6 +64,5 @@ DIALS = "a client outside the cluster dials"
 )
 def test_what_to_dial_from_outside(given: Evidence, said: str) -> None:
     """Whether or not the kernel had a way to send it."""
-    assert outside_way(given) == said
     assert account(given, (), b"")["hint"] == said
     assert account(replace(given, bound=None), (), b"")["hint"] == said
