@@ -104,7 +104,7 @@ def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
         for library, each, name in product(ndots.LIBRARIES, ndots.NDOTS, ndots.NAMES)
     ]
     random.Random(seed).shuffle(batches)
-    jobs = {"batches": batches, "counters": {"servers": counted, "metrics": [REQUESTS]}}
+    jobs = {"batches": batches, "counters": {"servers": counted, "metrics": REQUESTS}}
     argv = [sys.executable, "-m", "testbed.dns.lookups", json.dumps(jobs)]
     done = lab.exec(CLIENT, argv, timeout_s=PATIENCE_S)
     if done.returncode:
@@ -116,7 +116,7 @@ def trial(lab: TrialLab, factors: Factors, seed: int) -> None:
 
 def _cell(batch: Mapping[str, Any], servers: list[str]) -> dict[str, Any]:
     """What a batch came to: queries counted by the cluster's servers, and by whoever the client asks."""
-    by_server = {host: rose[REQUESTS] for host, rose in batch["counted"].items()}
+    by_server = {host: sum(rose.values()) for host, rose in batch["counted"].items()}
     at_cluster = sum(by_server[host] for host in servers)
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in batch["rows"]]
     return {

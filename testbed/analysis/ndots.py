@@ -19,7 +19,8 @@ from testbed.experiment.primary import Primary
 
 NOTE = "lookups"
 """The kind of the note that holds a trial's cells."""
-REQUESTS = "coredns_dns_requests_total"
+REQUESTS = tuple(f'coredns_dns_requests_total{{type="{kind}"}}' for kind in ("A", "AAAA"))
+"""The queries of libraries: servers ask themselves, too, for other types (plug-in `loop`)."""
 PLAIN, AUTOPATH, NODE_LOCAL = "plain", "autopath", "node-local"
 PATHS = (PLAIN, AUTOPATH, NODE_LOCAL)
 LIBRARIES = ("glibc", "glibc/single-request", "musl")

@@ -4,7 +4,7 @@
 
 - `batches`: one after the other, each `{"library", "name", "lookups"}`, one look-up at a time;
 - `counters`: `{"servers": [[host, port], …], "metrics": [name, …]}`, read before the first batch and after
-  each;
+  each; a name may go on with labels, as in `coredns_dns_requests_total{type="A"}`;
 - `streams`: side by side, each `{"library", "name", "rate_rps"}`, until standard input ends; then what is under
   way has `drain_s`;
 - `resolv_conf`, a file: its settings are those of all jobs that have no `ndots`, `timeout_s`, `attempts` or
@@ -81,18 +81,29 @@ class Counters:
         self._metrics = tuple(metrics)
 
     def read(self) -> dict[str, dict[str, float]]:
-        """By server (its host), and metric: the sum over all labels. Raises OSError."""
+        """By server (its host), and metric: the sum over all other labels. Raises OSError."""
         return {host: totals(_page(host, port), self._metrics) for host, port in self._servers}
 
 
 def totals(page: str, metrics: Iterable[str]) -> dict[str, float]:
-    """The sum of each metric's samples on a page of Prometheus' text format; 0 where there is none."""
+    """The sum of each metric's samples on a page of Prometheus' text format that have its labels, if it names
+    any; 0 where there is none.
+    """
     found = dict.fromkeys(metrics, 0.0)
+    wanted = [(metric, *_selector(metric)) for metric in found]
     for line in page.splitlines():
-        name = line.partition("{")[0].partition(" ")[0]
-        if name in found:
-            found[name] += float(line.rpartition(" ")[2])
+        series, _, value = line.rpartition(" ")
+        name, labels = _selector(series)
+        for metric, its_name, its_labels in wanted:
+            if name == its_name and its_labels <= labels:
+                found[metric] += float(value)
     return found
+
+
+def _selector(text: str) -> tuple[str, frozenset[str]]:
+    """The name, and its labels as they are written: no value of ours holds a comma."""
+    name, _, labels = text.removesuffix("}").partition("{")
+    return name, frozenset(labels.split(",")) - {""}
 
 
 def _page(host: str, port: int) -> str:

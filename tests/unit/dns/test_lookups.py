@@ -34,6 +34,13 @@ def test_counters_are_summed_over_their_labels() -> None:
     assert totals(PAGE, wanted) == dict(zip(wanted, (7.0, 1.0, 0.0), strict=True))
 
 
+def test_a_metric_with_labels_is_that_of_the_series_that_have_them() -> None:
+    name = "coredns_dns_requests_total"
+    wanted = [name, f'{name}{{type="A"}}', f'{name}{{type="AAAA",server="dns://:53"}}']
+    wanted.append(f'{name}{{type="PTR"}}')
+    assert totals(PAGE, wanted) == dict(zip(wanted, (7.0, 3.0, 4.0, 0.0), strict=True))
+
+
 @pytest.mark.parametrize("library", [name for name in LIBRARIES if name != "glibc/rotate"])
 def test_a_batch_looks_a_name_up_again_and_again(
     server: RunningServer, web: Service, library: str
